@@ -1,0 +1,124 @@
+//! A backend: about a dozen kernels, and memory to run them on. It sees the ragged table and never a request.
+
+pub mod cpu;
+pub mod gpu;
+pub mod paired;
+pub mod params;
+pub mod step_table;
+
+use crate::error::Result;
+use params::*;
+
+/// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::download`].
+///
+/// All buffers hold 4-byte words, f32 or u32. Shapes are row major. A kernel's formula stands at its params.
+/// Buffers are made at start-up; nothing is allocated while stepping.
+#[expect(async_fn_in_trait, reason = "the engine is generic over its backend and a browser has one thread")]
+pub trait Backend {
+    /// Words in the backend's memory.
+    type Buffer;
+    /// A weight matrix `[rows, cols]`, which the backend may split by rows over several bindings.
+    type Matrix;
+
+    /// One line for people: which device this is.
+    fn name(&self) -> String;
+    /// The most words one buffer may have.
+    fn max_buffer_words(&self) -> usize;
+
+    /// A zeroed buffer of `len` words.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if it is larger than the device allows or memory has run out.
+    fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer>;
+    /// Overwrites words of a buffer from `offset` on, before any kernel of the next submission runs.
+    fn upload(&mut self, buffer: &mut Self::Buffer, offset: usize, words: &[u32]);
+    /// A zeroed matrix.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<Self::Matrix>;
+    /// Overwrites whole rows of a matrix from `first_row` on.
+    fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]);
+    /// Waits until uploads have reached the device and their staging memory is free again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device was lost.
+    async fn flush(&mut self) -> Result<()>;
+    /// Submits all that was recorded and reads the first `len` words of `buffer` back. The only wait in a step.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device was lost or refused the work.
+    async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>>;
+
+    /// Says which layer the following kernels belong to (`None`: outside the layers), for logs and traces.
+    fn enter_layer(&mut self, layer: Option<usize>) {
+        let _ = layer;
+    }
+    /// A copy of the first `len` words as they are at this point of the recorded work. For debugging: it allocates.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    fn snapshot(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Buffer>;
+
+    /// Rows of the embedding table: `out` is `[num_tokens, hidden_size]`.
+    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &Self::Buffer, table: &Self::Matrix, out: &mut Self::Buffer);
+    /// Root-mean-square norm (Zhang and Sennrich 2019): `x` and `out` are `[num_rows, width]`, `weight` is `[width]`.
+    fn rms_norm(&mut self, p: RmsNormParams, x: &Self::Buffer, weight: &Self::Buffer, out: &mut Self::Buffer);
+    /// `x` is `[num_rows, in_features]`, `weight` `[out_features, in_features]`, `bias` `[out_features]`, `out` `[num_rows, out_features]`.
+    /// The backend fills in `first_out`, `num_out` and `has_bias` itself.
+    fn linear(
+        &mut self,
+        p: LinearParams,
+        x: &Self::Buffer,
+        weight: &Self::Matrix,
+        bias: Option<&Self::Buffer>,
+        out: &mut Self::Buffer,
+    );
+    /// Rotary position embedding (Su et al. 2021): `x` is `[num_tokens, num_heads, head_dim]`, `table` is
+    /// `[max_model_len, head_dim]`: the cosines of a position, then its sines.
+    fn rope(&mut self, p: RopeParams, step: &Self::Buffer, table: &Self::Buffer, x: &mut Self::Buffer);
+    /// `k` and `v` are `[num_tokens, num_kv_heads, head_dim]`; the pools `[num_blocks, num_kv_heads, block_size, head_dim]`.
+    fn store_kv(
+        &mut self,
+        p: StoreKvParams,
+        step: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        kv: &mut KvPool<Self::Buffer>,
+    );
+    /// Attention of sequences with several query rows. A work item is a pair (sequence, first packed row), where packed
+    /// row `r` of a KV head is query `r / group`, head `r % group` of the group that shares it.
+    fn ragged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &Self::Buffer,
+        q: &Self::Buffer,
+        kv: &KvPool<Self::Buffer>,
+        out: &mut Self::Buffer,
+    );
+    /// Attention of sequences with one query row (Kwon et al. 2023). A work item is a sequence.
+    fn paged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &Self::Buffer,
+        q: &Self::Buffer,
+        kv: &KvPool<Self::Buffer>,
+        out: &mut Self::Buffer,
+    );
+    /// The SwiGLU activation (Shazeer 2020).
+    fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer);
+    /// The residual stream.
+    fn residual_add(&mut self, p: ResidualAddParams, y: &Self::Buffer, x: &mut Self::Buffer);
+    /// Rows whose logits are wanted: `out` is `[num_rows, width]`.
+    fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
+    /// Greedy choice: `out` is `[num_rows, 2]`, a u32 index and the f32 log-probability of that index.
+    fn argmax(&mut self, p: ArgmaxParams, x: &Self::Buffer, out: &mut Self::Buffer);
+}
+
+/// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.
+pub struct KvPool<Buffer> {
+    /// Keys, after rope.
+    pub k: Buffer,
+    /// Values.
+    pub v: Buffer,
+}

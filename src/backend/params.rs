@@ -1,0 +1,160 @@
+//! The parameters of every kernel: one `#[repr(C)]` struct per kernel, read by the WGSL kernel as a uniform and by its
+//! CPU twin as a plain argument. A test compares each with the WGSL text by reflection.
+
+use bytemuck::{Pod, Zeroable};
+
+/// A kernel's parameters, with the names and offsets of its fields for the layout test.
+pub trait KernelParams: Pod {
+    /// Name and byte offset of each field, in order.
+    const FIELDS: &'static [(&'static str, usize)];
+}
+
+/// Declares a params struct of 4-byte fields and lists its fields.
+macro_rules! params {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $ty,)* }
+
+        impl KernelParams for $name {
+            const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field)),)*];
+        }
+    };
+}
+
+params! {
+    /// `out[row, :] = table[token_ids[row], :]`
+    EmbedTokensParams {
+        /// Rows of `out`.
+        num_tokens: u32,
+        /// Width of a row.
+        hidden_size: u32,
+        /// First vocabulary row held by the bound piece of the table.
+        first_row: u32,
+        /// Vocabulary rows held by the bound piece of the table.
+        num_rows: u32,
+        /// Where `token_ids` begins in the step table.
+        token_ids_offset: u32,
+    }
+}
+params! {
+    /// `out[row, i] = x[row, i] * weight[i] / sqrt(mean(x[row, :]²) + eps)`
+    RmsNormParams {
+        /// Rows of `x`.
+        num_rows: u32,
+        /// Width of a row.
+        width: u32,
+        /// Added to the mean square.
+        eps: f32,
+    }
+}
+params! {
+    /// `out[row, first_out + n] = Σ_k x[row, k] * weight[n, k] + bias[first_out + n]` for `n` in `0..num_out`
+    LinearParams {
+        /// Rows of `x`.
+        num_rows: u32,
+        /// Columns of `x` and of the weight.
+        in_features: u32,
+        /// Columns of `out`.
+        out_features: u32,
+        /// First output column computed by the bound piece of the weight.
+        first_out: u32,
+        /// Output columns computed by the bound piece of the weight.
+        num_out: u32,
+        /// 1 to add the bias, 0 not to read it.
+        has_bias: u32,
+    }
+}
+params! {
+    /// Rotates each head of `x` in place: `(a, b) = (x[i], x[i + head_dim/2])` becomes `(a·cos − b·sin, b·cos + a·sin)`.
+    RopeParams {
+        /// Rows of `x`.
+        num_tokens: u32,
+        /// Heads in a row.
+        num_heads: u32,
+        /// Width of a head.
+        head_dim: u32,
+        /// Where `positions` begins in the step table.
+        positions_offset: u32,
+    }
+}
+params! {
+    /// Scatters each row's K and V to its slot of the KV pool.
+    StoreKvParams {
+        /// Rows of `k` and `v`.
+        num_tokens: u32,
+        /// KV heads in a row.
+        num_kv_heads: u32,
+        /// Width of a head.
+        head_dim: u32,
+        /// Tokens per KV block.
+        block_size: u32,
+        /// Where `slot_mapping` begins in the step table.
+        slot_mapping_offset: u32,
+    }
+}
+params! {
+    /// Causal attention through the block table; shared by `ragged_attention` and `paged_attention`.
+    AttentionParams {
+        /// Work items in this dispatch: query tiles (ragged) or sequences (paged).
+        num_items: u32,
+        /// Query heads.
+        num_heads: u32,
+        /// KV heads; `num_heads / num_kv_heads` query heads share one.
+        num_kv_heads: u32,
+        /// Width of a head.
+        head_dim: u32,
+        /// Tokens per KV block.
+        block_size: u32,
+        /// A query sees this many tokens, itself included; `u32::MAX` sees all.
+        window: u32,
+        /// Scores are multiplied by this: `1 / sqrt(head_dim)`.
+        scale: f32,
+        /// Where this dispatch's work items begin in the step table.
+        items_offset: u32,
+        /// Where `cu_seqlens_q` begins in the step table.
+        cu_seqlens_q_offset: u32,
+        /// Where `context_lens` begins in the step table.
+        context_lens_offset: u32,
+        /// Where `block_table_offsets` begins in the step table.
+        block_table_offsets_offset: u32,
+        /// Where `block_table` begins in the step table.
+        block_table_offset: u32,
+    }
+}
+params! {
+    /// `out[i] = silu(gate[i]) * up[i]`, with `silu(x) = x / (1 + exp(−x))`
+    SiluMulParams {
+        /// Elements.
+        len: u32,
+    }
+}
+params! {
+    /// `x[i] += y[i]`
+    ResidualAddParams {
+        /// Elements.
+        len: u32,
+    }
+}
+params! {
+    /// `out[row, :] = x[logit_indices[row], :]`
+    GatherRowsParams {
+        /// Rows of `out`.
+        num_rows: u32,
+        /// Width of a row.
+        width: u32,
+        /// Where `logit_indices` begins in the step table.
+        indices_offset: u32,
+    }
+}
+params! {
+    /// `out[row] = (argmax(x[row, :]), its natural log-probability)`; the lowest index wins a tie.
+    ArgmaxParams {
+        /// Rows of `x`.
+        num_rows: u32,
+        /// Width of a row.
+        width: u32,
+    }
+}

@@ -1,0 +1,67 @@
+//! The limits an engine runs within. Everything has one, and every one is checked before anything is allocated.
+
+use crate::error::{Error, Result};
+
+/// Limits of one engine. All lengths are in tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Tokens per KV block: a power of two from 1 to 256.
+    pub block_size: usize,
+    /// Blocks in the KV pool, shared by all sequences.
+    pub num_kv_blocks: usize,
+    /// Most rows of one ragged batch (vLLM: `max_num_batched_tokens`).
+    pub max_tokens_per_step: usize,
+    /// Most prompt tokens of one sequence in one step.
+    pub prefill_chunk_size: usize,
+    /// Most sequences running at a time.
+    pub max_num_seqs: usize,
+    /// Longest sequence, prompt and output together.
+    pub max_model_len: usize,
+}
+
+impl EngineConfig {
+    /// Checks every limit by itself.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] names the first option that cannot work.
+    pub fn validate(&self) -> Result<()> {
+        let block_size_ok = self.block_size.is_power_of_two() && self.block_size <= 256;
+        if !block_size_ok {
+            return Err(Error::InvalidOption {
+                option: "block-size",
+                value: self.block_size.to_string(),
+                reason: "use a power of two from 1 to 256".into(),
+            });
+        }
+        let at_least_one = [
+            ("num-kv-blocks", self.num_kv_blocks),
+            ("max-tokens-per-step", self.max_tokens_per_step),
+            ("prefill-chunk-size", self.prefill_chunk_size),
+            ("max-num-seqs", self.max_num_seqs),
+            ("max-model-len", self.max_model_len),
+        ];
+        for (option, value) in at_least_one {
+            if value == 0 {
+                return Err(Error::InvalidOption {
+                    option,
+                    value: value.to_string(),
+                    reason: "it must be at least 1".into(),
+                });
+            }
+            // Everything that reaches a GPU is a u32; slots are block_id * block_size + offset.
+            if value > u32::MAX as usize / 256 {
+                return Err(Error::InvalidOption {
+                    option,
+                    value: value.to_string(),
+                    reason: format!("it must be at most {}", u32::MAX / 256),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks that `num_tokens` tokens of one sequence occupy.
+    pub fn num_blocks_for(&self, num_tokens: usize) -> usize {
+        num_tokens.div_ceil(self.block_size)
+    }
+}

@@ -1,0 +1,1 @@
+//! A sequence, its blocks, and the pool.

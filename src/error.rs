@@ -1,0 +1,66 @@
+//! Everything that can go wrong, a sentence per case: what is wrong, and where possible what to do about it.
+
+use std::path::PathBuf;
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong. The message names the thing and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option has a value that cannot work.
+    #[error("{option} is {value}: {reason}")]
+    InvalidOption {
+        /// The option as the command line spells it, without dashes: `block-size`.
+        option: &'static str,
+        /// The value given.
+        value: String,
+        /// What is wrong with it and which values work.
+        reason: String,
+    },
+    /// A request was refused before any of it ran.
+    #[error("request refused: {0}")]
+    RequestRefused(String),
+    /// A file of the model folder could not be read.
+    #[error("cannot read {path}: {source}", path = .path.display())]
+    ReadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the model folder was read and makes no sense, or asks for what this engine does not do.
+    #[error("{path}: {reason}", path = .path.display())]
+    InvalidFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A weight is missing or has another shape or type than the config promises.
+    #[error("{path}: tensor {tensor}: {reason}", path = .path.display())]
+    InvalidTensor {
+        /// The safetensors file, or the folder if no file holds the tensor.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Text could not be turned into tokens or back.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// The chat template could not be compiled or refused the messages.
+    #[error("chat template: {0}")]
+    ChatTemplate(String),
+    /// No usable GPU.
+    #[error("no GPU: {0}")]
+    NoGpu(String),
+    /// The device refused or lost what was asked of it.
+    #[error("device: {0}")]
+    Device(String),
+    /// The `paired` backend found two backends that disagree.
+    #[error("{0}")]
+    Diverged(String),
+}

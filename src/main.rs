@@ -1,0 +1,2 @@
+//! The `cb-lab` binary.
+fn main() {}
