@@ -1,1 +1,180 @@
-//! The CPU twins.
+//! The CPU reference: a twin for every WGSL kernel, the same loops over the same params. It defines what is correct.
+//!
+//! Every output row is computed by itself, in an order of additions that does not depend on its batch mates, on the
+//! block size or on how a prompt was cut into chunks. So the results are the same bit for bit whatever ran beside them.
+
+mod argmax;
+mod embed_tokens;
+mod gather_rows;
+mod linear;
+mod paged_attention;
+mod ragged_attention;
+mod residual_add;
+mod rms_norm;
+mod rope;
+mod silu_mul;
+mod store_kv;
+
+mod attend;
+pub mod dense_attention;
+mod dot;
+
+use super::params::*;
+use super::{Backend, KvPool};
+use crate::error::Result;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
+
+pub use argmax::log_softmax_at;
+
+/// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
+#[derive(Debug, Default)]
+pub struct CpuBackend;
+
+/// Words in host memory.
+#[derive(Clone, Debug)]
+pub struct CpuBuffer(Vec<u32>);
+
+impl CpuBuffer {
+    fn f32(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    fn f32_mut(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
+    fn rows(&self, rows: u32, width: u32) -> ArrayView2<'_, f32> {
+        let (rows, width) = (rows as usize, width as usize);
+        ArrayView2::from_shape((rows, width), &self.f32()[..rows * width]).expect("the slice has rows * width elements")
+    }
+
+    fn rows_mut(&mut self, rows: u32, width: u32) -> ArrayViewMut2<'_, f32> {
+        let (rows, width) = (rows as usize, width as usize);
+        ArrayViewMut2::from_shape((rows, width), &mut self.f32_mut()[..rows * width])
+            .expect("the slice has rows * width elements")
+    }
+}
+
+impl Backend for CpuBackend {
+    type Buffer = CpuBuffer;
+    type Matrix = Array2<f32>;
+
+    fn name(&self) -> String {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if cfg!(feature = "parallel") { threads } else { 1 };
+        format!("CPU reference ({threads} thread{})", if threads == 1 { "" } else { "s" })
+    }
+
+    fn max_buffer_words(&self) -> usize {
+        isize::MAX as usize / 4
+    }
+
+    fn alloc(&mut self, _label: &str, len: usize) -> Result<CpuBuffer> {
+        Ok(CpuBuffer(vec![0; len]))
+    }
+
+    fn upload(&mut self, buffer: &mut CpuBuffer, offset: usize, words: &[u32]) {
+        buffer.0[offset..offset + words.len()].copy_from_slice(words);
+    }
+
+    fn alloc_matrix(&mut self, _label: &str, rows: usize, cols: usize) -> Result<Array2<f32>> {
+        Ok(Array2::zeros((rows, cols)))
+    }
+
+    fn upload_rows(&mut self, matrix: &mut Array2<f32>, first_row: usize, values: &[f32]) {
+        let cols = matrix.ncols();
+        let values = ArrayView2::from_shape((values.len() / cols, cols), values).expect("whole rows");
+        let rows = Slice::from(first_row..first_row + values.nrows());
+        matrix.slice_axis_mut(Axis(0), rows).assign(&values);
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn download(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<u32>> {
+        Ok(buffer.0[..len].to_vec())
+    }
+
+    fn snapshot(&mut self, buffer: &CpuBuffer, len: usize) -> Result<CpuBuffer> {
+        Ok(CpuBuffer(buffer.0[..len].to_vec()))
+    }
+
+    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &CpuBuffer, table: &Array2<f32>, out: &mut CpuBuffer) {
+        let p = EmbedTokensParams { first_row: 0, num_rows: table.nrows() as u32, ..p };
+        embed_tokens::embed_tokens(&p, &step.0, table.view(), out.rows_mut(p.num_tokens, p.hidden_size));
+    }
+
+    fn rms_norm(&mut self, p: RmsNormParams, x: &CpuBuffer, weight: &CpuBuffer, out: &mut CpuBuffer) {
+        rms_norm::rms_norm(&p, x.rows(p.num_rows, p.width), weight.f32(), out.rows_mut(p.num_rows, p.width));
+    }
+
+    fn linear(
+        &mut self,
+        p: LinearParams,
+        x: &CpuBuffer,
+        weight: &Array2<f32>,
+        bias: Option<&CpuBuffer>,
+        out: &mut CpuBuffer,
+    ) {
+        let p = LinearParams { first_out: 0, num_out: weight.nrows() as u32, has_bias: bias.is_some() as u32, ..p };
+        let x = x.rows(p.num_rows, p.in_features);
+        linear::linear(&p, x, weight.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
+    }
+
+    fn rope(&mut self, p: RopeParams, step: &CpuBuffer, table: &CpuBuffer, x: &mut CpuBuffer) {
+        rope::rope(&p, &step.0, table.f32(), x.rows_mut(p.num_tokens, p.num_heads * p.head_dim));
+    }
+
+    fn store_kv(
+        &mut self,
+        p: StoreKvParams,
+        step: &CpuBuffer,
+        k: &CpuBuffer,
+        v: &CpuBuffer,
+        kv: &mut KvPool<CpuBuffer>,
+    ) {
+        let width = p.num_kv_heads * p.head_dim;
+        store_kv::store_kv(&p, &step.0, k.rows(p.num_tokens, width), kv.k.f32_mut());
+        store_kv::store_kv(&p, &step.0, v.rows(p.num_tokens, width), kv.v.f32_mut());
+    }
+
+    fn ragged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &CpuBuffer,
+        q: &CpuBuffer,
+        kv: &KvPool<CpuBuffer>,
+        out: &mut CpuBuffer,
+    ) {
+        ragged_attention::ragged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
+    }
+
+    fn paged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &CpuBuffer,
+        q: &CpuBuffer,
+        kv: &KvPool<CpuBuffer>,
+        out: &mut CpuBuffer,
+    ) {
+        paged_attention::paged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
+    }
+
+    fn silu_mul(&mut self, p: SiluMulParams, gate: &CpuBuffer, up: &CpuBuffer, out: &mut CpuBuffer) {
+        silu_mul::silu_mul(&p, gate.f32(), up.f32(), out.f32_mut());
+    }
+
+    fn residual_add(&mut self, p: ResidualAddParams, y: &CpuBuffer, x: &mut CpuBuffer) {
+        residual_add::residual_add(&p, y.f32(), x.f32_mut());
+    }
+
+    fn gather_rows(&mut self, p: GatherRowsParams, step: &CpuBuffer, x: &CpuBuffer, out: &mut CpuBuffer) {
+        let all_rows = (x.0.len() / p.width as usize) as u32;
+        gather_rows::gather_rows(&p, &step.0, x.rows(all_rows, p.width), out.rows_mut(p.num_rows, p.width));
+    }
+
+    fn argmax(&mut self, p: ArgmaxParams, x: &CpuBuffer, out: &mut CpuBuffer) {
+        argmax::argmax(&p, x.rows(p.num_rows, p.width), &mut out.0);
+    }
+}

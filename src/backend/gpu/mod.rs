@@ -1,1 +1,283 @@
-//! The GPU.
+//! The GPU backend: WGSL kernels through wgpu. The only place that knows wgpu.
+//!
+//! A kernel call records a dispatch; [`Backend::download`] submits all of them at once and reads one buffer back.
+
+mod device;
+mod kernels;
+mod pipelines;
+mod recorder;
+mod variants;
+
+pub use device::{AdapterReport, Adapters};
+pub use kernels::{Access, Kernel, KernelSource};
+pub use variants::Variant;
+
+use super::params::*;
+use super::{Backend, KvPool};
+use crate::error::{Error, Result};
+use device::Device;
+use pipelines::Pipelines;
+use recorder::Recorder;
+use variants::WORKGROUP_SIZE;
+
+/// Output columns that a workgroup of `linear` computes: 4 per thread.
+const LINEAR_COLUMNS: u32 = 4 * WORKGROUP_SIZE;
+
+/// Limits below the device's own, for tests of what happens on lesser devices.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Largest binding; a weight above it is split by rows.
+    pub max_binding_bytes: Option<u64>,
+    /// Workgroup memory.
+    pub max_workgroup_bytes: Option<u32>,
+}
+
+/// Runs the kernels on one device.
+pub struct GpuBackend {
+    device: Device,
+    pipelines: Pipelines,
+    recorder: Recorder,
+    /// Bound where a linear has no bias.
+    no_bias: GpuBuffer,
+    max_binding_bytes: u64,
+    max_workgroup_bytes: u32,
+}
+
+/// Words on the device.
+#[derive(Clone, Debug)]
+pub struct GpuBuffer(wgpu::Buffer);
+
+/// A weight matrix on the device, split by rows so that each piece can be bound.
+#[derive(Clone, Debug)]
+pub struct GpuMatrix {
+    pieces: Vec<Piece>,
+    cols: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    buffer: wgpu::Buffer,
+    first_row: usize,
+    num_rows: usize,
+}
+
+impl GpuBackend {
+    /// Opens a device on the adapter.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] if the driver refuses.
+    pub async fn new(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
+        let device = Device::open(adapter).await?;
+        let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+        let workgroup = device.limits.max_compute_workgroup_storage_size;
+        let no_bias = GpuBuffer(storage_buffer(&device, "no bias", 16)?);
+        Ok(Self {
+            recorder: Recorder::new(&device),
+            pipelines: Pipelines::default(),
+            no_bias,
+            max_binding_bytes: options.max_binding_bytes.map_or(largest, |bytes| bytes.min(largest)),
+            max_workgroup_bytes: options.max_workgroup_bytes.map_or(workgroup, |bytes| bytes.min(workgroup)),
+            device,
+        })
+    }
+
+    /// Records one dispatch. `params` must match the kernel's, `buffers` its row of the kernel table.
+    fn record<P: KernelParams>(&mut self, variant: Variant, params: &P, buffers: &[&wgpu::Buffer], grid: [u32; 3]) {
+        if grid.contains(&0) {
+            return;
+        }
+        self.pipelines.prepare(&self.device, &variant);
+        let buffers = buffers.iter().map(|&buffer| buffer.clone()).collect();
+        self.recorder.dispatch(variant, bytemuck::bytes_of(params), buffers, grid);
+    }
+
+    /// One thread per vec4 of `len` words.
+    fn record_elementwise<P: KernelParams>(&mut self, kernel: Kernel, params: &P, len: u32, buffers: &[&wgpu::Buffer]) {
+        let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
+        self.record(Variant::plain(kernel), params, buffers, grid);
+    }
+
+    /// `count` workgroups over x and y, which hold 65,535 each; kernels take `y * num_workgroups.x + x`.
+    fn grid(&self, count: u32, z: u32) -> [u32; 3] {
+        let most = self.device.limits.max_compute_workgroups_per_dimension;
+        [count.min(most), count.div_ceil(most), z]
+    }
+}
+
+impl Backend for GpuBackend {
+    type Buffer = GpuBuffer;
+    type Matrix = GpuMatrix;
+
+    fn name(&self) -> String {
+        let info = &self.device.info;
+        format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+    }
+
+    fn max_buffer_words(&self) -> usize {
+        (self.max_binding_bytes / 4) as usize
+    }
+
+    fn alloc(&mut self, label: &str, len: usize) -> Result<GpuBuffer> {
+        let bytes = 4 * len as u64;
+        if bytes > self.max_binding_bytes {
+            return Err(Error::Device(format!(
+                "{label} needs {bytes} bytes and this device binds at most {}",
+                self.max_binding_bytes
+            )));
+        }
+        Ok(GpuBuffer(storage_buffer(&self.device, label, bytes)?))
+    }
+
+    fn upload(&mut self, buffer: &mut GpuBuffer, offset: usize, words: &[u32]) {
+        self.device.queue.write_buffer(&buffer.0, 4 * offset as u64, bytemuck::cast_slice(words));
+    }
+
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<GpuMatrix> {
+        let rows_per_piece = (self.max_binding_bytes / (4 * cols as u64)) as usize;
+        if rows_per_piece == 0 {
+            return Err(Error::Device(format!("a row of {label} is larger than this device can bind")));
+        }
+        let mut pieces = Vec::new();
+        for first_row in (0..rows).step_by(rows_per_piece) {
+            let num_rows = rows_per_piece.min(rows - first_row);
+            let buffer = storage_buffer(&self.device, label, 4 * (num_rows * cols) as u64)?;
+            pieces.push(Piece { buffer, first_row, num_rows });
+        }
+        Ok(GpuMatrix { pieces, cols })
+    }
+
+    fn upload_rows(&mut self, matrix: &mut GpuMatrix, first_row: usize, values: &[f32]) {
+        let end_row = first_row + values.len() / matrix.cols;
+        for piece in &matrix.pieces {
+            let begin = first_row.max(piece.first_row);
+            let end = end_row.min(piece.first_row + piece.num_rows);
+            if begin < end {
+                let values = &values[(begin - first_row) * matrix.cols..(end - first_row) * matrix.cols];
+                let offset = 4 * ((begin - piece.first_row) * matrix.cols) as u64;
+                self.device.queue.write_buffer(&piece.buffer, offset, bytemuck::cast_slice(values));
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let buffer = self.no_bias.0.clone();
+        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer, 4).await.map(|_| ())
+    }
+
+    async fn download(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<u32>> {
+        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer.0, 4 * len as u64).await
+    }
+
+    fn snapshot(&mut self, buffer: &GpuBuffer, len: usize) -> Result<GpuBuffer> {
+        let bytes = 4 * len as u64;
+        let copy = storage_buffer(&self.device, "snapshot", bytes)?;
+        self.recorder.copy(&buffer.0, &copy, bytes);
+        Ok(GpuBuffer(copy))
+    }
+
+    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &GpuBuffer, table: &GpuMatrix, out: &mut GpuBuffer) {
+        for piece in &table.pieces {
+            let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
+            let len = p.num_tokens * p.hidden_size;
+            self.record_elementwise(Kernel::EmbedTokens, &p, len, &[&step.0, &piece.buffer, &out.0]);
+        }
+    }
+
+    fn rms_norm(&mut self, p: RmsNormParams, x: &GpuBuffer, weight: &GpuBuffer, out: &mut GpuBuffer) {
+        let grid = self.grid(p.num_rows, 1);
+        self.record(Variant::plain(Kernel::RmsNorm), &p, &[&x.0, &weight.0, &out.0], grid);
+    }
+
+    fn linear(
+        &mut self,
+        p: LinearParams,
+        x: &GpuBuffer,
+        weight: &GpuMatrix,
+        bias: Option<&GpuBuffer>,
+        out: &mut GpuBuffer,
+    ) {
+        let has_bias = bias.is_some() as u32;
+        let bias = bias.unwrap_or(&self.no_bias).0.clone();
+        for piece in &weight.pieces {
+            let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
+            let p = LinearParams { first_out, num_out, has_bias, ..p };
+            let variant = Variant::linear(&p);
+            let row_tile = variant.value("ROW_TILE").unwrap_or(1);
+            let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
+            self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);
+        }
+    }
+
+    fn rope(&mut self, p: RopeParams, step: &GpuBuffer, table: &GpuBuffer, x: &mut GpuBuffer) {
+        let len = p.num_tokens * p.num_heads * p.head_dim / 2;
+        self.record_elementwise(Kernel::Rope, &p, len, &[&step.0, &table.0, &x.0]);
+    }
+
+    fn store_kv(
+        &mut self,
+        p: StoreKvParams,
+        step: &GpuBuffer,
+        k: &GpuBuffer,
+        v: &GpuBuffer,
+        kv: &mut KvPool<GpuBuffer>,
+    ) {
+        let len = p.num_tokens * p.num_kv_heads * p.head_dim;
+        self.record_elementwise(Kernel::StoreKv, &p, len, &[&step.0, &k.0, &v.0, &kv.k.0, &kv.v.0]);
+    }
+
+    fn ragged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &GpuBuffer,
+        q: &GpuBuffer,
+        kv: &KvPool<GpuBuffer>,
+        out: &mut GpuBuffer,
+    ) {
+        let grid = self.grid(p.num_items, p.num_kv_heads);
+        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes);
+        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
+    }
+
+    fn paged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &GpuBuffer,
+        q: &GpuBuffer,
+        kv: &KvPool<GpuBuffer>,
+        out: &mut GpuBuffer,
+    ) {
+        let variant = Variant::paged_attention(&p);
+        let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
+        let grid = self.grid(p.num_items, p.num_kv_heads * parts);
+        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
+    }
+
+    fn silu_mul(&mut self, p: SiluMulParams, gate: &GpuBuffer, up: &GpuBuffer, out: &mut GpuBuffer) {
+        self.record_elementwise(Kernel::SiluMul, &p, p.len, &[&gate.0, &up.0, &out.0]);
+    }
+
+    fn residual_add(&mut self, p: ResidualAddParams, y: &GpuBuffer, x: &mut GpuBuffer) {
+        self.record_elementwise(Kernel::ResidualAdd, &p, p.len, &[&y.0, &x.0]);
+    }
+
+    fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {
+        self.record_elementwise(Kernel::GatherRows, &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
+    }
+
+    fn argmax(&mut self, p: ArgmaxParams, x: &GpuBuffer, out: &mut GpuBuffer) {
+        let grid = self.grid(p.num_rows, 1);
+        self.record(Variant::plain(Kernel::Argmax), &p, &[&x.0, &out.0], grid);
+    }
+}
+
+/// A zeroed storage buffer; at least 16 bytes, since a kernel binds whole vec4s.
+fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    let buffer = device.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.max(16),
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    });
+    device.check()?;
+    Ok(buffer)
+}

@@ -1,0 +1,31 @@
+//! Twin of `shaders/ragged_attention.wgsl`.
+
+use super::attend::{QueryRow, attend_rows};
+use crate::backend::params::AttentionParams;
+use crate::backend::step_table::query_tile_rows;
+
+/// Causal attention of the query tiles `(sequence, first packed row)` in the step table.
+pub(super) fn ragged_attention(
+    p: &AttentionParams,
+    step: &[u32],
+    q: &[f32],
+    k_pool: &[f32],
+    v_pool: &[f32],
+    out: &mut [f32],
+) {
+    let group = (p.num_heads / p.num_kv_heads) as usize;
+    let tile_rows = query_tile_rows(p.head_dim as usize);
+    let cu_seqlens_q = &step[p.cu_seqlens_q_offset as usize..];
+    let mut rows: Vec<QueryRow> = Vec::new();
+    for item in step[p.items_offset as usize..].chunks_exact(2).take(p.num_items as usize) {
+        let (seq, first) = (item[0] as usize, item[1] as usize);
+        let packed_rows = (cu_seqlens_q[seq + 1] - cu_seqlens_q[seq]) as usize * group;
+        let end = packed_rows.min(first + tile_rows);
+        // A tile may begin amid a query's heads: the query then stands in two tiles, and is computed once here.
+        let queries = first / group..end.div_ceil(group);
+        let rows_of_tile = queries.map(|query| QueryRow { row: cu_seqlens_q[seq] as usize + query, seq });
+        let last = rows.last().map(|last| last.row);
+        rows.extend(rows_of_tile.filter(|query| last.is_none_or(|last| query.row > last)));
+    }
+    attend_rows(p, step, &rows, q, k_pool, v_pool, out);
+}

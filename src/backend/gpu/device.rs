@@ -1,0 +1,197 @@
+//! Adapters: what is there, which one to take, and the device opened on it.
+
+use crate::error::{Error, Result};
+use std::sync::{Arc, Mutex};
+
+/// What one adapter is and supports.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct AdapterReport {
+    /// The adapter's own name.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu`
+    pub api: String,
+    /// `discrete`, `integrated`, `virtual`, `software`, `other`
+    pub kind: &'static str,
+    /// Driver name and version.
+    pub driver: String,
+    /// Largest piece of a buffer that a kernel can bind.
+    pub max_binding_bytes: u64,
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Memory shared by a workgroup.
+    pub max_workgroup_bytes: u32,
+    /// Smallest and largest subgroup.
+    pub subgroup_size: (u32, u32),
+    /// f16 arithmetic in shaders.
+    pub shader_f16: bool,
+    /// Subgroup operations.
+    pub subgroups: bool,
+    /// Timestamps for profiling.
+    pub timestamps: bool,
+    /// Shapes of the matrix units that WGSL can use: `16x16x16 f16→f32`.
+    pub cooperative_matrices: Vec<String>,
+    /// Why this engine cannot use it, if it cannot.
+    pub unusable: Option<String>,
+}
+
+/// The adapter that the engine would take, and all others, best first.
+#[derive(Clone)]
+pub struct Adapters(Vec<wgpu::Adapter>);
+
+impl Adapters {
+    /// Looks for adapters of every API this build supports. Environment variables of wgpu (`WGPU_BACKEND`, …) are heeded.
+    pub async fn find() -> Self {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+        Self(adapters)
+    }
+
+    /// A line of facts for each, best first.
+    pub fn reports(&self) -> Vec<AdapterReport> {
+        self.0.iter().map(report).collect()
+    }
+
+    /// The best usable hardware adapter.
+    pub fn hardware(&self) -> Option<&wgpu::Adapter> {
+        self.usable().find(|adapter| adapter.get_info().device_type != wgpu::DeviceType::Cpu)
+    }
+
+    /// The best usable adapter, software drivers included.
+    ///
+    /// # Errors
+    /// [`Error::NoGpu`] tells what was found and what to install.
+    pub fn any(&self) -> Result<&wgpu::Adapter> {
+        self.usable().next().ok_or_else(|| {
+            let found: Vec<String> = self.reports().iter().map(|report| report.name.clone()).collect();
+            let found = if found.is_empty() { "no adapter at all".to_string() } else { found.join(", ") };
+            Error::NoGpu(format!(
+                "found {found}; install a Vulkan, Metal or DX12 driver (Debian's software one: mesa-vulkan-drivers), \
+                 or use --backend cpu"
+            ))
+        })
+    }
+
+    /// Every usable adapter, best first.
+    pub fn usable(&self) -> impl Iterator<Item = &wgpu::Adapter> {
+        self.0.iter().filter(|adapter| unusable_because(adapter).is_none())
+    }
+}
+
+/// Discrete before integrated before virtual before software; native APIs before others.
+fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    let api = match info.backend {
+        wgpu::Backend::Vulkan | wgpu::Backend::Metal => 0,
+        wgpu::Backend::Dx12 => 1,
+        _ => 2,
+    };
+    (kind, api)
+}
+
+fn unusable_because(adapter: &wgpu::Adapter) -> Option<String> {
+    let limits = adapter.limits();
+    if !adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
+        return Some("no compute shaders".into());
+    }
+    if limits.max_storage_buffers_per_shader_stage < 8 {
+        return Some(format!("binds {} storage buffers, 8 are needed", limits.max_storage_buffers_per_shader_stage));
+    }
+    if limits.max_compute_workgroup_storage_size < 16 << 10 {
+        return Some(format!(
+            "{} bytes of workgroup memory, 16384 are needed",
+            limits.max_compute_workgroup_storage_size
+        ));
+    }
+    None
+}
+
+fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    AdapterReport {
+        api: format!("{:?}", info.backend).to_lowercase(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        },
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        name: info.name,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        subgroup_size: (info.subgroup_min_size, info.subgroup_max_size),
+        shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroups: features.contains(wgpu::Features::SUBGROUP),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        cooperative_matrices: adapter
+            .cooperative_matrix_properties()
+            .iter()
+            .map(|shape| {
+                let (m, n, k) = (shape.m_size, shape.n_size, shape.k_size);
+                format!("{m}x{n}x{k} {:?}→{:?}", shape.ab_type, shape.cr_type).to_lowercase()
+            })
+            .collect(),
+        unusable: unusable_because(adapter),
+    }
+}
+
+/// An open device that remembers the first thing that went wrong on it.
+pub(super) struct Device {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub info: wgpu::AdapterInfo,
+    pub limits: wgpu::Limits,
+    error: Arc<Mutex<Option<String>>>,
+}
+
+impl Device {
+    pub async fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+        let limits = adapter.limits();
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("cb-lab"),
+                required_limits: limits.clone(),
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::NoGpu(format!("{}: {error}", adapter.get_info().name)))?;
+        let error = Arc::new(Mutex::new(None));
+        let (on_error, on_lost) = (Arc::clone(&error), Arc::clone(&error));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&on_error, error.to_string())));
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                remember(&on_lost, format!("device lost: {message}"));
+            }
+        });
+        Ok(Self { device, queue, info: adapter.get_info(), limits, error })
+    }
+
+    /// The first error since the last call.
+    pub fn check(&self) -> Result<()> {
+        let error = self.error.lock().map(|mut error| error.take()).unwrap_or_default();
+        error.map_or(Ok(()), |message| Err(Error::Device(message)))
+    }
+
+    /// Lets callbacks of submitted work run. In a browser they run by themselves.
+    pub fn wait(&self) -> Result<()> {
+        match self.device.poll(wgpu::PollType::wait_indefinitely()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Device(error.to_string())),
+        }
+    }
+}
+
+fn remember(slot: &Mutex<Option<String>>, message: String) {
+    if let Ok(mut slot) = slot.lock() {
+        slot.get_or_insert(message);
+    }
+}

@@ -1,0 +1,82 @@
+//! The kernel table: for each kernel its WGSL text and the storage buffers it binds after its params.
+
+/// A kernel, named as its WGSL file, its twin, its test and its [`Backend`](crate::backend::Backend) method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the WGSL file of that name is the documentation")]
+pub enum Kernel {
+    EmbedTokens,
+    RmsNorm,
+    Linear,
+    Rope,
+    StoreKv,
+    RaggedAttention,
+    PagedAttention,
+    SiluMul,
+    ResidualAdd,
+    GatherRows,
+    Argmax,
+}
+
+/// How a kernel uses a storage buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    ReadWrite,
+}
+
+/// What the pipeline cache needs to know of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelSource {
+    /// The file's name without `.wgsl`.
+    pub name: &'static str,
+    /// The file's text.
+    pub wgsl: &'static str,
+    /// Storage buffers at bindings 1, 2, …; binding 0 is the params.
+    pub buffers: &'static [Access],
+}
+
+impl Kernel {
+    /// Every kernel.
+    pub const ALL: [Kernel; 11] = [
+        Kernel::EmbedTokens,
+        Kernel::RmsNorm,
+        Kernel::Linear,
+        Kernel::Rope,
+        Kernel::StoreKv,
+        Kernel::RaggedAttention,
+        Kernel::PagedAttention,
+        Kernel::SiluMul,
+        Kernel::ResidualAdd,
+        Kernel::GatherRows,
+        Kernel::Argmax,
+    ];
+
+    /// Its row of the table.
+    pub fn source(self) -> KernelSource {
+        use Access::{Read, ReadWrite};
+        macro_rules! source {
+            ($name:literal, $buffers:expr) => {
+                KernelSource {
+                    name: $name,
+                    wgsl: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+                    buffers: &$buffers,
+                }
+            };
+        }
+        match self {
+            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, ReadWrite]),
+            Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
+            Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
+            Kernel::Rope => source!("rope", [Read, Read, ReadWrite]),
+            Kernel::StoreKv => source!("store_kv", [Read, Read, Read, ReadWrite, ReadWrite]),
+            Kernel::RaggedAttention => source!("ragged_attention", [Read, Read, Read, Read, ReadWrite]),
+            Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
+            Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),
+            Kernel::ResidualAdd => source!("residual_add", [Read, ReadWrite]),
+            Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
+            Kernel::Argmax => source!("argmax", [Read, ReadWrite]),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Pipelines and bind groups, made when first used and kept.
+
+use super::device::Device;
+use super::kernels::{Access, Kernel};
+use super::variants::Variant;
+use std::collections::HashMap;
+
+/// A pipeline per variant, a bind group per kernel and set of buffers.
+#[derive(Default)]
+pub(super) struct Pipelines {
+    layouts: HashMap<Kernel, wgpu::BindGroupLayout>,
+    modules: HashMap<Kernel, wgpu::ShaderModule>,
+    pipelines: HashMap<Variant, wgpu::ComputePipeline>,
+    bind_groups: HashMap<(Kernel, Vec<wgpu::Buffer>), wgpu::BindGroup>,
+}
+
+impl Pipelines {
+    /// Makes the pipeline if this variant is new.
+    pub fn prepare(&mut self, device: &Device, variant: &Variant) {
+        if self.pipelines.contains_key(variant) {
+            return;
+        }
+        let source = variant.kernel.source();
+        let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
+        let module = self.modules.entry(variant.kernel).or_insert_with(|| {
+            device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(source.name),
+                source: wgpu::ShaderSource::Wgsl(source.wgsl.into()),
+            })
+        });
+        let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(source.name),
+            bind_group_layouts: &[Some(layout)],
+            immediate_size: 0,
+        });
+        let constants: Vec<(&str, f64)> =
+            variant.overrides.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(source.name),
+            layout: Some(&pipeline_layout),
+            module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Every kernel writes workgroup memory before it reads it; zeroing costs up to 10x on some drivers.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        self.pipelines.insert(variant.clone(), pipeline);
+    }
+
+    /// The pipeline of a prepared variant.
+    pub fn pipeline(&self, variant: &Variant) -> &wgpu::ComputePipeline {
+        &self.pipelines[variant]
+    }
+
+    /// The bind group of a prepared variant's kernel: params from `params` by dynamic offset, then `buffers`.
+    pub fn bind_group(
+        &mut self,
+        device: &Device,
+        kernel: Kernel,
+        params: &wgpu::Buffer,
+        buffers: &[wgpu::Buffer],
+    ) -> wgpu::BindGroup {
+        let key = (kernel, buffers.to_vec());
+        let layout = &self.layouts[&kernel];
+        let make = || {
+            let params = wgpu::BufferBinding { buffer: params, offset: 0, size: wgpu::BufferSize::new(PARAMS_BYTES) };
+            let mut entries =
+                vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(params) }];
+            entries.extend(
+                (1..)
+                    .zip(buffers)
+                    .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() }),
+            );
+            device.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+        };
+        self.bind_groups.entry(key).or_insert_with(make).clone()
+    }
+
+    /// Forgets all bind groups: the params buffer was replaced.
+    pub fn forget_bind_groups(&mut self) {
+        self.bind_groups.clear();
+    }
+}
+
+/// What a kernel may read of the params buffer from its offset on; the largest params struct is 48 bytes.
+pub(super) const PARAMS_BYTES: u64 = 64;
+
+fn bind_group_layout(device: &Device, kernel: Kernel) -> wgpu::BindGroupLayout {
+    let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    };
+    let source = kernel.source();
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
+    entries.extend((1..).zip(source.buffers).map(|(binding, access)| {
+        entry(binding, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read }, false)
+    }));
+    device
+        .device
+        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(source.name), entries: &entries })
+}

@@ -1,0 +1,137 @@
+//! What a step does on the device, recorded as plain data and submitted once.
+
+use super::device::Device;
+use super::pipelines::{PARAMS_BYTES, Pipelines};
+use super::variants::Variant;
+use crate::error::{Error, Result};
+use std::sync::mpsc;
+
+/// One thing to do on the device.
+enum Command {
+    Dispatch { variant: Variant, buffers: Vec<wgpu::Buffer>, params_offset: u32, grid: [u32; 3] },
+    Copy { from: wgpu::Buffer, to: wgpu::Buffer, bytes: u64 },
+}
+
+/// Collects commands; [`Recorder::submit_and_read`] runs them all.
+pub(super) struct Recorder {
+    commands: Vec<Command>,
+    /// Params of all recorded dispatches, each at a multiple of `params_stride`.
+    params: Vec<u8>,
+    params_stride: usize,
+    params_buffer: wgpu::Buffer,
+    readback: wgpu::Buffer,
+}
+
+impl Recorder {
+    pub fn new(device: &Device) -> Self {
+        let params_stride = (device.limits.min_uniform_buffer_offset_alignment as usize).max(PARAMS_BYTES as usize);
+        Self {
+            commands: Vec::new(),
+            params: Vec::new(),
+            params_stride,
+            params_buffer: params_buffer(device, 1 << 20),
+            readback: readback_buffer(device, 1 << 16),
+        }
+    }
+
+    pub fn dispatch(&mut self, variant: Variant, params: &[u8], buffers: Vec<wgpu::Buffer>, grid: [u32; 3]) {
+        let params_offset = self.params.len() as u32;
+        self.params.extend_from_slice(params);
+        self.params.resize(params_offset as usize + self.params_stride, 0);
+        self.commands.push(Command::Dispatch { variant, buffers, params_offset, grid });
+    }
+
+    pub fn copy(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer, bytes: u64) {
+        self.commands.push(Command::Copy { from: from.clone(), to: to.clone(), bytes });
+    }
+
+    /// Submits everything recorded and reads the first `bytes` of `buffer`.
+    pub async fn submit_and_read(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+    ) -> Result<Vec<u32>> {
+        if self.readback.size() < bytes {
+            self.readback = readback_buffer(device, bytes.next_power_of_two());
+        }
+        let mut encoder = self.encode(device, pipelines);
+        encoder.copy_buffer_to_buffer(buffer, 0, &self.readback, 0, bytes);
+        device.queue.submit([encoder.finish()]);
+        device.check()?;
+
+        let (sender, receiver) = mpsc::channel();
+        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            let _ = sender.send(result);
+        });
+        mapped(device, receiver).await?;
+        let words = {
+            let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
+            bytemuck::cast_slice(&view).to_vec()
+        };
+        self.readback.unmap();
+        device.check()?;
+        Ok(words)
+    }
+
+    fn encode(&mut self, device: &Device, pipelines: &mut Pipelines) -> wgpu::CommandEncoder {
+        if self.params_buffer.size() < self.params.len() as u64 + PARAMS_BYTES {
+            self.params_buffer = params_buffer(device, (self.params.len() as u64).next_power_of_two() * 2);
+            pipelines.forget_bind_groups();
+        }
+        device.queue.write_buffer(&self.params_buffer, 0, &self.params);
+        self.params.clear();
+
+        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        let commands = std::mem::take(&mut self.commands);
+        for run in commands.chunk_by(|a, b| matches!((a, b), (Command::Dispatch { .. }, Command::Dispatch { .. }))) {
+            if let [Command::Copy { from, to, bytes }] = run {
+                encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes);
+                continue;
+            }
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for command in run {
+                if let Command::Dispatch { variant, buffers, params_offset, grid: [x, y, z] } = command {
+                    let bind_group = pipelines.bind_group(device, variant.kernel, &self.params_buffer, buffers);
+                    pass.set_pipeline(pipelines.pipeline(variant));
+                    pass.set_bind_group(0, &bind_group, &[*params_offset]);
+                    pass.dispatch_workgroups(*x, *y, *z);
+                }
+            }
+        }
+        encoder
+    }
+}
+
+/// Waits for a mapping. Natively the device has to be polled for the callback to run; a browser runs it by itself.
+async fn mapped(device: &Device, receiver: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>) -> Result<()> {
+    device.wait()?;
+    let result = std::future::poll_fn(|context| match receiver.try_recv() {
+        Ok(result) => std::task::Poll::Ready(result.map_err(|error| Error::Device(error.to_string()))),
+        Err(mpsc::TryRecvError::Disconnected) => std::task::Poll::Ready(Err(Error::Device("device lost".into()))),
+        Err(mpsc::TryRecvError::Empty) => {
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        }
+    });
+    result.await
+}
+
+fn params_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {
+    device.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("params"),
+        size: bytes,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn readback_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {
+    device.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("readback"),
+        size: bytes,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}

@@ -1,0 +1,83 @@
+//! Which `override` values a kernel is compiled with for given params: tile sizes that fit the device.
+
+use super::kernels::Kernel;
+use crate::backend::params::{AttentionParams, LinearParams};
+use crate::backend::step_table::query_tile_rows;
+
+/// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
+pub const WORKGROUP_SIZE: u32 = 64;
+/// `const MAX_SLOTS` of the attention kernels: vec4 accumulators a thread has room for.
+const MAX_SLOTS: u32 = 8;
+/// `const MAX_HEADS` of `paged_attention.wgsl`.
+const MAX_HEADS: u32 = 16;
+
+/// A kernel with its `override` values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// `override` names and values.
+    pub overrides: Vec<(&'static str, u32)>,
+}
+
+impl Variant {
+    /// A kernel whose only override is the workgroup size.
+    pub fn plain(kernel: Kernel) -> Self {
+        Self { kernel, overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE)] }
+    }
+
+    /// Few rows get a small tile, so that no thread computes rows that are not there.
+    pub fn linear(p: &LinearParams) -> Self {
+        let row_tile = match p.num_rows {
+            0..=1 => 1,
+            2..=4 => 4,
+            _ => 8,
+        };
+        Self { kernel: Kernel::Linear, overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("ROW_TILE", row_tile)] }
+    }
+
+    /// Query rows by head_dim; as many tokens per tile as workgroup memory holds.
+    pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32) -> Self {
+        let query_rows = query_tile_rows(p.head_dim as usize) as u32;
+        let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
+        let kv_tile = [32, 16, 8, 4].into_iter().find(|&kv_tile| bytes(kv_tile) <= max_workgroup_bytes).unwrap_or(2);
+        Self {
+            kernel: Kernel::RaggedAttention,
+            overrides: vec![
+                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+                ("HEAD_DIM", p.head_dim),
+                ("BLOCK_SIZE", p.block_size),
+                ("GROUP", p.num_heads / p.num_kv_heads),
+                ("QUERY_ROWS", query_rows),
+                ("KV_TILE", kv_tile),
+            ],
+        }
+    }
+
+    /// As many heads of a group per workgroup as its accumulators hold.
+    pub fn paged_attention(p: &AttentionParams) -> Self {
+        let group = p.num_heads / p.num_kv_heads;
+        let heads = group.min(MAX_HEADS).min(MAX_SLOTS * WORKGROUP_SIZE * 4 / p.head_dim);
+        Self {
+            kernel: Kernel::PagedAttention,
+            overrides: vec![
+                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+                ("HEAD_DIM", p.head_dim),
+                ("BLOCK_SIZE", p.block_size),
+                ("GROUP", group),
+                ("HEADS", heads),
+            ],
+        }
+    }
+
+    /// The value of an override of this variant.
+    pub fn value(&self, name: &str) -> Option<u32> {
+        self.overrides.iter().find(|(other, _)| *other == name).map(|&(_, value)| value)
+    }
+
+    /// `linear ROW_TILE=8 WORKGROUP_SIZE=64`, for file names and messages.
+    pub fn label(&self) -> String {
+        let overrides: String = self.overrides.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+        format!("{}{overrides}", self.kernel.source().name)
+    }
+}
