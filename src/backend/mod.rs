@@ -84,7 +84,7 @@ pub trait Backend {
         step: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-        kv: &mut KvPool<Self::Buffer>,
+        kv: KvPool<&mut Self::Buffer>,
     );
     /// Attention of sequences with several query rows. A work item is a pair (sequence, first packed row), where packed
     /// row `r` of a KV head is query `r / group`, head `r % group` of the group that shares it.
@@ -93,7 +93,7 @@ pub trait Backend {
         p: AttentionParams,
         step: &Self::Buffer,
         q: &Self::Buffer,
-        kv: &KvPool<Self::Buffer>,
+        kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
     /// Attention of sequences with one query row (Kwon et al. 2023). A work item is a sequence.
@@ -102,7 +102,7 @@ pub trait Backend {
         p: AttentionParams,
         step: &Self::Buffer,
         q: &Self::Buffer,
-        kv: &KvPool<Self::Buffer>,
+        kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
     /// The SwiGLU activation (Shazeer 2020).
@@ -116,9 +116,22 @@ pub trait Backend {
 }
 
 /// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.
+#[derive(Clone, Copy, Debug)]
 pub struct KvPool<Buffer> {
     /// Keys, after rope.
     pub k: Buffer,
     /// Values.
     pub v: Buffer,
+}
+
+impl<Buffer> KvPool<Buffer> {
+    /// Both to read.
+    pub fn as_ref(&self) -> KvPool<&Buffer> {
+        KvPool { k: &self.k, v: &self.v }
+    }
+
+    /// Both to write.
+    pub fn as_mut(&mut self) -> KvPool<&mut Buffer> {
+        KvPool { k: &mut self.k, v: &mut self.v }
+    }
 }

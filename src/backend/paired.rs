@@ -1,1 +1,230 @@
-//! Both.
+//! Two backends side by side: every kernel runs on both, and the first whose results differ is named.
+//!
+//! A kernel call runs on both backends and keeps a copy of what each wrote; [`Backend::download`] compares the copies in
+//! order. Each backend goes on with its own results, so the first difference above the tolerance is the cause of the rest.
+
+use super::params::*;
+use super::{Backend, KvPool};
+use crate::error::{Error, Result};
+
+/// Runs `reference` and `subject`; results are those of the reference.
+pub struct PairedBackend<A: Backend, B: Backend> {
+    reference: A,
+    subject: B,
+    tolerance: f32,
+    layer: Option<usize>,
+    /// Rows of the batch, as `embed_tokens` was told.
+    num_tokens: u32,
+    checks: Vec<Check<A, B>>,
+    /// A failure inside a kernel call, which cannot return it.
+    failed: Option<Error>,
+}
+
+/// What a kernel wrote on either side.
+struct Check<A: Backend, B: Backend> {
+    kernel: &'static str,
+    layer: Option<usize>,
+    width: usize,
+    len: usize,
+    reference: A::Buffer,
+    subject: B::Buffer,
+}
+
+impl<A: Backend, B: Backend> PairedBackend<A, B> {
+    /// Values may differ by `tolerance · max(1, |reference|)`.
+    pub fn new(reference: A, subject: B, tolerance: f32) -> Self {
+        Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Vec::new(), failed: None }
+    }
+
+    fn check(&mut self, kernel: &'static str, width: u32, rows: u32, out: &(A::Buffer, B::Buffer)) {
+        let (width, len) = (width as usize, width as usize * rows as usize);
+        let copies = self.reference.snapshot(&out.0, len).and_then(|a| Ok((a, self.subject.snapshot(&out.1, len)?)));
+        match copies {
+            Ok((reference, subject)) => {
+                self.checks.push(Check { kernel, layer: self.layer, width, len, reference, subject });
+            }
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    async fn compare(&mut self, check: Check<A, B>) -> Result<()> {
+        let reference = self.reference.download(&check.reference, check.len).await?;
+        let subject = self.subject.download(&check.subject, check.len).await?;
+        for (i, (a, b)) in reference.into_iter().zip(subject).enumerate() {
+            let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+            let close = (a - b).abs() <= self.tolerance * a.abs().max(1.0) || a.to_bits() == b.to_bits();
+            if !close {
+                let layer = check.layer.map_or("outside the layers".to_string(), |layer| format!("layer {layer}"));
+                return Err(Error::Diverged(format!(
+                    "{} diverged, {layer}, row {}, column {}: {} has {a}, {} has {b}",
+                    check.kernel,
+                    i / check.width,
+                    i % check.width,
+                    self.reference.name(),
+                    self.subject.name(),
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
+    type Buffer = (A::Buffer, B::Buffer);
+    type Matrix = (A::Matrix, B::Matrix);
+
+    fn name(&self) -> String {
+        format!("{} checked against {}", self.subject.name(), self.reference.name())
+    }
+
+    fn max_buffer_words(&self) -> usize {
+        self.reference.max_buffer_words().min(self.subject.max_buffer_words())
+    }
+
+    fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer> {
+        Ok((self.reference.alloc(label, len)?, self.subject.alloc(label, len)?))
+    }
+
+    fn upload(&mut self, buffer: &mut Self::Buffer, offset: usize, words: &[u32]) {
+        self.reference.upload(&mut buffer.0, offset, words);
+        self.subject.upload(&mut buffer.1, offset, words);
+    }
+
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<Self::Matrix> {
+        Ok((self.reference.alloc_matrix(label, rows, cols)?, self.subject.alloc_matrix(label, rows, cols)?))
+    }
+
+    fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]) {
+        self.reference.upload_rows(&mut matrix.0, first_row, values);
+        self.subject.upload_rows(&mut matrix.1, first_row, values);
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.reference.flush().await?;
+        self.subject.flush().await
+    }
+
+    async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        for check in std::mem::take(&mut self.checks) {
+            self.compare(check).await?;
+        }
+        self.subject.download(&buffer.1, len).await?;
+        self.reference.download(&buffer.0, len).await
+    }
+
+    fn enter_layer(&mut self, layer: Option<usize>) {
+        self.layer = layer;
+    }
+
+    fn snapshot(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Buffer> {
+        Ok((self.reference.snapshot(&buffer.0, len)?, self.subject.snapshot(&buffer.1, len)?))
+    }
+
+    fn embed_tokens(
+        &mut self,
+        p: EmbedTokensParams,
+        step: &Self::Buffer,
+        table: &Self::Matrix,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.embed_tokens(p, &step.0, &table.0, &mut out.0);
+        self.subject.embed_tokens(p, &step.1, &table.1, &mut out.1);
+        self.num_tokens = p.num_tokens;
+        self.check("embed_tokens", p.hidden_size, p.num_tokens, out);
+    }
+
+    fn rms_norm(&mut self, p: RmsNormParams, x: &Self::Buffer, weight: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.rms_norm(p, &x.0, &weight.0, &mut out.0);
+        self.subject.rms_norm(p, &x.1, &weight.1, &mut out.1);
+        self.check("rms_norm", p.width, p.num_rows, out);
+    }
+
+    fn linear(
+        &mut self,
+        p: LinearParams,
+        x: &Self::Buffer,
+        weight: &Self::Matrix,
+        bias: Option<&Self::Buffer>,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.linear(p, &x.0, &weight.0, bias.map(|bias| &bias.0), &mut out.0);
+        self.subject.linear(p, &x.1, &weight.1, bias.map(|bias| &bias.1), &mut out.1);
+        self.check("linear", p.out_features, p.num_rows, out);
+    }
+
+    fn rope(&mut self, p: RopeParams, step: &Self::Buffer, table: &Self::Buffer, x: &mut Self::Buffer) {
+        self.reference.rope(p, &step.0, &table.0, &mut x.0);
+        self.subject.rope(p, &step.1, &table.1, &mut x.1);
+        self.check("rope", p.num_heads * p.head_dim, p.num_tokens, x);
+    }
+
+    /// Compared by what attention makes of it: the pools are too large to copy after every layer.
+    fn store_kv(
+        &mut self,
+        p: StoreKvParams,
+        step: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        kv: KvPool<&mut Self::Buffer>,
+    ) {
+        self.reference.store_kv(p, &step.0, &k.0, &v.0, KvPool { k: &mut kv.k.0, v: &mut kv.v.0 });
+        self.subject.store_kv(p, &step.1, &k.1, &v.1, KvPool { k: &mut kv.k.1, v: &mut kv.v.1 });
+    }
+
+    fn ragged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &Self::Buffer,
+        q: &Self::Buffer,
+        kv: KvPool<&Self::Buffer>,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.ragged_attention(p, &step.0, &q.0, KvPool { k: &kv.k.0, v: &kv.v.0 }, &mut out.0);
+        self.subject.ragged_attention(p, &step.1, &q.1, KvPool { k: &kv.k.1, v: &kv.v.1 }, &mut out.1);
+        self.check("ragged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
+    }
+
+    fn paged_attention(
+        &mut self,
+        p: AttentionParams,
+        step: &Self::Buffer,
+        q: &Self::Buffer,
+        kv: KvPool<&Self::Buffer>,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.paged_attention(p, &step.0, &q.0, KvPool { k: &kv.k.0, v: &kv.v.0 }, &mut out.0);
+        self.subject.paged_attention(p, &step.1, &q.1, KvPool { k: &kv.k.1, v: &kv.v.1 }, &mut out.1);
+        self.check("paged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
+    }
+
+    fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.silu_mul(p, &gate.0, &up.0, &mut out.0);
+        self.subject.silu_mul(p, &gate.1, &up.1, &mut out.1);
+        self.check("silu_mul", p.len / self.num_tokens, self.num_tokens, out);
+    }
+
+    fn residual_add(&mut self, p: ResidualAddParams, y: &Self::Buffer, x: &mut Self::Buffer) {
+        self.reference.residual_add(p, &y.0, &mut x.0);
+        self.subject.residual_add(p, &y.1, &mut x.1);
+        self.check("residual_add", p.len / self.num_tokens, self.num_tokens, x);
+    }
+
+    fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.gather_rows(p, &step.0, &x.0, &mut out.0);
+        self.subject.gather_rows(p, &step.1, &x.1, &mut out.1);
+        self.check("gather_rows", p.width, p.num_rows, out);
+    }
+
+    /// An index read as an f32 is a number near 0, so this compares log-probabilities: with equal ones the indices are a
+    /// tie that rounding decides.
+    fn argmax(&mut self, p: ArgmaxParams, x: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.argmax(p, &x.0, &mut out.0);
+        self.subject.argmax(p, &x.1, &mut out.1);
+        self.check("argmax", 2, p.num_rows, out);
+    }
+}

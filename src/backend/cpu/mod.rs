@@ -132,7 +132,7 @@ impl Backend for CpuBackend {
         step: &CpuBuffer,
         k: &CpuBuffer,
         v: &CpuBuffer,
-        kv: &mut KvPool<CpuBuffer>,
+        kv: KvPool<&mut CpuBuffer>,
     ) {
         let width = p.num_kv_heads * p.head_dim;
         store_kv::store_kv(&p, &step.0, k.rows(p.num_tokens, width), kv.k.f32_mut());
@@ -144,7 +144,7 @@ impl Backend for CpuBackend {
         p: AttentionParams,
         step: &CpuBuffer,
         q: &CpuBuffer,
-        kv: &KvPool<CpuBuffer>,
+        kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
         ragged_attention::ragged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
@@ -155,7 +155,7 @@ impl Backend for CpuBackend {
         p: AttentionParams,
         step: &CpuBuffer,
         q: &CpuBuffer,
-        kv: &KvPool<CpuBuffer>,
+        kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
         paged_attention::paged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());

@@ -219,7 +219,7 @@ impl Backend for GpuBackend {
         step: &GpuBuffer,
         k: &GpuBuffer,
         v: &GpuBuffer,
-        kv: &mut KvPool<GpuBuffer>,
+        kv: KvPool<&mut GpuBuffer>,
     ) {
         let len = p.num_tokens * p.num_kv_heads * p.head_dim;
         self.record_elementwise(Kernel::StoreKv, &p, len, &[&step.0, &k.0, &v.0, &kv.k.0, &kv.v.0]);
@@ -230,7 +230,7 @@ impl Backend for GpuBackend {
         p: AttentionParams,
         step: &GpuBuffer,
         q: &GpuBuffer,
-        kv: &KvPool<GpuBuffer>,
+        kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
         let grid = self.grid(p.num_items, p.num_kv_heads);
@@ -243,7 +243,7 @@ impl Backend for GpuBackend {
         p: AttentionParams,
         step: &GpuBuffer,
         q: &GpuBuffer,
-        kv: &KvPool<GpuBuffer>,
+        kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
         let variant = Variant::paged_attention(&p);
