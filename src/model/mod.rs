@@ -1,1 +1,17 @@
-//! Models.
+//! From a Hugging Face model folder to what a forward pass needs.
+//!
+//! ```text
+//! ModelFolder ── config.json, generation_config.json ──▶ ModelConfig ──▶ expected_tensors
+//! ```
+
+pub mod architecture;
+pub mod config;
+mod config_keys;
+pub mod expected_tensors;
+pub mod folder;
+pub mod rope;
+
+pub use architecture::Architecture;
+pub use config::ModelConfig;
+pub use folder::ModelFolder;
+pub use rope::{RopeConfig, RopeScaling};

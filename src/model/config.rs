@@ -1,0 +1,164 @@
+//! The shape of a model, from config.json and generation_config.json. Missing keys mean what they mean in transformers.
+
+use super::architecture::Architecture;
+use super::config_keys::Keys;
+use super::folder::ModelFolder;
+use super::rope::RopeConfig;
+use crate::error::Result;
+use crate::ids::TokenId;
+
+/// The shape of a decoder-only transformer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Which model it is.
+    pub architecture: Architecture,
+    /// Width of the residual stream, a multiple of 4.
+    pub hidden_size: usize,
+    /// Width inside the MLP, a multiple of 4.
+    pub intermediate_size: usize,
+    /// Decoder layers.
+    pub num_layers: usize,
+    /// Query heads.
+    pub num_heads: usize,
+    /// Key and value heads; `num_heads` is a multiple of it.
+    pub num_kv_heads: usize,
+    /// Width of a head: a multiple of 8, at most 256. `num_heads * head_dim` need not be `hidden_size`.
+    pub head_dim: usize,
+    /// Rows of the embedding table and width of the logits.
+    pub vocab_size: usize,
+    /// Added to the mean square under the root.
+    pub rms_norm_eps: f32,
+    /// Rotary position embedding.
+    pub rope: RopeConfig,
+    /// Longest sequence the model was made for, in tokens.
+    pub max_position_embeddings: usize,
+    /// The embedding table is the output matrix, too.
+    pub tie_word_embeddings: bool,
+    /// `q_proj`, `k_proj` and `v_proj` have a bias.
+    pub qkv_bias: bool,
+    /// `o_proj` has a bias.
+    pub o_bias: bool,
+    /// Each head of Q and K is normalised before rope.
+    pub qk_norm: bool,
+    /// The sliding window of each layer, see [`ModelConfig::window`].
+    pub windows: Vec<Option<usize>>,
+    /// The token a sequence begins with, if the model has one.
+    pub bos_token_id: Option<TokenId>,
+    /// Tokens that end a sequence. May be empty.
+    pub eos_token_ids: Vec<TokenId>,
+}
+
+// Sizes beyond these are typing errors or attacks. Whether a device can hold the model is not decided here.
+const MAX_HIDDEN_SIZE: usize = 1 << 16;
+const MAX_INTERMEDIATE_SIZE: usize = 1 << 18;
+const MAX_LAYERS: usize = 1024;
+const MAX_HEADS: usize = 1024;
+const MAX_VOCAB_SIZE: usize = 1 << 22;
+pub(super) const MAX_POSITIONS: usize = 1 << 24;
+
+impl ModelConfig {
+    /// Reads config.json and, if it is there, generation_config.json.
+    ///
+    /// # Errors
+    /// [`crate::Error::ReadFile`] if config.json cannot be read, [`crate::Error::InvalidFile`] if either file asks for
+    /// what this engine does not do: the message names file, key, value and what is supported.
+    pub fn open(folder: &ModelFolder) -> Result<Self> {
+        let config = Keys::parse(folder, "config.json", &folder.read("config.json")?)?;
+        let mut parsed = Self::parse(&config)?;
+        if let Some(json) = folder.read_optional("generation_config.json")? {
+            let generation = Keys::parse(folder, "generation_config.json", &json)?;
+            // As in transformers: what generation_config.json says about the end replaces what config.json says.
+            if let Some(ids) = generation.token_ids("eos_token_id")? {
+                parsed.eos_token_ids = ids;
+            }
+        }
+        Ok(parsed)
+    }
+
+    fn parse(config: &Keys) -> Result<Self> {
+        let architecture = Architecture::parse(config)?;
+        refuse_unsupported(config)?;
+        let count = |key, max, default| config.count(key, max).map(|count| count.unwrap_or(default));
+
+        let hidden_size = count("hidden_size", MAX_HIDDEN_SIZE, 4096)?;
+        let intermediate_size =
+            count("intermediate_size", MAX_INTERMEDIATE_SIZE, architecture.default_intermediate_size())?;
+        for (key, size) in [("hidden_size", hidden_size), ("intermediate_size", intermediate_size)] {
+            if !size.is_multiple_of(4) {
+                return Err(config.refuse(key, "it must be a multiple of 4"));
+            }
+        }
+        let num_layers = count("num_hidden_layers", MAX_LAYERS, 32)?;
+        let num_heads = count("num_attention_heads", MAX_HEADS, 32)?;
+        let num_kv_heads = match config.count("num_key_value_heads", MAX_HEADS)? {
+            Some(num_kv_heads) => num_kv_heads,
+            None if config.has("num_key_value_heads") => num_heads,
+            None => architecture.default_num_kv_heads(num_heads),
+        };
+        if !num_heads.is_multiple_of(num_kv_heads) {
+            let supported = format!("it must divide num_attention_heads, which is {num_heads}");
+            return Err(config.refuse("num_key_value_heads", &supported));
+        }
+        let max_position_embeddings =
+            count("max_position_embeddings", MAX_POSITIONS, architecture.default_max_positions())?;
+
+        Ok(Self {
+            architecture,
+            hidden_size,
+            intermediate_size,
+            num_layers,
+            num_heads,
+            num_kv_heads,
+            head_dim: parse_head_dim(config, architecture, hidden_size, num_heads)?,
+            vocab_size: count("vocab_size", MAX_VOCAB_SIZE, architecture.default_vocab_size())?,
+            rms_norm_eps: config.positive("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+            rope: RopeConfig::parse(config, max_position_embeddings)?,
+            max_position_embeddings,
+            tie_word_embeddings: config.flag("tie_word_embeddings", false)?,
+            qkv_bias: architecture == Architecture::Qwen2 || architecture.attention_bias(config)?,
+            o_bias: architecture.attention_bias(config)?,
+            qk_norm: architecture == Architecture::Qwen3,
+            windows: architecture.windows(config, num_layers)?,
+            bos_token_id: architecture.token_ids(config, "bos_token_id", 1)?.first().copied(),
+            eos_token_ids: architecture.token_ids(config, "eos_token_id", 2)?,
+        })
+    }
+
+    /// The sliding window of a layer: the query at position `i` sees the keys from `i - window + 1` to `i`.
+    /// `None`: it sees all keys up to `i`.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.windows.get(layer).copied().flatten()
+    }
+}
+
+/// Refuses what would silently change the mathematics if it were ignored.
+fn refuse_unsupported(config: &Keys) -> Result<()> {
+    if config.get("quantization_config").is_some() {
+        return Err(config.refuse("quantization_config", "quantized weights are not supported, use f32, f16 or bf16"));
+    }
+    if config.text("hidden_act")?.is_some_and(|name| name != "silu" && name != "swish") {
+        return Err(config.refuse("hidden_act", "only silu is supported"));
+    }
+    if config.flag("mlp_bias", false)? {
+        return Err(config.refuse("mlp_bias", "only an MLP without bias is supported"));
+    }
+    Ok(())
+}
+
+/// The width of a head, given or derived.
+fn parse_head_dim(config: &Keys, architecture: Architecture, hidden_size: usize, num_heads: usize) -> Result<usize> {
+    let (key, head_dim) = match config.count("head_dim", 256)? {
+        Some(head_dim) => ("head_dim", head_dim),
+        None if architecture == Architecture::Qwen3 && !config.has("head_dim") => ("head_dim", 128),
+        None if hidden_size.is_multiple_of(num_heads) => ("hidden_size", hidden_size / num_heads),
+        None => {
+            let supported = format!("without head_dim it must divide hidden_size, which is {hidden_size}");
+            return Err(config.refuse("num_attention_heads", &supported));
+        }
+    };
+    if !head_dim.is_multiple_of(8) || head_dim > 256 {
+        let supported = format!("heads are {head_dim} wide; supported are multiples of 8 up to 256");
+        return Err(config.refuse(key, &supported));
+    }
+    Ok(head_dim)
+}

@@ -1,0 +1,153 @@
+//! A model folder: what `save_pretrained` writes, on disk or embedded in the binary.
+
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Most bytes of a file that is read whole (JSON, templates). The largest tokenizer.json in use has about 35 MB.
+const MAX_WHOLE_FILE_BYTES: u64 = 256 << 20;
+
+/// Where the files of a model are. Weights are read in pieces ([`ModelFolder::open_file`]); they are never mapped into
+/// memory, because a file that shrinks while mapped kills the process.
+#[derive(Clone, Debug)]
+pub struct ModelFolder {
+    /// The folder, or the name that stands for an embedded one in messages.
+    path: PathBuf,
+    /// `(file name, contents)` of an embedded model.
+    embedded: Option<&'static [(&'static str, &'static [u8])]>,
+}
+
+/// An open file of a model folder. It reads and seeks like [`File`].
+#[derive(Debug)]
+pub enum FolderFile {
+    /// On disk.
+    Disk(File),
+    /// In the binary.
+    Embedded(Cursor<&'static [u8]>),
+}
+
+impl ModelFolder {
+    /// A folder on disk.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`] if it does not exist, [`Error::InvalidFile`] if it is no folder.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let metadata = fs::metadata(&path).map_err(|source| Error::ReadFile { path: path.clone(), source })?;
+        if !metadata.is_dir() {
+            let reason = "a model is a folder with config.json, tokenizer.json and model.safetensors in it".into();
+            return Err(Error::InvalidFile { path, reason });
+        }
+        Ok(Self { path, embedded: None })
+    }
+
+    /// A folder in the binary: `(file name, contents)`. `name` stands for its path in messages.
+    pub fn embedded(name: &str, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self { path: name.into(), embedded: Some(files) }
+    }
+
+    /// The folder itself, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it, for messages. The file need not exist.
+    pub fn file_path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Whether it holds a file of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        match self.embedded {
+            Some(files) => files.iter().any(|(file_name, _)| *file_name == name),
+            None => is_plain_name(name) && self.file_path(name).is_file(),
+        }
+    }
+
+    /// Opens a file of the folder. Links are followed, as a download cache consists of them.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`] if it cannot be opened, [`Error::InvalidFile`] if `name` leads out of the folder.
+    pub fn open_file(&self, name: &str) -> Result<FolderFile> {
+        let path = self.file_path(name);
+        if !is_plain_name(name) {
+            let reason = "a file of a model folder is named without any folder".into();
+            return Err(Error::InvalidFile { path, reason });
+        }
+        let opened = match self.embedded {
+            Some(files) => files
+                .iter()
+                .find(|(file_name, _)| *file_name == name)
+                .map(|(_, contents)| FolderFile::Embedded(Cursor::new(*contents)))
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
+            None => File::open(&path).map(FolderFile::Disk),
+        };
+        opened.map_err(|source| Error::ReadFile { path, source })
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open_file`], and [`Error::InvalidFile`] if it has more than 256 MiB.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let file = self.open_file(name)?;
+        let mut contents = Vec::new();
+        // One byte more than allowed tells a file at the limit from one above it.
+        let read = file.take(MAX_WHOLE_FILE_BYTES + 1).read_to_end(&mut contents);
+        read.map_err(|source| Error::ReadFile { path: self.file_path(name), source })?;
+        if contents.len() as u64 > MAX_WHOLE_FILE_BYTES {
+            let reason = format!("it has more than {MAX_WHOLE_FILE_BYTES} bytes, too many for this kind of file");
+            return Err(Error::InvalidFile { path: self.file_path(name), reason });
+        }
+        Ok(contents)
+    }
+
+    /// Reads a whole file if the folder holds it.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::read`], except that a missing file is `None`.
+    pub fn read_optional(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.read(name) {
+            Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+impl FolderFile {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// Whatever the operating system reports.
+    pub fn len_bytes(&self) -> io::Result<u64> {
+        match self {
+            Self::Disk(file) => Ok(file.metadata()?.len()),
+            Self::Embedded(cursor) => Ok(cursor.get_ref().len() as u64),
+        }
+    }
+}
+
+impl Read for FolderFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Disk(file) => file.read(buffer),
+            Self::Embedded(cursor) => cursor.read(buffer),
+        }
+    }
+}
+
+impl Seek for FolderFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Disk(file) => file.seek(position),
+            Self::Embedded(cursor) => cursor.seek(position),
+        }
+    }
+}
+
+/// Whether `name` names a file of the folder itself. The shard index of a downloaded model is not to be trusted.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0'])
+}
