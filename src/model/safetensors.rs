@@ -1,0 +1,198 @@
+//! Weights on disk: where each tensor is, checked against the config before any of it is read.
+//!
+//! A safetensors file is 8 bytes (the header's length, little endian), the header (JSON: name, dtype, shape and offsets
+//! of each tensor), and the tensors one after the other.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::Deserialize;
+
+use super::config::ModelConfig;
+use super::expected_tensors::expected_tensors;
+use super::folder::{FolderFile, ModelFolder};
+use super::tensor_chunks::TensorChunks;
+use crate::error::{Error, Result};
+
+const SINGLE_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// Bytes before the header.
+const PREFIX_BYTES: u64 = 8;
+/// Longest header: about 100 000 tensors. The largest model this engine runs has some 1500.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// The tensors of a model, in one file or several shards. Holds headers only; weights stay on disk.
+#[derive(Debug)]
+pub struct WeightFiles {
+    folder: ModelFolder,
+    shards: Vec<Shard>,
+    /// The shard that holds each tensor.
+    shard_of: BTreeMap<String, usize>,
+}
+
+/// One safetensors file.
+#[derive(Debug)]
+struct Shard {
+    name: String,
+    header: Metadata,
+    /// Where the first tensor begins.
+    data_start: u64,
+}
+
+/// `model.safetensors.index.json`; what else it holds does not matter here.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFiles {
+    /// Reads the headers of `model.safetensors`, or of the shards that `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`] if there is neither, [`Error::InvalidFile`] if a file is truncated or its header makes no
+    /// sense, [`Error::InvalidTensor`] if a shard lacks what the index says it holds.
+    pub fn open(folder: &ModelFolder) -> Result<Self> {
+        let mut files = Self { folder: folder.clone(), shards: Vec::new(), shard_of: BTreeMap::new() };
+        if folder.contains(SINGLE_FILE) || !folder.contains(INDEX_FILE) {
+            let shard = Shard::open(folder, SINGLE_FILE)?;
+            files.shard_of = shard.header.offset_keys().into_iter().map(|tensor| (tensor, 0)).collect();
+            files.shards.push(shard);
+            return Ok(files);
+        }
+        let index: Index = serde_json::from_slice(&folder.read(INDEX_FILE)?).map_err(|error| Error::InvalidFile {
+            path: folder.file_path(INDEX_FILE),
+            reason: format!("it is not a shard index: {error}"),
+        })?;
+        for (tensor, name) in index.weight_map {
+            let known = files.shards.iter().position(|shard| shard.name == name);
+            let shard_idx = known.unwrap_or(files.shards.len());
+            if known.is_none() {
+                files.shards.push(Shard::open(folder, &name)?);
+            }
+            if files.shards[shard_idx].header.info(&tensor).is_none() {
+                let reason = format!("it is not in this file, although {INDEX_FILE} says so");
+                return Err(Error::InvalidTensor { path: folder.file_path(&name), tensor, reason });
+            }
+            files.shard_of.insert(tensor, shard_idx);
+        }
+        Ok(files)
+    }
+
+    /// Dtype, shape and offsets of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTensor`] if no file holds it.
+    pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
+        self.find(name).map(|(_, info)| info)
+    }
+
+    /// Checks that a tensor is there, has the shape `expected` and a dtype this engine reads: F32, F16 or BF16.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTensor`] names the file, the tensor and both shapes or dtypes.
+    pub fn check(&self, name: &str, expected: &[usize]) -> Result<()> {
+        let (shard, info) = self.find(name)?;
+        let path = || self.folder.file_path(&shard.name);
+        let refuse = |reason| Err(Error::InvalidTensor { path: path(), tensor: name.to_owned(), reason });
+        if info.shape != expected {
+            return refuse(format!("its shape is {:?}, config.json asks for {expected:?}", info.shape));
+        }
+        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return refuse(format!("its dtype is {}; supported are F32, F16 and BF16", info.dtype));
+        }
+        Ok(())
+    }
+
+    /// Checks every tensor the forward pass will read. Call it before any device memory is taken.
+    ///
+    /// # Errors
+    /// As [`WeightFiles::check`], for the first tensor that is wrong.
+    pub fn check_all(&self, config: &ModelConfig) -> Result<()> {
+        expected_tensors(config).iter().try_for_each(|(name, shape)| self.check(name, shape))
+    }
+
+    /// Opens a tensor for reading as f32, `chunk_elems` elements at a time. Host memory is bounded by the chunk, and
+    /// between two chunks the caller may wait for the device.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTensor`] if no file holds it or its dtype is not supported, [`Error::ReadFile`] if the file
+    /// cannot be opened any more.
+    pub fn chunks(&self, name: &str, chunk_elems: usize) -> Result<TensorChunks> {
+        let (shard, info) = self.find(name)?;
+        self.check(name, &info.shape)?;
+        let file = self.folder.open_file(&shard.name)?;
+        TensorChunks::open(file, self.folder.file_path(&shard.name), shard.data_start, info, chunk_elems)
+    }
+
+    /// Reads a tensor as f32, `chunk_elems` elements at a time: `take(first_elem, elems)`.
+    ///
+    /// # Errors
+    /// As [`WeightFiles::chunks`], and [`Error::ReadFile`] if reading fails half-way.
+    pub fn read_f32_chunks(&self, name: &str, chunk_elems: usize, mut take: impl FnMut(usize, &[f32])) -> Result<()> {
+        let mut chunks = self.chunks(name, chunk_elems)?;
+        while let Some((first_elem, elems)) = chunks.next_chunk()? {
+            take(first_elem, elems);
+        }
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<(&Shard, &TensorInfo)> {
+        let shard = self.shard_of.get(name).map(|&shard_idx| &self.shards[shard_idx]);
+        shard.and_then(|shard| Some((shard, shard.header.info(name)?))).ok_or_else(|| Error::InvalidTensor {
+            path: self.folder.file_path(if self.shards.len() == 1 { &self.shards[0].name } else { INDEX_FILE }),
+            tensor: name.to_owned(),
+            reason: "it is missing, and config.json asks for it".into(),
+        })
+    }
+}
+
+impl Shard {
+    /// Reads the header and compares the file's length with what the header promises.
+    fn open(folder: &ModelFolder, name: &str) -> Result<Self> {
+        let path = folder.file_path(name);
+        let mut file = folder.open_file(name)?;
+        let (header, data_start) = read_header(&mut file, path.clone())?;
+        let len = file.len_bytes().map_err(|source| Error::ReadFile { path: path.clone(), source })?;
+        let promised = data_start.saturating_add(header.data_len() as u64);
+        if len != promised {
+            let verdict = if len < promised { "it is truncated" } else { "it is too long" };
+            let reason = format!("{verdict}: it has {len} bytes and its header describes {promised}");
+            return Err(Error::InvalidFile { path, reason });
+        }
+        Ok(Self { name: name.to_owned(), header, data_start })
+    }
+}
+
+/// Reads the header and says where the data begins.
+fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, u64)> {
+    let invalid = |reason| Error::InvalidFile { path: path.clone(), reason };
+    let unreadable = |source| Error::ReadFile { path: path.clone(), source };
+    let len = file.len_bytes().map_err(unreadable)?;
+    if len < PREFIX_BYTES {
+        return Err(invalid(format!(
+            "it is truncated: it has {len} bytes and the header begins at byte {PREFIX_BYTES}"
+        )));
+    }
+    let mut prefix = [0; PREFIX_BYTES as usize];
+    file.read_exact(&mut prefix).map_err(unreadable)?;
+    if &prefix == b"version " {
+        return Err(invalid(
+            "it is a Git LFS pointer; fetch the file it stands for, for instance with git lfs pull".into(),
+        ));
+    }
+    let header_bytes = u64::from_le_bytes(prefix);
+    if header_bytes > MAX_HEADER_BYTES {
+        return Err(invalid(format!("its header claims {header_bytes} bytes; at most {MAX_HEADER_BYTES} are read")));
+    }
+    let data_start = PREFIX_BYTES + header_bytes;
+    if len < data_start {
+        return Err(invalid(format!("it is truncated: it has {len} bytes and its header ends at byte {data_start}")));
+    }
+    let mut header = vec![0; header_bytes as usize];
+    file.read_exact(&mut header).map_err(unreadable)?;
+    let header = serde_json::from_slice(&header).map_err(|error| invalid(format!("its header is wrong: {error}")))?;
+    Ok((header, data_start))
+}
