@@ -1,0 +1,89 @@
+//! tokenizer.json: text to token ids and back.
+
+use crate::error::{Error, Result};
+use crate::ids::TokenId;
+use crate::model::ModelFolder;
+
+const FILE: &str = "tokenizer.json";
+
+/// A model's tokenizer.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+}
+
+impl Tokenizer {
+    /// Reads tokenizer.json.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`] if it cannot be read, [`Error::InvalidFile`] if it is no tokenizer.
+    pub fn open(folder: &ModelFolder) -> Result<Self> {
+        let json = folder.read(FILE)?;
+        let invalid = |reason| Error::InvalidFile { path: folder.file_path(FILE), reason };
+        let mut inner = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|error| invalid(format!("it is not a tokenizer this engine can read: {error}")))?;
+        // Settings of the last training run that some models were saved with. Nothing is ever cut off or filled up here.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { inner })
+    }
+
+    /// The ids of a plain prompt, with the special tokens the model wants around it (such as `<s>`).
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer gives up on it.
+    pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
+        self.encode_with(text, true)
+    }
+
+    /// The ids of what a chat template rendered: it has written the special tokens already.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_rendered(&self, text: &str) -> Result<Vec<TokenId>> {
+        self.encode_with(text, false)
+    }
+
+    fn encode_with(&self, text: &str, add_special_tokens: bool) -> Result<Vec<TokenId>> {
+        let encoding = self.inner.encode_fast(text, add_special_tokens);
+        let encoding = encoding.map_err(|error| Error::Tokenizer(format!("cannot encode the text: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of `ids`, without special tokens. Bytes that are no UTF-8 become U+FFFD; unknown ids are skipped.
+    /// For ids that come one by one, see [`crate::text::Detokenizer`].
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer gives up on them.
+    pub fn decode(&self, ids: &[TokenId]) -> Result<String> {
+        // Some decoders cannot take an empty list.
+        if !ids.iter().any(|id| self.is_visible(*id)) {
+            return Ok(String::new());
+        }
+        self.inner.decode(ids, true).map_err(|error| Error::Tokenizer(format!("cannot decode the tokens: {error}")))
+    }
+
+    /// Entries of the vocabulary, added tokens included. The model's `vocab_size` may be larger (padding).
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Whether the tokenizer has an entry `id`.
+    pub fn id_in_range(&self, id: TokenId) -> bool {
+        self.inner.id_to_token(id).is_some()
+    }
+
+    /// Whether `id` adds to decoded text: it is known and no special token.
+    pub fn is_visible(&self, id: TokenId) -> bool {
+        let token = self.inner.id_to_token(id);
+        token.is_some_and(|token| !self.inner.get_added_vocabulary().is_special_token(&token))
+    }
+
+    /// Whether `id` is a byte token of a sentencepiece vocabulary, such as `<0xE2>`. What a run of them means is known
+    /// only when it ends: the decoder takes the run as a whole.
+    pub fn is_byte(&self, id: TokenId) -> bool {
+        let token = self.inner.id_to_token(id).unwrap_or_default();
+        let hex = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+        hex.is_some_and(|hex| hex.len() == 2 && u8::from_str_radix(hex, 16).is_ok())
+    }
+}
