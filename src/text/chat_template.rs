@@ -1,0 +1,146 @@
+//! Chat templates: Jinja programs that come with a model and turn messages into a prompt.
+
+use std::io::{self, Write};
+
+use minijinja::value::Value;
+use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::python_json;
+use crate::error::{Error, Result};
+use crate::model::ModelFolder;
+
+const TEMPLATE_FILE: &str = "chat_template.jinja";
+const CONFIG_FILE: &str = "tokenizer_config.json";
+
+/// The name errors carry.
+const TEMPLATE: &str = "chat_template";
+/// Instructions a rendering may take. A message takes some dozens; a template that loops forever stops within 0.1 s.
+const MAX_INSTRUCTIONS: u64 = 1_000_000;
+/// Longest prompt a template may render.
+const MAX_RENDERED_BYTES: usize = 16 << 20;
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks: `system`, `user` or `assistant`, as far as the template knows them.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+/// A compiled chat template. It sees the messages and the names of the special tokens, and nothing of the machine: also
+/// not the date, as a prompt must not depend on the day. Templates that ask for `strftime_now` mostly check whether it
+/// is defined and have a fixed date otherwise; one that does not check is refused when rendered.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    /// `bos_token`, `eos_token` and the others, by name.
+    special_tokens: Value,
+}
+
+impl ChatTemplate {
+    /// Reads chat_template.jinja, or else `chat_template` in tokenizer_config.json: a text, or a list of named ones of
+    /// which `default` is taken. `None` if the model has no template.
+    ///
+    /// # Errors
+    /// [`Error::InvalidFile`] if tokenizer_config.json makes no sense, [`Error::ChatTemplate`] if the template does not
+    /// compile.
+    pub fn open(folder: &ModelFolder) -> Result<Option<Self>> {
+        let invalid = |reason| Error::InvalidFile { path: folder.file_path(CONFIG_FILE), reason };
+        let config = match folder.read_optional(CONFIG_FILE)? {
+            Some(json) => serde_json::from_slice(&json).map_err(|error| invalid(format!("it is not JSON: {error}")))?,
+            None => Json::Null,
+        };
+        let source = match folder.read_optional(TEMPLATE_FILE)? {
+            Some(source) => Some(String::from_utf8(source).map_err(|_| Error::InvalidFile {
+                path: folder.file_path(TEMPLATE_FILE),
+                reason: "it is not UTF-8".into(),
+            })?),
+            None => match &config["chat_template"] {
+                Json::Null => None,
+                template => Some(default_template(template).ok_or_else(|| {
+                    invalid("chat_template is neither a text nor a list with an entry named default".into())
+                })?),
+            },
+        };
+        source.map(|source| Self::compile(source, &config)).transpose()
+    }
+
+    fn compile(source: String, config: &Json) -> Result<Self> {
+        let mut environment = Environment::new();
+        // As transformers sets Jinja up.
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_filter("tojson", python_json::tojson);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.set_fuel(Some(MAX_INSTRUCTIONS));
+        environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error))?;
+        Ok(Self { environment, special_tokens: special_tokens(config) })
+    }
+
+    /// The prompt for `messages`; with `add_generation_prompt` it ends where the assistant's answer begins. Encode it
+    /// with [`crate::text::Tokenizer::encode_rendered`].
+    ///
+    /// # Errors
+    /// [`Error::ChatTemplate`] with the template's own words if it refuses the messages, or if it runs for too long,
+    /// writes too much or asks for something it cannot have.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let template = self.environment.get_template(TEMPLATE).map_err(|error| describe(&error))?;
+        let none = Value::from(());
+        let context = context! {
+            messages, add_generation_prompt, tools => none, documents => none, ..self.special_tokens.clone()
+        };
+        let mut rendered = BoundedWriter(Vec::new());
+        template.render_captured_to(context, &mut rendered).map_err(|error| describe(&error))?;
+        String::from_utf8(rendered.0).map_err(|_| Error::ChatTemplate("it rendered something that is not UTF-8".into()))
+    }
+}
+
+/// The template in `chat_template`: a text or a list of `{"name": …, "template": …}`.
+fn default_template(template: &Json) -> Option<String> {
+    let named = || template.as_array()?.iter().find(|entry| entry["name"] == "default")?["template"].as_str();
+    template.as_str().or_else(named).map(str::to_owned)
+}
+
+/// Every `…_token` of tokenizer_config.json, given as a text or as an object with `content`.
+fn special_tokens(config: &Json) -> Value {
+    let entries = config.as_object().into_iter().flatten().filter(|(key, _)| key.ends_with("_token"));
+    let texts = entries.filter_map(|(key, token)| {
+        let text = token.as_str().or_else(|| token["content"].as_str())?;
+        Some((key.clone(), Value::from(text)))
+    });
+    texts.collect()
+}
+
+/// minijinja's error in one line.
+fn describe(error: &minijinja::Error) -> Error {
+    let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
+    let what = match error.kind() {
+        ErrorKind::OutOfFuel => "it runs for too long".into(),
+        ErrorKind::WriteFailure => format!("it writes more than {MAX_RENDERED_BYTES} bytes"),
+        _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
+    };
+    Error::ChatTemplate(what + &line)
+}
+
+/// Collects what a template writes, up to [`MAX_RENDERED_BYTES`].
+struct BoundedWriter(Vec<u8>);
+
+impl Write for BoundedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_RENDERED_BYTES {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
