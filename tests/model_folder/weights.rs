@@ -1,0 +1,213 @@
+//! Weights: every dtype, one file or shards, and every way in which a file can be wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use cb_lab::model::expected_tensors::expected_tensors;
+use cb_lab::model::{ModelConfig, ModelFolder, WeightFiles};
+use half::{bf16, f16};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::{FIXTURES, assert_refused, fixture, fixture_path, folder_of};
+
+/// A safetensors file.
+fn safetensors_of(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| (name.to_string(), TensorView::new(*dtype, shape.to_vec(), bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// Opens a folder with nothing but this model.safetensors.
+fn open_single(bytes: &[u8]) -> cb_lab::Result<WeightFiles> {
+    let (_directory, folder) = folder_of(&[("model.safetensors", bytes)]);
+    WeightFiles::open(&folder)
+}
+
+/// A safetensors file with this header and `num_bytes` of data.
+fn with_header(header: &str, num_bytes: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.resize(bytes.len() + num_bytes, 0);
+    bytes
+}
+
+/// A tensor read in chunks of `chunk_elems`.
+fn read(files: &WeightFiles, name: &str, chunk_elems: usize) -> Vec<f32> {
+    let mut elems = Vec::new();
+    let mut take = |first_elem, chunk: &[f32]| {
+        assert_eq!(first_elem, elems.len());
+        assert!((1..=chunk_elems).contains(&chunk.len()));
+        elems.extend_from_slice(chunk);
+    };
+    files.read_f32_chunks(name, chunk_elems, &mut take).unwrap();
+    elems
+}
+
+/// A copy of a fixture that may be damaged.
+fn copy_of(name: &str) -> (tempfile::TempDir, ModelFolder) {
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture_path(name)).unwrap() {
+        let entry = entry.unwrap();
+        // Not fs::copy: it would copy a read-only mode, too.
+        fs::write(directory.path().join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
+    }
+    let folder = ModelFolder::open(directory.path()).unwrap();
+    (directory, folder)
+}
+
+#[test]
+fn fixtures_have_the_tensors_the_forward_pass_reads_and_no_others() {
+    for name in FIXTURES {
+        let config = ModelConfig::open(&fixture(name)).unwrap();
+        WeightFiles::open(&fixture(name)).unwrap().check_all(&config).unwrap();
+
+        let expected: BTreeSet<String> = expected_tensors(&config).into_iter().map(|(tensor, _)| tensor).collect();
+        let mut on_disk = BTreeSet::new();
+        for entry in fs::read_dir(fixture_path(name)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "safetensors") {
+                let bytes = fs::read(path).unwrap();
+                on_disk.extend(SafeTensors::deserialize(&bytes).unwrap().names().into_iter().map(str::to_owned));
+            }
+        }
+        assert_eq!(on_disk, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_dtype_at_every_chunk_size() {
+    // Exact in all three: zero, a sign, the largest f16, the smallest f16 above zero, infinity.
+    let values = [0.0, -1.5, 65504.0, 5.960_464_5e-8, f32::INFINITY];
+    let as_bf16: Vec<u8> = values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect();
+    let as_f16: Vec<u8> = values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
+    let as_f32: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (_directory, folder) = folder_of(&[(
+        "model.safetensors",
+        &safetensors_of(&[
+            ("b", Dtype::BF16, &[5], &as_bf16),
+            ("h", Dtype::F16, &[5, 1], &as_f16),
+            ("f", Dtype::F32, &[1, 5], &as_f32),
+            ("empty", Dtype::F32, &[0], &[]),
+        ]),
+    )]);
+    let files = WeightFiles::open(&folder).unwrap();
+    for chunk_elems in [1, 2, 4, 5, 6, usize::MAX] {
+        assert_eq!(read(&files, "f", chunk_elems), values);
+        assert_eq!(read(&files, "h", chunk_elems), values);
+        assert_eq!(read(&files, "b", chunk_elems), values.map(|value| bf16::from_f32(value).to_f32()));
+        assert_eq!(read(&files, "empty", chunk_elems), [0.0; 0]);
+    }
+}
+
+#[test]
+fn a_missing_tensor_is_named() {
+    let (directory, folder) = copy_of("llama");
+    let config = ModelConfig::open(&folder).unwrap();
+    let path = directory.path().join("model.safetensors");
+    let mut damaged = fs::read(&path).unwrap();
+    let name = b"model.layers.1.mlp.up_proj.weight";
+    let at = damaged.windows(name.len()).position(|window| window == name).expect("the fixture has this tensor");
+    damaged[at + "model.layers.".len()] = b'9';
+    fs::write(&path, damaged).unwrap();
+    let files = WeightFiles::open(&folder).unwrap();
+    assert_refused(
+        files.check_all(&config),
+        &["model.safetensors", "tensor model.layers.1.mlp.up_proj.weight", "missing"],
+    );
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let (_directory, folder) = copy_of("llama");
+    let mut config = ModelConfig::open(&folder).unwrap();
+    config.intermediate_size += 4;
+    let files = WeightFiles::open(&folder).unwrap();
+    assert_refused(
+        files.check_all(&config),
+        &["model.safetensors", "tensor model.layers.0.mlp.gate_proj.weight", "[48, 64]", "[52, 64]"],
+    );
+}
+
+#[test]
+fn a_dtype_that_is_not_supported_matters_only_where_the_tensor_is_used() {
+    let bytes = safetensors_of(&[("ids", Dtype::I64, &[1], &[0; 8]), ("w", Dtype::F32, &[1], &[0; 4])]);
+    let files = open_single(&bytes).unwrap();
+    files.check("w", &[1]).unwrap();
+    assert_refused(files.check("ids", &[1]), &["model.safetensors", "tensor ids", "I64", "BF16"]);
+    assert_refused(files.chunks("ids", 1), &["tensor ids", "I64"]);
+}
+
+#[test]
+fn a_truncated_file_is_named_with_both_sizes() {
+    let whole = fixture("llama").read("model.safetensors").unwrap();
+    let len = whole.len().to_string();
+    let cut = (whole.len() - 1).to_string();
+    let (_directory, folder) = folder_of(&[("model.safetensors", &whole[..whole.len() - 1])]);
+    assert_refused(WeightFiles::open(&folder), &["model.safetensors", "truncated", &len, &cut]);
+    for len in [0, 7, 8, 100] {
+        assert_refused(open_single(&whole[..len]), &["model.safetensors", "truncated", &format!("has {len} bytes")]);
+    }
+    let mut longer = whole;
+    longer.push(0);
+    assert_refused(open_single(&longer), &["model.safetensors", "too long", &len]);
+}
+
+#[test]
+fn a_header_that_makes_no_sense_is_refused() {
+    let open = |header: &str, num_bytes| open_single(&with_header(header, num_bytes));
+    open(r#"{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}"#, 8).unwrap();
+    let cases = [
+        ("{", 0),
+        ("[]", 0),
+        (r#"{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}"#, 4),
+        (r#"{"w": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}"#, 12),
+        (r#"{"w": {"dtype": "F32", "shape": [4294967296, 4294967296, 4], "data_offsets": [0, 0]}}"#, 0),
+        (r#"{"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}"#, 4),
+        (r#"{"w": {"dtype": "F13", "shape": [1], "data_offsets": [0, 4]}}"#, 4),
+    ];
+    for (header, num_bytes) in cases {
+        assert_refused(open(header, num_bytes), &["model.safetensors", "header is wrong"]);
+    }
+    assert_refused(open_single(&[0xff; 64]), &["model.safetensors", "header claims", "18446744073709551615"]);
+    assert_refused(open_single(b"version https://git-lfs.github.com/spec/v1\noid"), &["Git LFS pointer"]);
+}
+
+#[test]
+fn shards() {
+    let tensor = |name| safetensors_of(&[(name, Dtype::F32, &[1], &1.5_f32.to_le_bytes())]);
+    let open = |index: &str| {
+        let (first, second) = (tensor("a"), tensor("b"));
+        let files: [(&str, &[u8]); 3] =
+            [("1.safetensors", &first), ("2.safetensors", &second), ("model.safetensors.index.json", index.as_bytes())];
+        let (directory, folder) = folder_of(&files);
+        WeightFiles::open(&folder).map(|files| (directory, files))
+    };
+    let (_directory, files) = open(r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#).unwrap();
+    assert_eq!((read(&files, "a", 1), read(&files, "b", 1)), (vec![1.5], vec![1.5]));
+    assert_refused(files.tensor("c"), &["model.safetensors.index.json", "tensor c", "missing"]);
+
+    assert_refused(open(r#"{"weight_map": {"b": "1.safetensors"}}"#), &["1.safetensors", "tensor b", "index.json"]);
+    assert_refused(open(r#"{"weight_map": {"a": "3.safetensors"}}"#), &["cannot read", "3.safetensors"]);
+    assert_refused(open(r#"{"weight_map": {"a": "../1.safetensors"}}"#), &["named without any folder"]);
+    assert_refused(open(r#"{"weight_map": {"a": "/1.safetensors"}}"#), &["named without any folder"]);
+    assert_refused(open(r#"{"weights": {}}"#), &["model.safetensors.index.json", "not a shard index"]);
+}
+
+#[test]
+fn no_weights_at_all() {
+    let (_directory, folder) = folder_of(&[("pytorch_model.bin", b"")]);
+    assert_refused(WeightFiles::open(&folder), &["cannot read", "model.safetensors"]);
+}
+
+#[test]
+fn a_file_that_shrinks_after_it_was_opened_is_an_error() {
+    let (directory, folder) = copy_of("llama");
+    let files = WeightFiles::open(&folder).unwrap();
+    fs::write(directory.path().join("model.safetensors"), b"short").unwrap();
+    assert_refused(
+        files.read_f32_chunks("model.norm.weight", 8, |_, _| panic!("there is nothing to read")),
+        &["model.safetensors", "cannot read"],
+    );
+}
