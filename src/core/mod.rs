@@ -1,6 +1,12 @@
 //! The control plane: pure and deterministic. No GPU, no I/O, no clock, no threads, no randomness.
 
-pub mod batch_builder;
-pub mod kv_cache;
 pub mod request;
+
+pub mod kv_cache;
+pub mod sequence;
+
+pub mod step_plan;
+
 pub mod scheduler;
+
+pub mod batch_builder;

@@ -1,1 +1,205 @@
-//! The scheduler.
+//! Which sequences compute how many tokens in the next step.
+//!
+//! ```text
+//!            submit               schedule                    commit
+//! Request ─────────▶ waiting ─────────────────▶ running ─────────────────▶ finished
+//!                       ▲      takes blocks        │      frees blocks
+//!                       └──────────────────────────┘
+//!                  schedule, for an older sequence: frees blocks
+//! ```
+
+mod commit;
+mod schedule;
+
+use std::collections::BTreeMap;
+
+use crate::config::EngineConfig;
+use crate::core::kv_cache::BlockAllocator;
+use crate::core::request::{FinishReason, Request};
+use crate::core::sequence::{SeqIdx, Sequence, Slab};
+use crate::core::step_plan::Event;
+use crate::error::{Error, Result};
+use crate::ids::RequestId;
+
+/// Every request that has not ended, and the pool of blocks they share.
+///
+/// After each [`schedule`](Self::schedule) the plan is executed and then [committed](Self::commit). If execution fails
+/// the plan is dropped instead and the next `schedule` plans the same tokens again.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: EngineConfig,
+    allocator: BlockAllocator,
+    sequences: Slab,
+    /// Oldest first, like `running`: a preempted sequence finds back to its old place.
+    waiting: BTreeMap<RequestId, SeqIdx>,
+    running: BTreeMap<RequestId, SeqIdx>,
+    /// Steps scheduled.
+    step: u64,
+    /// The step whose plan may be committed.
+    uncommitted_step: Option<u64>,
+    /// Working memory of `schedule`, kept so that it is allocated once: what ran before the step.
+    oldest_first: Vec<SeqIdx>,
+}
+
+impl Scheduler {
+    /// A scheduler without requests, all of its blocks free.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if a limit cannot work.
+    pub fn new(config: EngineConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            allocator: BlockAllocator::new(config.num_kv_blocks),
+            config,
+            sequences: Slab::default(),
+            waiting: BTreeMap::new(),
+            running: BTreeMap::new(),
+            step: 0,
+            uncommitted_step: None,
+            oldest_first: Vec::new(),
+        })
+    }
+
+    /// Puts a request in the queue, at the place its id gives it. Once accepted it will finish: it fits the pool alone.
+    ///
+    /// # Errors
+    /// [`Error::RequestRefused`] with the figures if it could never finish, or if its id is in use;
+    /// [`Error::InvalidOption`] if a sampling parameter cannot work.
+    pub fn submit(&mut self, request: Request) -> Result<()> {
+        self.check_request(&request)?;
+        let id = request.id;
+        let idx = self.sequences.insert(Sequence::new(request));
+        self.waiting.insert(id, idx);
+        Ok(())
+    }
+
+    fn check_request(&self, request: &Request) -> Result<()> {
+        let EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = self.config;
+        let (prompt_len, max_new_tokens) = (request.prompt_token_ids.len(), request.params.max_new_tokens);
+        let refuse = |message| Err(Error::RequestRefused(message));
+
+        request.params.validate()?;
+        if self.get(request.id).is_some() {
+            return refuse(format!("id {} belongs to a request that has not finished", request.id));
+        }
+        if prompt_len == 0 {
+            return refuse("the prompt is empty: give at least one token".into());
+        }
+        let max_len = prompt_len.saturating_add(max_new_tokens);
+        let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
+        if max_len > max_model_len {
+            return refuse(format!(
+                "{tokens}, and max-model-len is {max_model_len}: shorten the prompt or lower max-new-tokens"
+            ));
+        }
+        let num_blocks = self.config.num_blocks_for(max_len);
+        if num_blocks > num_kv_blocks {
+            return refuse(format!(
+                "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
+                 raise num-kv-blocks to {num_blocks}, shorten the prompt or lower max-new-tokens"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Gives a request up and frees its blocks at once, also between `schedule` and `commit`: what the step in flight
+    /// still writes to them is overwritten before any later step reads it. False if there is no such request.
+    pub fn abort(&mut self, id: RequestId) -> bool {
+        self.finish(id, FinishReason::Abort).is_some()
+    }
+
+    /// Ends a request for a reason the scheduler cannot see, such as a stop text. `None` if there is no such request.
+    pub fn finish(&mut self, id: RequestId, reason: FinishReason) -> Option<Event> {
+        let idx = self.waiting.remove(&id).or_else(|| self.running.remove(&id))?;
+        let mut sequence = self.sequences.remove(idx)?;
+        sequence.block_table.release(&mut self.allocator);
+        Some(Event::Finished { id, reason })
+    }
+
+    /// The limits it works within.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Requests without blocks.
+    pub fn num_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Requests with blocks.
+    pub fn num_running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Blocks nobody uses.
+    pub fn num_free_blocks(&self) -> usize {
+        self.allocator.num_free()
+    }
+
+    /// Whether every request has ended.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// The sequence of a plan's row.
+    ///
+    /// # Panics
+    /// May panic if the sequence has ended since the plan was made.
+    pub fn sequence(&self, seq_idx: SeqIdx) -> &Sequence {
+        &self.sequences[seq_idx]
+    }
+
+    /// A request that has not ended.
+    pub fn get(&self, id: RequestId) -> Option<&Sequence> {
+        let idx = self.running.get(&id).or_else(|| self.waiting.get(&id))?;
+        self.sequences.get(*idx)
+    }
+
+    /// The sequences with blocks, oldest first.
+    pub fn running(&self) -> impl Iterator<Item = &Sequence> {
+        self.running.values().map(|&idx| &self.sequences[idx])
+    }
+
+    /// The sequences without blocks, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Sequence> {
+        self.waiting.values().map(|&idx| &self.sequences[idx])
+    }
+
+    /// Checks all that must hold between any two calls. Debug builds do so after every `schedule` and `commit`.
+    ///
+    /// # Errors
+    /// A sentence about the first thing that does not add up.
+    pub fn check_integrity(&self) -> Result<(), String> {
+        self.allocator.check_integrity(self.sequences.iter().map(Sequence::block_table))?;
+        let ensure = |holds: bool, id, what: &str| if holds { Ok(()) } else { Err(format!("request {id} {what}")) };
+        for sequence in self.waiting() {
+            ensure(!sequence.is_running(), sequence.id(), "waits and holds blocks")?;
+            ensure(sequence.context_len() == 0, sequence.id(), "waits and has a context")?;
+        }
+        for sequence in self.running() {
+            let num_blocks = sequence.block_table().num_blocks();
+            let context_blocks = self.config.num_blocks_for(sequence.context_len());
+            let all_blocks = self.config.num_blocks_for(sequence.num_tokens());
+            ensure(num_blocks > 0, sequence.id(), "runs without blocks")?;
+            ensure(num_blocks >= context_blocks, sequence.id(), "has less blocks than its context")?;
+            ensure(num_blocks <= all_blocks, sequence.id(), "has more blocks than its tokens")?;
+            ensure(sequence.num_uncomputed() > 0, sequence.id(), "has nothing left to compute")?;
+        }
+        let most_running = self.config.max_num_seqs.min(self.config.max_tokens_per_step);
+        if self.num_running() > most_running {
+            return Err(format!("{} sequences run, {most_running} may", self.num_running()));
+        }
+        if self.num_running() + self.num_waiting() != self.sequences.iter().count() {
+            return Err("a sequence neither runs nor waits".into());
+        }
+        Ok(())
+    }
+
+    fn debug_check_integrity(&self) {
+        if cfg!(debug_assertions)
+            && let Err(what) = self.check_integrity()
+        {
+            panic!("the scheduler is inconsistent: {what}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What an executed step changes.
+
+use super::Scheduler;
+use crate::core::request::FinishReason;
+use crate::core::step_plan::{Event, StepPlan};
+use crate::ids::TokenId;
+
+impl Scheduler {
+    /// Notes that a plan was executed. `sampled` has one token per row that samples, in row order. Rows whose request
+    /// ended in the meantime are passed over.
+    ///
+    /// Only the newest plan can be committed, and once: an older one no longer describes the blocks. Debug builds panic
+    /// on any other, release builds change nothing and return no events.
+    ///
+    /// # Panics
+    /// If `sampled` has another length than [`StepPlan::num_samples`].
+    pub fn commit(&mut self, plan: &StepPlan, sampled: &[TokenId]) -> Vec<Event> {
+        assert_eq!(sampled.len(), plan.num_samples(), "one sampled token per row that samples");
+        let is_newest = self.uncommitted_step == Some(plan.step);
+        debug_assert!(is_newest, "step {} is not the newest plan or was committed before", plan.step);
+        if !is_newest {
+            return Vec::new();
+        }
+        self.uncommitted_step = None;
+
+        let mut events = Vec::with_capacity(plan.preempted.len() + sampled.len());
+        let still_here = plan.preempted.iter().filter(|id| self.get(**id).is_some());
+        events.extend(still_here.map(|&id| Event::Preempted { id }));
+        let mut sampled = sampled.iter();
+        for row in &plan.rows {
+            let token_id = if row.samples { sampled.next() } else { None };
+            // An aborted request's slot, and even its id, may by now be those of one that still waits.
+            let sequence = self.sequences.get_mut(row.seq_idx).filter(|s| s.id() == row.id && s.is_running());
+            let Some(sequence) = sequence else { continue };
+            sequence.advance(row.query_len);
+            let Some(&token_id) = token_id else { continue };
+
+            let params = &sequence.request().params;
+            let finish_reason = if !params.ignore_eos && params.stop_token_ids.contains(&token_id) {
+                Some(FinishReason::Stop)
+            } else {
+                let is_last = sequence.output_token_ids().len() + 1 == params.max_new_tokens;
+                sequence.push_output(token_id);
+                events.push(Event::Token { id: row.id, token_id });
+                is_last.then_some(FinishReason::Length)
+            };
+            events.extend(finish_reason.and_then(|reason| self.finish(row.id, reason)));
+        }
+        self.debug_check_integrity();
+        events
+    }
+}

@@ -1,0 +1,119 @@
+//! The policy: decodes first, then unfinished prompts, then whoever waits. Each of the three oldest first.
+
+use std::mem;
+
+use super::Scheduler;
+use crate::core::sequence::SeqIdx;
+use crate::core::step_plan::{ScheduledRow, StepPlan};
+
+impl Scheduler {
+    /// Plans the next step. The plan has a row unless the scheduler is idle.
+    ///
+    /// Blocks are taken here, but `context_len` moves only in [`commit`](Self::commit). So a plan whose execution failed
+    /// is simply dropped, and scheduling again plans the same tokens; only the newest plan can be committed.
+    ///
+    /// * No decode is ever left out for want of budget: a sequence is admitted only in a step that has budget left when
+    ///   every running one has its row, so at most `max_tokens_per_step` run, and the oldest prompt gets a token too.
+    /// * No row is ever taken back: victims are the youngest, and decodes get their rows oldest first, before all else.
+    /// * It makes progress: nobody is preempted for a younger one, and the oldest, once alone, fits the pool.
+    /// * It ends: each turn of each loop takes a row, a block or a victim.
+    pub fn schedule(&mut self) -> StepPlan {
+        self.step += 1;
+        self.uncommitted_step = Some(self.step);
+        let mut plan = StepPlan { step: self.step, ..StepPlan::default() };
+        plan.rows.reserve(self.running.len());
+
+        self.oldest_first.clear();
+        self.oldest_first.extend(self.running.values());
+        let budget = self.config.max_tokens_per_step;
+        let budget = self.schedule_decodes(&mut plan, budget);
+        let budget = self.schedule_prefills(&mut plan, budget);
+        // Blocks that were just taken from one sequence are not for a younger one.
+        if plan.preempted.is_empty() {
+            self.admit_waiting(&mut plan, budget);
+        }
+        self.debug_check_integrity();
+        plan
+    }
+
+    /// A row for each decode that has a slot for its token. Returns what is left of the budget.
+    fn schedule_decodes(&mut self, plan: &mut StepPlan, mut budget: usize) -> usize {
+        let oldest_first = mem::take(&mut self.oldest_first);
+        for &idx in &oldest_first {
+            let sequence = &self.sequences[idx];
+            // One that was preempted a moment ago runs no more.
+            if sequence.is_running() && sequence.is_decoding() && self.make_room(idx, plan) {
+                budget -= self.push_row(plan, idx, budget);
+            }
+        }
+        self.oldest_first = oldest_first;
+        budget
+    }
+
+    /// Sees to it that a decode has a slot for its token: at a block edge it needs a new block. Where none is free, the
+    /// youngest running sequence gives up its own and waits again. False if that was the needer itself.
+    fn make_room(&mut self, needer: SeqIdx, plan: &mut StepPlan) -> bool {
+        loop {
+            let sequence = &mut self.sequences[needer];
+            let has_slot = sequence.num_tokens() <= sequence.block_table.num_blocks() * self.config.block_size;
+            if has_slot || sequence.block_table.grow(1, &mut self.allocator) {
+                return true;
+            }
+            let (victim_id, victim) = self.running.pop_last().expect("the needer runs");
+            self.sequences[victim].preempt(&mut self.allocator);
+            self.waiting.insert(victim_id, victim);
+            plan.preempted.push(victim_id);
+            if victim == needer {
+                return false;
+            }
+        }
+    }
+
+    /// A chunk for each unfinished prompt while the budget lasts. Their blocks they have already.
+    fn schedule_prefills(&mut self, plan: &mut StepPlan, mut budget: usize) -> usize {
+        for &idx in &self.oldest_first {
+            let sequence = &self.sequences[idx];
+            if budget > 0 && sequence.is_running() && !sequence.is_decoding() {
+                budget -= self.push_row(plan, idx, budget);
+            }
+        }
+        budget
+    }
+
+    /// Lets waiting sequences run, strictly first come first served: who does not fit blocks those behind it.
+    ///
+    /// All blocks of a sequence's tokens are taken at once, so a prompt never gets stuck half-way. Some must stay free
+    /// for the decodes of the others, or those would preempt right away.
+    fn admit_waiting(&mut self, plan: &mut StepPlan, mut budget: usize) {
+        while budget > 0 && self.running.len() < self.config.max_num_seqs {
+            let Some((&id, &idx)) = self.waiting.first_key_value() else { break };
+            let sequence = &mut self.sequences[idx];
+            let num_blocks = self.config.num_blocks_for(sequence.num_tokens());
+            let num_spare = if self.running.is_empty() { 0 } else { (self.config.num_kv_blocks / 100).max(1) };
+            if num_blocks + num_spare > self.allocator.num_free()
+                || !sequence.block_table.grow(num_blocks, &mut self.allocator)
+            {
+                break;
+            }
+            self.waiting.remove(&id);
+            self.running.insert(id, idx);
+            budget -= self.push_row(plan, idx, budget);
+        }
+    }
+
+    /// Adds a row of as many tokens as the sequence has left, the chunk size allows, and the budget. Returns how many.
+    fn push_row(&self, plan: &mut StepPlan, seq_idx: SeqIdx, budget: usize) -> usize {
+        let sequence = &self.sequences[seq_idx];
+        let num_uncomputed = sequence.num_uncomputed();
+        let query_len = num_uncomputed.min(self.config.prefill_chunk_size).min(budget);
+        debug_assert!(query_len > 0, "every row has a token");
+        plan.rows.push(ScheduledRow {
+            id: sequence.id(),
+            seq_idx,
+            context_len: sequence.context_len(),
+            query_len,
+            samples: query_len == num_uncomputed,
+        });
+        query_len
+    }
+}
