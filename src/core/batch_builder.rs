@@ -1,5 +1,8 @@
 //! The ragged batch: the token table of one step, as flat arrays, without padding.
 
+use crate::core::ragged_mask::RaggedMask;
+use crate::core::scheduler::Scheduler;
+use crate::core::step_plan::StepPlan;
 use crate::ids::TokenId;
 
 /// What one step computes, as a table of token rows. Rows of one sequence are contiguous and in order of position.
@@ -31,4 +34,88 @@ pub struct RaggedBatch {
     pub block_table: Vec<u32>,
     /// Rows whose logits are wanted: the last row of each sequence that samples in this step.
     pub logit_indices: Vec<u32>,
+}
+
+impl RaggedBatch {
+    /// The token table of a plan.
+    ///
+    /// # Panics
+    /// If the plan is not the scheduler's newest, or one of its requests has ended since.
+    pub fn build(plan: &StepPlan, scheduler: &Scheduler) -> Self {
+        let mut batch = Self::default();
+        batch.build_into(plan, scheduler);
+        batch
+    }
+
+    /// [`RaggedBatch::build`] into the memory of an earlier batch.
+    ///
+    /// # Panics
+    /// As [`RaggedBatch::build`].
+    pub fn build_into(&mut self, plan: &StepPlan, scheduler: &Scheduler) {
+        self.clear();
+        let block_size = scheduler.config().block_size;
+        self.block_size = block_size as u32;
+        for row in &plan.rows {
+            let sequence = scheduler.sequence(row.seq_idx);
+            debug_assert_eq!(sequence.id(), row.id, "the plan is older than what is in its slots");
+            let positions = row.context_len..row.seq_len();
+            let block_table = sequence.block_table();
+
+            sequence.extend_tokens(positions.clone(), &mut self.token_ids);
+            self.positions.extend(positions.clone().map(|position| position as u32));
+            self.slot_mapping.extend(positions.map(|position| block_table.slot(position, block_size)));
+            self.cu_seqlens_q.push(self.token_ids.len() as u32);
+            self.context_lens.push(row.context_len as u32);
+            // Only the blocks this step reads: a prompt in chunks holds more already.
+            let blocks = &block_table.blocks()[..row.seq_len().div_ceil(block_size)];
+            self.block_table.extend(blocks.iter().map(|block| block.0));
+            self.block_table_offsets.push(self.block_table.len() as u32);
+            if row.samples {
+                self.logit_indices.push(self.token_ids.len() as u32 - 1);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.token_ids.clear();
+        self.positions.clear();
+        self.slot_mapping.clear();
+        self.cu_seqlens_q.clear();
+        self.cu_seqlens_q.push(0);
+        self.context_lens.clear();
+        self.block_table_offsets.clear();
+        self.block_table_offsets.push(0);
+        self.block_table.clear();
+        self.logit_indices.clear();
+    }
+
+    /// Rows of the batch.
+    pub fn num_tokens(&self) -> usize {
+        self.token_ids.len()
+    }
+
+    /// Sequences of the batch.
+    pub fn num_seqs(&self) -> usize {
+        self.context_lens.len()
+    }
+
+    /// Rows of sequence `seq_idx` of the batch.
+    pub fn query_len(&self, seq_idx: usize) -> usize {
+        (self.cu_seqlens_q[seq_idx + 1] - self.cu_seqlens_q[seq_idx]) as usize
+    }
+
+    /// Tokens that sequence `seq_idx` of the batch attends to in its last row.
+    pub fn seq_len(&self, seq_idx: usize) -> usize {
+        self.context_lens[seq_idx] as usize + self.query_len(seq_idx)
+    }
+
+    /// Physical blocks of sequence `seq_idx` of the batch, in logical order.
+    pub fn blocks(&self, seq_idx: usize) -> &[u32] {
+        &self.block_table[self.block_table_offsets[seq_idx] as usize..self.block_table_offsets[seq_idx + 1] as usize]
+    }
+
+    /// Who attends to whom, to ask or to print.
+    pub fn causal_mask(&self) -> RaggedMask<'_> {
+        RaggedMask::new(self)
+    }
 }

@@ -10,3 +10,4 @@ pub mod step_plan;
 pub mod scheduler;
 
 pub mod batch_builder;
+pub mod ragged_mask;
