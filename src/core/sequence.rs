@@ -105,7 +105,7 @@ impl Sequence {
     }
 }
 
-/// Where a sequence is in the scheduler's [`Slab`]. It holds until the sequence ends; then another may get it.
+/// Where a sequence is in the scheduler's slab. It holds until the sequence ends; then another may get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SeqIdx(pub u32);
 

@@ -28,7 +28,8 @@ impl Scheduler {
         let budget = self.config.max_tokens_per_step;
         let budget = self.schedule_decodes(&mut plan, budget);
         let budget = self.schedule_prefills(&mut plan, budget);
-        // Blocks that were just taken from one sequence are not for a younger one.
+        // Blocks that were just taken from one sequence are not for a younger one. (As things are they would not do:
+        // the first in the queue is now the last victim, which had fewer than it needs.)
         if plan.preempted.is_empty() {
             self.admit_waiting(&mut plan, budget);
         }

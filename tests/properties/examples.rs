@@ -1,0 +1,197 @@
+//! The scheduler by example. A plan is written as `id:context_len+query_len`, with a `*` where a token is sampled.
+
+use cb_lab::core::batch_builder::RaggedBatch;
+use cb_lab::core::request::{FinishReason, Request, SamplingParams};
+use cb_lab::core::scheduler::Scheduler;
+use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::{EngineConfig, RequestId};
+
+/// 8 tokens a step, prompts in chunks of 8, 16 blocks of 4.
+fn limits() -> EngineConfig {
+    EngineConfig {
+        block_size: 4,
+        num_kv_blocks: 16,
+        max_tokens_per_step: 8,
+        prefill_chunk_size: 8,
+        max_num_seqs: 4,
+        max_model_len: 64,
+    }
+}
+
+fn request(id: u64, prompt_len: usize, max_new_tokens: usize) -> Request {
+    let params = SamplingParams { max_new_tokens, stop_token_ids: vec![2], ..SamplingParams::default() };
+    Request { id: RequestId(id), prompt_token_ids: vec![7; prompt_len], params }
+}
+
+/// A scheduler with requests of these prompt lengths, numbered from 1, which want 20 tokens each.
+fn scheduler(limits: EngineConfig, prompt_lens: &[usize]) -> Scheduler {
+    let mut scheduler = Scheduler::new(limits).unwrap();
+    for (id, &prompt_len) in (1..).zip(prompt_lens) {
+        scheduler.submit(request(id, prompt_len, 20)).unwrap();
+    }
+    scheduler
+}
+
+fn show(plan: &StepPlan) -> String {
+    let rows = plan
+        .rows
+        .iter()
+        .map(|row| format!("{}:{}+{}{}", row.id, row.context_len, row.query_len, if row.samples { "*" } else { "" }));
+    let victims = plan.preempted.iter().map(|id| format!("-{id}"));
+    rows.chain(victims).collect::<Vec<_>>().join(" ")
+}
+
+/// Does a step in which every sampled token is 9.
+fn step(scheduler: &mut Scheduler) -> String {
+    let plan = scheduler.schedule();
+    scheduler.commit(&plan, &vec![9; plan.num_samples()]);
+    show(&plan)
+}
+
+fn check_steps(scheduler: &mut Scheduler, expected: &[&str]) {
+    let steps: Vec<_> = expected.iter().map(|_| step(scheduler)).collect();
+    assert_eq!(steps, expected);
+}
+
+#[test]
+fn decodes_and_a_prompt_share_a_step() {
+    let mut scheduler = scheduler(limits(), &[3, 10]);
+    check_steps(&mut scheduler, &["1:0+3* 2:0+5", "1:3+1* 2:5+5*", "1:4+1* 2:10+1*"]);
+}
+
+#[test]
+fn a_prompt_is_cut_into_chunks_and_only_the_last_samples() {
+    let mut scheduler = scheduler(EngineConfig { prefill_chunk_size: 4, ..limits() }, &[10]);
+    check_steps(&mut scheduler, &["1:0+4", "1:4+4", "1:8+2*", "1:10+1*"]);
+}
+
+#[test]
+fn decodes_go_before_an_older_prompt() {
+    let mut scheduler = scheduler(EngineConfig { prefill_chunk_size: 4, ..limits() }, &[12, 2]);
+    check_steps(&mut scheduler, &["1:0+4 2:0+2*", "2:2+1* 1:4+4", "2:3+1* 1:8+4*", "1:12+1* 2:4+1*"]);
+}
+
+#[test]
+fn no_more_run_than_the_budget_serves_in_every_step() {
+    let mut scheduler = scheduler(EngineConfig { max_tokens_per_step: 2, ..limits() }, &[1, 1, 1]);
+    check_steps(&mut scheduler, &["1:0+1* 2:0+1*", "1:1+1* 2:1+1*"]);
+    assert!(scheduler.abort(RequestId(1)));
+    check_steps(&mut scheduler, &["2:2+1* 3:0+1*", "2:3+1* 3:1+1*"]);
+}
+
+#[test]
+fn the_first_in_the_queue_blocks_those_behind_it() {
+    // Request 2 needs 15 blocks, and 1 of the 16 is taken. Request 3 would fit, but it came later.
+    let mut scheduler = scheduler(limits(), &[4]);
+    scheduler.submit(request(2, 57, 1)).unwrap();
+    scheduler.submit(request(3, 1, 1)).unwrap();
+    check_steps(&mut scheduler, &["1:0+4*", "1:4+1*"]);
+    assert!(scheduler.abort(RequestId(1)));
+    check_steps(&mut scheduler, &["2:0+8"]);
+}
+
+#[test]
+fn a_decode_takes_a_block_only_at_a_block_edge() {
+    let mut scheduler = scheduler(limits(), &[3]);
+    let mut free_blocks = || {
+        step(&mut scheduler);
+        scheduler.num_free_blocks()
+    };
+    // The prompt fills 3 of 4 slots, the first decode the fourth, the next one begins a block.
+    assert_eq!([free_blocks(), free_blocks(), free_blocks(), free_blocks()], [15, 15, 14, 14]);
+}
+
+#[test]
+fn the_youngest_is_preempted_and_computed_again() {
+    // Requests need up to 8 blocks in the end, and there are 8. One stays spare at admission: 3 + 3 + 1 + 1.
+    let limits = EngineConfig { num_kv_blocks: 8, max_tokens_per_step: 32, prefill_chunk_size: 32, ..limits() };
+    let mut scheduler = scheduler(limits, &[12, 11, 4]);
+    check_steps(&mut scheduler, &["1:0+12* 2:0+11* 3:0+4*"]);
+    // 1 takes the spare block. 2 has a slot left. 3 needs a block, and is itself the youngest.
+    check_steps(&mut scheduler, &["1:12+1* 2:11+1* -3"]);
+    // Its one block goes to 2, and nobody is admitted in its place, nor in the next steps: too little is free.
+    check_steps(&mut scheduler, &["1:13+1* 2:12+1*", "1:14+1* 2:13+1*", "1:15+1* 2:14+1*"]);
+    // 1 is at a block edge again. 2 is the youngest now, and gives up four blocks.
+    check_steps(&mut scheduler, &["1:16+1* -2"]);
+    assert_eq!((scheduler.num_running(), scheduler.num_waiting()), (1, 2));
+
+    // Alone with the pool, 2 is computed again as one prompt: 11 tokens and the 5 it had got. 3 comes after it.
+    assert!(scheduler.abort(RequestId(1)));
+    check_steps(&mut scheduler, &["2:0+16* 3:0+5*"]);
+}
+
+#[test]
+fn commit_says_what_happened() {
+    let (a, b, c) = (RequestId(1), RequestId(2), RequestId(3));
+    let mut scheduler = Scheduler::new(limits()).unwrap();
+    scheduler.submit(request(1, 1, 1)).unwrap();
+    scheduler.submit(request(2, 1, 5)).unwrap();
+    scheduler.submit(request(3, 1, 5)).unwrap();
+    let plan = scheduler.schedule();
+    assert!(scheduler.abort(c), "also between schedule and commit");
+    let expected = [
+        Event::Token { id: a, token_id: 9 },
+        Event::Finished { id: a, reason: FinishReason::Length },
+        Event::Finished { id: b, reason: FinishReason::Stop }, // and the stop token is not shown
+    ];
+    assert_eq!(scheduler.commit(&plan, &[9, 2, 9]), expected);
+    assert!(scheduler.is_idle());
+    assert_eq!(scheduler.num_free_blocks(), 16);
+}
+
+#[test]
+fn a_failed_step_is_planned_again() {
+    let mut scheduler = scheduler(limits(), &[3, 10]);
+    let failed = scheduler.schedule();
+    assert_eq!(show(&scheduler.schedule()), show(&failed));
+}
+
+#[test]
+fn a_refusal_has_the_figures_and_the_remedy() {
+    let mut scheduler = scheduler(EngineConfig { num_kv_blocks: 12, ..limits() }, &[1]);
+    let mut refusal = |id, prompt_len, max_new_tokens| {
+        scheduler.submit(request(id, prompt_len, max_new_tokens)).map_err(|error| error.to_string())
+    };
+    assert_eq!(refusal(2, 28, 20), Ok(()), "48 tokens fill 12 blocks");
+    let refused = |reason: &str| Err(format!("request refused: {reason}"));
+    assert_eq!(refusal(3, 0, 1), refused("the prompt is empty: give at least one token"));
+    assert_eq!(refusal(2, 1, 1), refused("id 2 belongs to a request that has not finished"));
+    assert_eq!(
+        refusal(3, 60, 5),
+        refused(
+            "60 prompt tokens + 5 max-new-tokens = 65 tokens, and max-model-len is 64: \
+             shorten the prompt or lower max-new-tokens"
+        )
+    );
+    assert_eq!(
+        refusal(3, 29, 20),
+        refused(
+            "29 prompt tokens + 20 max-new-tokens = 49 tokens need 13 blocks of 4, and the pool has 12: \
+             raise num-kv-blocks to 13, shorten the prompt or lower max-new-tokens"
+        )
+    );
+    assert!(refusal(3, 1, usize::MAX).is_err(), "and no sum overflows");
+    assert_eq!(refusal(3, 1, 0), Err("max-new-tokens is 0: it must be at least 1".into()));
+}
+
+#[test]
+fn the_batch_is_the_token_table_of_the_plan() {
+    let mut scheduler = scheduler(limits(), &[3, 10]);
+    step(&mut scheduler);
+    let plan = scheduler.schedule();
+    assert_eq!(show(&plan), "1:3+1* 2:5+5*");
+    let batch = RaggedBatch::build(&plan, &scheduler);
+    assert_eq!(batch.token_ids, [9, 7, 7, 7, 7, 7], "what was sampled, and the rest of a prompt");
+    assert_eq!(batch.cu_seqlens_q, [0, 1, 6]);
+    assert_eq!(batch.logit_indices, [0, 5]);
+    let expected = [
+        " row  seq   pos   slot │ cached │ this step",
+        "   0    0     3      3 │      3 │ ■ · · · · ·",
+        "   1    1     5      9 │      5 │ · ■ · · · ·",
+        "   2    1     6     10 │      5 │ · ■ ■ · · ·",
+        "   3    1     7     11 │      5 │ · ■ ■ ■ · ·",
+        "   4    1     8     12 │      5 │ · ■ ■ ■ ■ ·",
+        "   5    1     9     13 │      5 │ · ■ ■ ■ ■ ■",
+    ];
+    assert_eq!(batch.causal_mask().to_string().lines().collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,190 @@
+//! Everything around the scheduler: who submits, what executes, and what must have come of it.
+
+use std::collections::BTreeMap;
+
+use cb_lab::core::batch_builder::RaggedBatch;
+use cb_lab::core::request::{FinishReason, Request};
+use cb_lab::core::scheduler::Scheduler;
+use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::{EngineConfig, Error, RequestId, TokenId};
+
+use crate::checks::{Snapshot, check_plan, check_state};
+use crate::model::{HostKvCache, expected_output, next_token};
+
+/// A scheduler, a KV cache in host memory, and the books that both are checked against.
+pub struct World {
+    pub scheduler: Scheduler,
+    config: EngineConfig,
+    kv_cache: HostKvCache,
+    batch: RaggedBatch,
+    /// Unfinished requests, and the tokens they got.
+    live: BTreeMap<RequestId, (Request, Vec<TokenId>)>,
+    /// The tokens of those that ran to their end.
+    pub outputs: BTreeMap<RequestId, Vec<TokenId>>,
+}
+
+impl World {
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            scheduler: Scheduler::new(config.clone()).unwrap(),
+            kv_cache: HostKvCache::new(config.num_kv_blocks, config.block_size),
+            config,
+            batch: RaggedBatch::default(),
+            live: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        }
+    }
+
+    /// Submits, and expects a refusal iff the request cannot fit.
+    pub fn submit(&mut self, request: Request) {
+        let max_len = request.prompt_token_ids.len() + request.params.max_new_tokens;
+        let fits = max_len <= self.config.max_model_len
+            && max_len <= self.config.num_kv_blocks * self.config.block_size
+            && !self.live.contains_key(&request.id);
+        let result = self.scheduler.submit(request.clone());
+        assert_eq!(result.is_ok(), fits, "{result:?}");
+        match result {
+            Ok(()) => drop(self.live.insert(request.id, (request, Vec::new()))),
+            Err(error) => assert!(matches!(error, Error::RequestRefused(_)), "{error}"),
+        }
+    }
+
+    /// The unfinished request at a place, counted around.
+    fn pick(&self, nth: usize) -> Option<RequestId> {
+        let nth = nth.checked_rem(self.live.len())?;
+        self.live.keys().nth(nth).copied()
+    }
+
+    /// Ends the unfinished request at a place from outside: its blocks come back at once, and nothing else changes.
+    pub fn end(&mut self, nth: usize, reason: FinishReason) {
+        let Some(id) = self.pick(nth) else { return };
+        let before = Snapshot::of(&self.scheduler);
+        let num_blocks = self.scheduler.get(id).unwrap().block_table().num_blocks();
+        match reason {
+            FinishReason::Abort => assert!(self.scheduler.abort(id)),
+            _ => assert_eq!(self.scheduler.finish(id, reason), Some(Event::Finished { id, reason })),
+        }
+        assert!(!self.scheduler.abort(id), "it is gone");
+        assert_eq!(self.scheduler.num_free_blocks(), before.num_free_blocks + num_blocks);
+        let mut expected = before;
+        expected.forget(id, num_blocks);
+        assert_eq!(Snapshot::of(&self.scheduler), expected, "the others stay as they were");
+        self.live.remove(&id);
+        self.after_change();
+    }
+
+    /// Plans a step and executes it, without committing.
+    fn plan_and_execute(&mut self, share_of_rows: usize) -> (StepPlan, Vec<TokenId>) {
+        let before = Snapshot::of(&self.scheduler);
+        let plan = self.scheduler.schedule();
+        check_plan(&before, &plan, &self.scheduler);
+        self.after_change();
+        self.batch.build_into(&plan, &self.scheduler);
+        assert_eq!(self.batch, RaggedBatch::build(&plan, &self.scheduler), "reused memory makes no difference");
+        let sampled = self.execute(&plan, share_of_rows);
+        (plan, sampled)
+    }
+
+    /// The forward pass: write, read back through the block table, hash.
+    fn execute(&mut self, plan: &StepPlan, num_rows: usize) -> Vec<TokenId> {
+        let ids: Vec<_> = plan.rows.iter().map(|row| row.id).collect();
+        self.kv_cache.write(&self.batch, &ids, num_rows);
+        if num_rows < self.batch.num_tokens() {
+            return Vec::new(); // the device failed half-way
+        }
+        let mut logit_indices = Vec::new();
+        let mut sampled = Vec::new();
+        for (seq, row) in plan.rows.iter().enumerate() {
+            let (request, output) = &self.live[&row.id];
+            let own: Vec<_> = request.prompt_token_ids.iter().chain(output).copied().take(row.seq_len()).collect();
+            assert_eq!(self.kv_cache.read(&self.batch, seq, row.id), own, "request {} reads its own tokens", row.id);
+            if row.samples {
+                logit_indices.push(self.batch.cu_seqlens_q[seq + 1] - 1);
+                sampled.push(next_token(request.params.seed, &own));
+            }
+        }
+        assert_eq!(self.batch.logit_indices, logit_indices);
+        sampled
+    }
+
+    /// A step whose execution fails after some rows were written.
+    pub fn failed_step(&mut self, num_rows: usize) {
+        self.plan_and_execute(num_rows);
+    }
+
+    /// A step that is committed. `meanwhile` happens between execution and commit.
+    pub fn step_while(&mut self, meanwhile: impl FnOnce(&mut Self)) {
+        let (plan, sampled) = self.plan_and_execute(usize::MAX);
+        meanwhile(self);
+        let in_flight = Snapshot::of(&self.scheduler);
+        let events = self.scheduler.commit(&plan, &sampled);
+        self.check_events(&plan, &sampled, &events);
+        for row in &plan.rows {
+            // A committed row advances its context by itself; one that ended in the meantime does nothing.
+            if let Some(sequence) = self.scheduler.get(row.id)
+                && in_flight.is_running(row.id)
+            {
+                assert_eq!(sequence.context_len(), row.seq_len());
+                assert_eq!(sequence.num_tokens(), in_flight.num_tokens(row.id) + usize::from(row.samples));
+            }
+        }
+        self.after_change();
+    }
+
+    pub fn step(&mut self) {
+        self.step_while(|_| {});
+    }
+
+    /// Exactly the events that the sampled tokens of the living call for, in order.
+    fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
+        let mut expected: Vec<_> = plan.preempted.iter().map(|&id| Event::Preempted { id }).collect();
+        expected.retain(|event| matches!(event, Event::Preempted { id } if self.live.contains_key(id)));
+        for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {
+            let id = row.id;
+            let Some((request, output)) = self.live.get_mut(&id) else { continue };
+            let (whole, reason) = expected_output(request);
+            if let Some(&expected_token) = whole.get(output.len()) {
+                assert_eq!(token_id, expected_token, "request {id} gets what it would get alone");
+                output.push(token_id);
+                expected.push(Event::Token { id, token_id });
+                if reason == FinishReason::Stop || output.len() < whole.len() {
+                    continue; // a stop token is yet to come, and is not shown
+                }
+            }
+            expected.push(Event::Finished { id, reason });
+        }
+        assert_eq!(events, expected);
+        for event in events {
+            if let Event::Finished { id, .. } = event {
+                let (_, output) = self.live.remove(id).unwrap();
+                self.outputs.insert(*id, output);
+            }
+        }
+    }
+
+    fn after_change(&mut self) {
+        let is_owned = check_state(&self.scheduler);
+        self.kv_cache.poison_unowned(&is_owned);
+        assert_eq!(self.scheduler.is_idle(), self.live.is_empty());
+    }
+
+    /// Steps until all is done, within the number of steps that is enough whatever happens.
+    ///
+    /// A step with a decode samples, and tokens sampled are never lost: at most one such step per token still owed.
+    /// Without one, the oldest prompt advances by a whole chunk, and after its last chunk it samples.
+    pub fn run_until_idle(&mut self) {
+        let tokens_owed: usize =
+            self.live.values().map(|(request, out)| request.params.max_new_tokens - out.len()).sum();
+        let longest = self.live.values().map(|(r, _)| r.prompt_token_ids.len() + r.params.max_new_tokens).max();
+        let chunk = self.config.prefill_chunk_size.min(self.config.max_tokens_per_step);
+        let bound = tokens_owed * longest.unwrap_or(0).div_ceil(chunk);
+        let mut num_steps = 0;
+        while !self.scheduler.is_idle() {
+            assert!(num_steps < bound, "not finished after {bound} steps");
+            self.step();
+            num_steps += 1;
+        }
+        assert_eq!(self.scheduler.num_free_blocks(), self.config.num_kv_blocks, "nothing is left behind");
+        assert!(self.scheduler.schedule().is_empty(), "there is nothing to do");
+    }
+}
