@@ -1,1 +1,209 @@
-//! The engine.
+//! The engine: requests in, text out, one step at a time.
+
+pub mod limits;
+pub mod loaded_folder;
+pub mod philox;
+pub mod sampler;
+pub mod stream;
+
+use crate::backend::Backend;
+use crate::config::EngineConfig;
+use crate::core::batch_builder::RaggedBatch;
+use crate::core::request::{FinishReason, Request, SamplingParams};
+use crate::core::scheduler::Scheduler;
+use crate::core::step_plan::{Event, StepPlan};
+use crate::error::{Error, Result};
+use crate::ids::{RequestId, TokenId};
+use crate::model::decoder::Decoder;
+use crate::model::memory_plan::MemoryPlan;
+use crate::model::weights::Weights;
+use crate::text::tokenizer::Tokenizer;
+use loaded_folder::LoadedFolder;
+use sampler::{Choice, Draw, Sampler};
+use std::collections::BTreeMap;
+use stream::{Output, Pushed, Stream};
+
+/// Serves requests by continuous batching on one backend.
+pub struct Engine<B: Backend> {
+    backend: B,
+    decoder: Decoder<B>,
+    sampler: Sampler<B>,
+    scheduler: Scheduler,
+    batch: RaggedBatch,
+    tokenizer: Tokenizer,
+    streams: BTreeMap<RequestId, Stream>,
+    next_id: u64,
+}
+
+/// What a step brought, for people and programs that watch.
+#[derive(Debug)]
+pub struct StepReport {
+    /// What the step computed.
+    pub plan: StepPlan,
+    /// What came of it, in the order of the plan.
+    pub updates: Vec<Update>,
+}
+
+/// News of one request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// It got a token.
+    Token {
+        /// The request.
+        id: RequestId,
+        /// The token.
+        token_id: TokenId,
+        /// Text that is now certain: often the token's own, sometimes nothing, sometimes that of several tokens.
+        text: String,
+    },
+    /// It ended.
+    Finished {
+        /// Text that was held back, in case it had become part of a stop text.
+        rest: String,
+        /// All it brought.
+        output: Output,
+    },
+    /// It lost its blocks to an older request and will be computed again. What it has given out stays.
+    Preempted(RequestId),
+}
+
+impl<B: Backend> Engine<B> {
+    /// Puts a checked model folder on a backend.
+    ///
+    /// # Errors
+    /// A limit that does not fit the device, before any of its memory is taken; a file that cannot be read any more; a
+    /// device without memory.
+    pub async fn new(mut backend: B, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
+        let LoadedFolder { config, files, tokenizer, .. } = folder;
+        let plan = MemoryPlan::new(&config, &limits, backend.max_buffer_words())?;
+        let scheduler = Scheduler::new(limits.clone())?;
+        let weights = Weights::load(&mut backend, &files, &config).await?;
+        let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
+        let sampler = Sampler::new(&mut backend, plan.num_logit_rows)?;
+        let (batch, streams) = (RaggedBatch::default(), BTreeMap::new());
+        Ok(Self { backend, decoder, sampler, scheduler, batch, tokenizer, streams, next_id: 0 })
+    }
+
+    /// Queues a request; its output comes from later steps. Ids count up from 0 in the order of submission.
+    /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
+    ///
+    /// # Errors
+    /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
+    pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, mut params: SamplingParams) -> Result<RequestId> {
+        let vocab_size = self.decoder.config().vocab_size;
+        if let Some(token_id) = prompt_token_ids.iter().find(|&&token_id| token_id as usize >= vocab_size) {
+            return Err(Error::RequestRefused(format!(
+                "token id {token_id} is out of range: the model has {vocab_size} tokens"
+            )));
+        }
+        let id = RequestId(self.next_id);
+        params.stop_token_ids.extend_from_slice(&self.decoder.config().eos_token_ids);
+        let request = Request { id, prompt_token_ids, params };
+        self.scheduler.submit(request.clone())?;
+        self.streams.insert(id, Stream::new(request));
+        self.next_id += 1;
+        Ok(id)
+    }
+
+    /// Gives a request up; its blocks are free at once. `None` if there is no such request.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
+    pub fn abort(&mut self, id: RequestId) -> Result<Option<Output>> {
+        self.scheduler.abort(id);
+        let stream = self.streams.remove(&id);
+        stream.map(|stream| Ok(stream.finish(FinishReason::Abort, &self.tokenizer)?.1)).transpose()
+    }
+
+    /// Computes one step: every running request that the token budget reaches gets a token or a chunk of its prompt.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again.
+    pub async fn step(&mut self) -> Result<StepReport> {
+        let plan = self.scheduler.schedule();
+        self.batch.build_into(&plan, &self.scheduler);
+        let logits = self.decoder.forward(&mut self.backend, &self.batch);
+        let draws = draws(&plan, &self.scheduler);
+        let choices = self.sampler.sample(&mut self.backend, &logits, &draws).await?;
+        let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
+        let events = self.scheduler.commit(&plan, &token_ids);
+        let updates = self.stream(&plan, &events, &choices)?;
+        Ok(StepReport { plan, updates })
+    }
+
+    /// Steps until every request has ended, and returns their outputs in order of id.
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    pub async fn run_until_idle(&mut self) -> Result<Vec<Output>> {
+        let mut outputs = Vec::new();
+        while !self.is_idle() {
+            let updates = self.step().await?.updates;
+            outputs.extend(updates.into_iter().filter_map(|update| match update {
+                Update::Finished { output, .. } => Some(output),
+                _ => None,
+            }));
+        }
+        outputs.sort_by_key(|output| output.id);
+        Ok(outputs)
+    }
+
+    /// Whether every request has ended.
+    pub fn is_idle(&self) -> bool {
+        self.scheduler.is_idle()
+    }
+
+    /// The scheduler, to look at.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The decoder and its backend, for tests that look at or poison the KV pools.
+    pub fn device_mut(&mut self) -> (&mut Decoder<B>, &mut B) {
+        (&mut self.decoder, &mut self.backend)
+    }
+
+    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text.
+    fn stream(&mut self, plan: &StepPlan, events: &[Event], choices: &[Choice]) -> Result<Vec<Update>> {
+        // Events come in the order of the plan's rows, so each search goes on where the last one ended.
+        let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(choices);
+        let mut updates = Vec::with_capacity(events.len());
+        for event in events {
+            match *event {
+                Event::Preempted { id } => updates.push(Update::Preempted(id)),
+                Event::Token { id, token_id } => {
+                    let choice = sampled.find(|(row, _)| row.id == id).map(|(_, choice)| *choice);
+                    let (Some(stream), Some(choice)) = (self.streams.get_mut(&id), choice) else { continue };
+                    match stream.push(choice, &self.tokenizer)? {
+                        Pushed::Text(text) => updates.push(Update::Token { id, token_id, text }),
+                        Pushed::Stopped(rest) => {
+                            self.scheduler.finish(id, FinishReason::Stop);
+                            updates.extend(self.finish(id, FinishReason::Stop, rest)?);
+                        }
+                    }
+                }
+                // Already gone if its last token completed a stop text.
+                Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())?),
+            }
+        }
+        Ok(updates)
+    }
+
+    fn finish(&mut self, id: RequestId, reason: FinishReason, mut rest: String) -> Result<Option<Update>> {
+        let Some(stream) = self.streams.remove(&id) else { return Ok(None) };
+        let (more, output) = stream.finish(reason, &self.tokenizer)?;
+        rest.push_str(&more);
+        Ok(Some(Update::Finished { rest, output }))
+    }
+}
+
+/// What the sampler is to do for each row that samples, in the order of the plan.
+fn draws<'a>(plan: &StepPlan, scheduler: &'a Scheduler) -> Vec<Draw<'a>> {
+    let sampling = plan.rows.iter().filter(|row| row.samples);
+    sampling
+        .map(|row| {
+            let sequence = scheduler.sequence(row.seq_idx);
+            Draw { params: &sequence.request().params, index: sequence.output_token_ids().len() as u64 }
+        })
+        .collect()
+}

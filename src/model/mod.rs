@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! ModelFolder ── config.json, generation_config.json ──▶ ModelConfig ──▶ expected_tensors
-//!             └─ *.safetensors ──▶ WeightFiles ── check_all ──▶ TensorChunks, f32, a bounded piece at a time
+//!             └─ *.safetensors ──▶ WeightFiles ── check_all ──▶ TensorChunks ──▶ Weights ──▶ Decoder
 //! ```
 
 pub mod architecture;
 pub mod config;
 mod config_keys;
+pub mod decoder;
 pub mod expected_tensors;
 pub mod folder;
+pub mod memory_plan;
 pub mod rope;
 pub mod safetensors;
 pub mod tensor_chunks;
+pub mod weights;
 
 pub use architecture::Architecture;
 pub use config::ModelConfig;

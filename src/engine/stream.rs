@@ -1,0 +1,81 @@
+//! What a request has brought so far, as tokens and as text that is certain.
+
+use crate::core::request::{FinishReason, Request};
+use crate::engine::sampler::Choice;
+use crate::error::Result;
+use crate::ids::{RequestId, TokenId};
+use crate::text::detokenizer::Detokenizer;
+use crate::text::stop::StopMatcher;
+use crate::text::tokenizer::Tokenizer;
+
+/// All that a request brought, once it has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The request.
+    pub id: RequestId,
+    /// Its prompt.
+    pub prompt_token_ids: Vec<TokenId>,
+    /// The generated tokens, without the one that stopped it.
+    pub token_ids: Vec<TokenId>,
+    /// The natural log-probability of each under the unmodified logits.
+    pub logprobs: Vec<f32>,
+    /// The generated text, up to but without a stop text.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+}
+
+/// The output of a running request.
+pub(super) struct Stream {
+    request: Request,
+    token_ids: Vec<TokenId>,
+    logprobs: Vec<f32>,
+    text: String,
+    detokenizer: Detokenizer,
+    stop: StopMatcher,
+}
+
+/// What a token added.
+pub(super) enum Pushed {
+    /// Text that is certain; perhaps none yet.
+    Text(String),
+    /// The rest of the text, up to a stop text: the request has ended.
+    Stopped(String),
+}
+
+impl Stream {
+    pub fn new(request: Request) -> Self {
+        let stop = StopMatcher::new(&request.params.stop);
+        let detokenizer = Detokenizer::default();
+        Self { request, token_ids: Vec::new(), logprobs: Vec::new(), text: String::new(), detokenizer, stop }
+    }
+
+    /// Takes a generated token. The token that completes a stop text is not part of the output.
+    pub fn push(&mut self, choice: Choice, tokenizer: &Tokenizer) -> Result<Pushed> {
+        let found = self.stop.push(&self.detokenizer.push(tokenizer, choice.token_id)?);
+        self.text.push_str(&found.text);
+        if found.stopped {
+            return Ok(Pushed::Stopped(found.text));
+        }
+        self.token_ids.push(choice.token_id);
+        self.logprobs.push(choice.logprob);
+        Ok(Pushed::Text(found.text))
+    }
+
+    /// Ends the stream: the text still held back, and the whole output.
+    pub fn finish(mut self, finish_reason: FinishReason, tokenizer: &Tokenizer) -> Result<(String, Output)> {
+        let found = self.stop.push(&self.detokenizer.finish(tokenizer)?);
+        let finish_reason = if found.stopped { FinishReason::Stop } else { finish_reason };
+        let rest = found.text + &self.stop.finish();
+        self.text.push_str(&rest);
+        let output = Output {
+            id: self.request.id,
+            prompt_token_ids: self.request.prompt_token_ids,
+            token_ids: self.token_ids,
+            logprobs: self.logprobs,
+            text: self.text,
+            finish_reason,
+        };
+        Ok((rest, output))
+    }
+}

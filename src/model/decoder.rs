@@ -1,0 +1,263 @@
+//! The decoder: embedding, layers of attention and MLP, norm, logits. It reads like the papers (Touvron et al. 2023).
+
+use super::config::ModelConfig;
+use super::memory_plan::MemoryPlan;
+use super::weights::{LayerWeights, Projection, Weights};
+use crate::backend::params::*;
+use crate::backend::step_table::StepTable;
+use crate::backend::{Backend, KvPool};
+use crate::config::EngineConfig;
+use crate::core::batch_builder::RaggedBatch;
+use crate::error::Result;
+
+/// A model ready to run: its weights, the KV pools, and room for the activations of one step.
+pub struct Decoder<B: Backend> {
+    config: ModelConfig,
+    block_size: u32,
+    weights: Weights<B>,
+    kv_pools: Vec<KvPool<B::Buffer>>,
+    rope_table: B::Buffer,
+    step_table: StepTable,
+    step: B::Buffer,
+    activations: Activations<B::Buffer>,
+}
+
+/// What flows through a step. The first dimension of each is a row of the batch, but for the last two.
+struct Activations<Buffer> {
+    /// The residual stream, `[num_tokens, hidden_size]`.
+    residual: Buffer,
+    /// What a norm makes of it, and what a block adds to it.
+    normed: Buffer,
+    /// Q before the norm of each head, where the model has one; then the output of attention.
+    q_or_attended: Buffer,
+    q: Buffer,
+    /// K before the norm of each head, where the model has one.
+    k_unnormed: Option<Buffer>,
+    k: Buffer,
+    v: Buffer,
+    gate: Buffer,
+    up: Buffer,
+    /// What the MLP's activation makes of both.
+    activated: Buffer,
+    /// `[num_logit_rows, hidden_size]`
+    last_rows: Buffer,
+    /// `[num_logit_rows, vocab_size]`
+    logits: Buffer,
+}
+
+/// The logits of a step on the backend: `[num_rows, vocab_size]`, in the order of the batch's `logit_indices`.
+pub struct Logits<'a, Buffer> {
+    /// Where they are.
+    pub buffer: &'a Buffer,
+    /// Sequences that sample in this step.
+    pub num_rows: usize,
+    /// Width of a row.
+    pub vocab_size: usize,
+}
+
+impl<B: Backend> Decoder<B> {
+    /// Allocates all that a step needs; nothing is allocated while stepping.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device has not enough memory.
+    pub async fn new(
+        backend: &mut B,
+        config: ModelConfig,
+        limits: &EngineConfig,
+        plan: &MemoryPlan,
+        weights: Weights<B>,
+    ) -> Result<Self> {
+        let mut kv_pools = Vec::with_capacity(plan.num_layers);
+        for _ in 0..plan.num_layers {
+            let k = backend.alloc("k_pool", plan.kv_pool)?;
+            kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)? });
+        }
+        let mut rope_table = backend.alloc("rope table", plan.rope_table)?;
+        let angles = config.rope.table(config.head_dim, limits.max_model_len);
+        backend.upload(&mut rope_table, 0, bytemuck::cast_slice(&angles));
+
+        let k_unnormed = if config.qk_norm { Some(backend.alloc("k_unnormed", plan.kv)?) } else { None };
+        let activations = Activations {
+            residual: backend.alloc("residual", plan.hidden)?,
+            normed: backend.alloc("normed", plan.hidden)?,
+            q_or_attended: backend.alloc("q_or_attended", plan.q)?,
+            q: backend.alloc("q", plan.q)?,
+            k_unnormed,
+            k: backend.alloc("k", plan.kv)?,
+            v: backend.alloc("v", plan.kv)?,
+            gate: backend.alloc("gate", plan.intermediate)?,
+            up: backend.alloc("up", plan.intermediate)?,
+            activated: backend.alloc("activated", plan.intermediate)?,
+            last_rows: backend.alloc("last_rows", plan.num_logit_rows * config.hidden_size)?,
+            logits: backend.alloc("logits", plan.logits)?,
+        };
+        let step = backend.alloc("step table", plan.step_table)?;
+        backend.flush().await?;
+        let block_size = limits.block_size as u32;
+        Ok(Self {
+            config,
+            block_size,
+            weights,
+            kv_pools,
+            rope_table,
+            step_table: StepTable::default(),
+            step,
+            activations,
+        })
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The KV pool of a layer: what the layer left behind of every token computed so far.
+    pub fn kv_pool(&self, layer: usize) -> KvPool<&B::Buffer> {
+        self.kv_pools[layer].as_ref()
+    }
+
+    /// The KV pool of a layer, for tests that poison it.
+    pub fn kv_pool_mut(&mut self, layer: usize) -> KvPool<&mut B::Buffer> {
+        self.kv_pools[layer].as_mut()
+    }
+
+    /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
+    pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch) -> Logits<'_, B::Buffer> {
+        let group = self.config.num_heads / self.config.num_kv_heads;
+        self.step_table.pack(batch, group, self.config.head_dim);
+        backend.upload(&mut self.step, 0, &self.step_table.words);
+
+        backend.enter_layer(None);
+        self.embed(backend, batch.num_tokens() as u32);
+        for layer in 0..self.config.num_layers {
+            backend.enter_layer(Some(layer));
+            self.attention_block(backend, layer, batch.num_tokens() as u32);
+            self.mlp_block(backend, layer, batch.num_tokens() as u32);
+        }
+        backend.enter_layer(None);
+        self.head(backend, batch.logit_indices.len() as u32);
+        Logits {
+            buffer: &self.activations.logits,
+            num_rows: batch.logit_indices.len(),
+            vocab_size: self.config.vocab_size,
+        }
+    }
+
+    fn embed(&mut self, backend: &mut B, num_tokens: u32) {
+        let p = EmbedTokensParams {
+            num_tokens,
+            hidden_size: self.config.hidden_size as u32,
+            first_row: 0,
+            num_rows: self.config.vocab_size as u32,
+            token_ids_offset: self.step_table.token_ids,
+        };
+        backend.embed_tokens(p, &self.step, &self.weights.embed_tokens, &mut self.activations.residual);
+    }
+
+    /// `residual += o_proj(attention(norm(residual)))`
+    fn attention_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
+        let Self { config, weights, activations: a, step, step_table, .. } = self;
+        let LayerWeights { input_layernorm, q_proj, k_proj, v_proj, o_proj, qk_norm, .. } = &weights.layers[layer];
+        let [num_heads, num_kv_heads, head_dim] =
+            [config.num_heads, config.num_kv_heads, config.head_dim].map(|count| count as u32);
+        let [hidden_size, q_width, kv_width] =
+            [config.hidden_size as u32, num_heads * head_dim, num_kv_heads * head_dim];
+        let eps = config.rms_norm_eps;
+        let norm = |num_rows, width| RmsNormParams { num_rows, width, eps };
+
+        backend.rms_norm(norm(num_tokens, hidden_size), &a.residual, input_layernorm, &mut a.normed);
+        match (qk_norm, &mut a.k_unnormed) {
+            (Some((q_norm, k_norm)), Some(k_unnormed)) => {
+                let q_unnormed = &mut a.q_or_attended;
+                project(backend, q_proj, num_tokens, hidden_size, q_width, &a.normed, q_unnormed);
+                backend.rms_norm(norm(num_tokens * num_heads, head_dim), q_unnormed, q_norm, &mut a.q);
+                project(backend, k_proj, num_tokens, hidden_size, kv_width, &a.normed, k_unnormed);
+                backend.rms_norm(norm(num_tokens * num_kv_heads, head_dim), k_unnormed, k_norm, &mut a.k);
+            }
+            _ => {
+                project(backend, q_proj, num_tokens, hidden_size, q_width, &a.normed, &mut a.q);
+                project(backend, k_proj, num_tokens, hidden_size, kv_width, &a.normed, &mut a.k);
+            }
+        }
+        project(backend, v_proj, num_tokens, hidden_size, kv_width, &a.normed, &mut a.v);
+
+        let rope = |num_heads| RopeParams { num_tokens, num_heads, head_dim, positions_offset: step_table.positions };
+        backend.rope(rope(num_heads), step, &self.rope_table, &mut a.q);
+        backend.rope(rope(num_kv_heads), step, &self.rope_table, &mut a.k);
+
+        let block_size = self.block_size;
+        let slot_mapping_offset = step_table.slot_mapping;
+        let store = StoreKvParams { num_tokens, num_kv_heads, head_dim, block_size, slot_mapping_offset };
+        let kv = &mut self.kv_pools[layer];
+        backend.store_kv(store, step, &a.k, &a.v, kv.as_mut());
+
+        let attention = |num_items, items_offset| AttentionParams {
+            num_items,
+            num_heads,
+            num_kv_heads,
+            head_dim,
+            block_size,
+            window: config.window(layer).map_or(u32::MAX, |window| window as u32),
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            items_offset,
+            cu_seqlens_q_offset: step_table.cu_seqlens_q,
+            context_lens_offset: step_table.context_lens,
+            block_table_offsets_offset: step_table.block_table_offsets,
+            block_table_offset: step_table.block_table,
+        };
+        let ragged = attention(step_table.num_ragged_items, step_table.ragged_items);
+        let paged = attention(step_table.num_paged_items, step_table.paged_items);
+        let attended = &mut a.q_or_attended;
+        backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
+        backend.paged_attention(paged, step, &a.q, kv.as_ref(), attended);
+
+        project(backend, o_proj, num_tokens, q_width, hidden_size, attended, &mut a.normed);
+        backend.residual_add(ResidualAddParams { len: num_tokens * hidden_size }, &a.normed, &mut a.residual);
+    }
+
+    /// `residual += down_proj(silu(gate_proj(x)) * up_proj(x))` with `x = norm(residual)`
+    fn mlp_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
+        let Self { config, weights, activations: a, .. } = self;
+        let LayerWeights { post_attention_layernorm, gate_proj, up_proj, down_proj, .. } = &weights.layers[layer];
+        let [hidden_size, intermediate_size] = [config.hidden_size as u32, config.intermediate_size as u32];
+
+        let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps: config.rms_norm_eps };
+        backend.rms_norm(norm, &a.residual, post_attention_layernorm, &mut a.normed);
+        project(backend, gate_proj, num_tokens, hidden_size, intermediate_size, &a.normed, &mut a.gate);
+        project(backend, up_proj, num_tokens, hidden_size, intermediate_size, &a.normed, &mut a.up);
+        backend.silu_mul(SiluMulParams { len: num_tokens * intermediate_size }, &a.gate, &a.up, &mut a.activated);
+        project(backend, down_proj, num_tokens, intermediate_size, hidden_size, &a.activated, &mut a.normed);
+        backend.residual_add(ResidualAddParams { len: num_tokens * hidden_size }, &a.normed, &mut a.residual);
+    }
+
+    /// Logits of the rows that sample. The norm works on each row alone, so only those rows are normed.
+    fn head(&mut self, backend: &mut B, num_rows: u32) {
+        let Self { config, weights, activations: a, step, step_table, .. } = self;
+        let [hidden_size, vocab_size] = [config.hidden_size as u32, config.vocab_size as u32];
+        let gather = GatherRowsParams { num_rows, width: hidden_size, indices_offset: step_table.logit_indices };
+        backend.gather_rows(gather, step, &a.residual, &mut a.last_rows);
+        let norm = RmsNormParams { num_rows, width: hidden_size, eps: config.rms_norm_eps };
+        backend.rms_norm(norm, &a.last_rows, &weights.norm, &mut a.normed);
+        let lm_head = weights.lm_head.as_ref().unwrap_or(&weights.embed_tokens);
+        let p = linear(num_rows, hidden_size, vocab_size);
+        backend.linear(p, &a.normed, lm_head, None, &mut a.logits);
+    }
+}
+
+fn project<B: Backend>(
+    backend: &mut B,
+    projection: &Projection<B>,
+    num_rows: u32,
+    in_features: u32,
+    out_features: u32,
+    x: &B::Buffer,
+    out: &mut B::Buffer,
+) {
+    let p = linear(num_rows, in_features, out_features);
+    backend.linear(p, x, &projection.weight, projection.bias.as_ref(), out);
+}
+
+/// Params of a whole linear; the backend fills in which piece of the weight a dispatch takes.
+fn linear(num_rows: u32, in_features: u32, out_features: u32) -> LinearParams {
+    LinearParams { num_rows, in_features, out_features, first_out: 0, num_out: out_features, has_bias: 0 }
+}

@@ -1,0 +1,86 @@
+//! How large each buffer of a decoder is. Worked out and checked against the device before any of its memory is taken.
+
+use super::config::ModelConfig;
+use crate::backend::step_table::StepTable;
+use crate::config::EngineConfig;
+use crate::error::{Error, Result};
+
+/// Words (4 bytes) of every buffer but the weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// K of one layer, and as many for V.
+    pub kv_pool: usize,
+    /// Layers, each with a K and a V pool.
+    pub num_layers: usize,
+    /// Cosines and sines of every position.
+    pub rope_table: usize,
+    /// The packed step table.
+    pub step_table: usize,
+    /// Most rows of a batch.
+    pub num_tokens: usize,
+    /// Most rows whose logits are computed in a step.
+    pub num_logit_rows: usize,
+    /// `[num_tokens, hidden_size]`
+    pub hidden: usize,
+    /// `[num_tokens, num_heads * head_dim]`
+    pub q: usize,
+    /// `[num_tokens, num_kv_heads * head_dim]`
+    pub kv: usize,
+    /// `[num_tokens, intermediate_size]`
+    pub intermediate: usize,
+    /// `[num_logit_rows, vocab_size]`
+    pub logits: usize,
+}
+
+impl MemoryPlan {
+    /// The plan for a model within these limits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if a buffer would be larger than `max_buffer_words`: it names the option to lower.
+    pub fn new(model: &ModelConfig, limits: &EngineConfig, max_buffer_words: usize) -> Result<Self> {
+        let num_tokens = limits.max_tokens_per_step;
+        let num_logit_rows = limits.max_num_seqs.min(num_tokens);
+        let plan = Self {
+            kv_pool: limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim,
+            num_layers: model.num_layers,
+            rope_table: limits.max_model_len * model.head_dim,
+            step_table: StepTable::max_words(limits, model.num_heads / model.num_kv_heads, model.head_dim),
+            num_tokens,
+            num_logit_rows,
+            hidden: num_tokens * model.hidden_size,
+            q: num_tokens * model.num_heads * model.head_dim,
+            kv: num_tokens * model.num_kv_heads * model.head_dim,
+            intermediate: num_tokens * model.intermediate_size,
+            logits: num_logit_rows * model.vocab_size,
+        };
+        let buffers = [
+            ("num-kv-blocks", limits.num_kv_blocks, "the KV pool of a layer", plan.kv_pool),
+            ("max-model-len", limits.max_model_len, "the rope table", plan.rope_table),
+            ("max-num-seqs", limits.max_num_seqs, "a step's logits", plan.logits),
+            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's index tables", plan.step_table),
+            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's residual stream", plan.hidden),
+            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's queries", plan.q),
+            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's MLP", plan.intermediate),
+        ];
+        for (option, value, what, words) in buffers {
+            if words > max_buffer_words {
+                return Err(Error::InvalidOption {
+                    option,
+                    value: value.to_string(),
+                    reason: format!(
+                        "{what} would take {} bytes and this device binds at most {}; lower it to about {}",
+                        4 * words,
+                        4 * max_buffer_words,
+                        (value as u128 * max_buffer_words as u128 / words as u128).max(1),
+                    ),
+                });
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Bytes of the KV pools of all layers.
+    pub fn kv_bytes(&self) -> usize {
+        2 * 4 * self.kv_pool * self.num_layers
+    }
+}

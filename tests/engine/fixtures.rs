@@ -1,0 +1,56 @@
+//! The committed model folders and what transformers generates with them.
+
+use cb_lab::backend::Backend;
+use cb_lab::core::request::SamplingParams;
+use cb_lab::engine::Engine;
+use cb_lab::engine::limits::LimitOptions;
+use cb_lab::engine::loaded_folder::LoadedFolder;
+use cb_lab::model::ModelFolder;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+pub const NAMES: [&str; 6] = ["llama", "llama3", "smollm2", "qwen2", "qwen3", "mistral"];
+
+/// A greedy continuation by transformers in f32.
+#[derive(Clone, Deserialize)]
+pub struct GoldenCase {
+    pub name: String,
+    pub prompt_token_ids: Vec<u32>,
+    pub token_ids: Vec<u32>,
+    pub logprobs: Vec<f32>,
+    pub text: String,
+    pub finish_reason: String,
+    #[serde(default)]
+    pub ignore_eos: bool,
+}
+
+impl GoldenCase {
+    pub fn params(&self) -> SamplingParams {
+        // A case that stops must be able to go on if its end is overlooked.
+        let max_new_tokens = self.token_ids.len() + if self.finish_reason == "stop" { 3 } else { 0 };
+        SamplingParams { max_new_tokens, ignore_eos: self.ignore_eos, ..Default::default() }
+    }
+}
+
+pub fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+pub fn golden_cases(name: &str) -> Vec<GoldenCase> {
+    #[derive(Deserialize)]
+    struct Golden {
+        cases: Vec<GoldenCase>,
+    }
+    let json = std::fs::read(path(name).join("golden.json")).expect("the fixture has a golden.json");
+    serde_json::from_slice::<Golden>(&json).expect("golden.json has cases").cases
+}
+
+pub fn load(name: &str) -> LoadedFolder {
+    LoadedFolder::open(&ModelFolder::open(path(name)).expect("the folder exists")).expect("the folder is sound")
+}
+
+pub fn engine<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> Engine<B> {
+    let folder = load(name);
+    let limits = limits.resolve(&folder.config, backend.max_buffer_words()).expect("the limits work");
+    pollster::block_on(Engine::new(backend, folder, limits)).expect("the engine starts")
+}
