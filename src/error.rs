@@ -60,6 +60,9 @@ pub enum Error {
     /// The device refused or lost what was asked of it.
     #[error("device: {0}")]
     Device(String),
+    /// Results could not be written.
+    #[error("cannot write the results: {0}")]
+    WriteOutput(std::io::Error),
     /// The `paired` backend found two backends that disagree.
     #[error("{0}")]
     Diverged(String),

@@ -1,1 +1,51 @@
-//! The command line.
+//! The command line. Text goes to stdout, everything else to stderr.
+
+mod choose_backend;
+mod devices;
+mod generate;
+mod output;
+mod peak_memory;
+mod progress;
+mod prompts;
+
+use crate::error::Error;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A continuous-batching LLM inference engine that runs on any GPU.
+#[derive(Parser)]
+#[command(name = "cb-lab", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Generate text for one or many prompts, batched together.
+    Generate(Box<generate::GenerateArgs>),
+    /// List the GPUs and what they support.
+    Devices(devices::DevicesArgs),
+}
+
+/// Runs the command line: exit code 0 if all requests finished, 2 for a wrong invocation, 1 otherwise.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        None => {
+            // A closed pipe is no failure of ours.
+            let _ = Cli::command().print_help();
+            return ExitCode::SUCCESS;
+        }
+        Some(Command::Generate(args)) => pollster::block_on(generate::run(*args)),
+        Some(Command::Devices(args)) => pollster::block_on(devices::run(&args)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Error::WriteOutput(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let is_wrong_invocation = matches!(error, Error::InvalidOption { .. });
+            ExitCode::from(if is_wrong_invocation { 2 } else { 1 })
+        }
+    }
+}

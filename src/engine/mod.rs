@@ -1,5 +1,6 @@
 //! The engine: requests in, text out, one step at a time.
 
+pub mod admission;
 pub mod limits;
 pub mod loaded_folder;
 pub mod philox;
@@ -9,15 +10,16 @@ pub mod stream;
 use crate::backend::Backend;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
-use crate::core::request::{FinishReason, Request, SamplingParams};
+use crate::core::request::{FinishReason, SamplingParams};
 use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::{Event, StepPlan};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{RequestId, TokenId};
 use crate::model::decoder::Decoder;
 use crate::model::memory_plan::MemoryPlan;
 use crate::model::weights::Weights;
 use crate::text::tokenizer::Tokenizer;
+use admission::request_for;
 use loaded_folder::LoadedFolder;
 use sampler::{Choice, Draw, Sampler};
 use std::collections::BTreeMap;
@@ -40,6 +42,12 @@ pub struct Engine<B: Backend> {
 pub struct StepReport {
     /// What the step computed.
     pub plan: StepPlan,
+    /// Sequences that held blocks while it was computed.
+    pub num_running: usize,
+    /// Requests that waited.
+    pub num_waiting: usize,
+    /// Blocks nobody held.
+    pub num_free_blocks: usize,
     /// What came of it, in the order of the plan.
     pub updates: Vec<Update>,
 }
@@ -88,17 +96,10 @@ impl<B: Backend> Engine<B> {
     /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
     ///
     /// # Errors
-    /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
-    pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, mut params: SamplingParams) -> Result<RequestId> {
-        let vocab_size = self.decoder.config().vocab_size;
-        if let Some(token_id) = prompt_token_ids.iter().find(|&&token_id| token_id as usize >= vocab_size) {
-            return Err(Error::RequestRefused(format!(
-                "token id {token_id} is out of range: the model has {vocab_size} tokens"
-            )));
-        }
+    /// [`crate::Error::RequestRefused`] or [`crate::Error::InvalidOption`] if it can never run; the message has the figures.
+    pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
-        params.stop_token_ids.extend_from_slice(&self.decoder.config().eos_token_ids);
-        let request = Request { id, prompt_token_ids, params };
+        let request = request_for(self.decoder.config(), id, prompt_token_ids, params)?;
         self.scheduler.submit(request.clone())?;
         self.streams.insert(id, Stream::new(request));
         self.next_id += 1;
@@ -108,7 +109,7 @@ impl<B: Backend> Engine<B> {
     /// Gives a request up; its blocks are free at once. `None` if there is no such request.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
+    /// [`crate::Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
     pub fn abort(&mut self, id: RequestId) -> Result<Option<Output>> {
         self.scheduler.abort(id);
         let stream = self.streams.remove(&id);
@@ -118,9 +119,11 @@ impl<B: Backend> Engine<B> {
     /// Computes one step: every running request that the token budget reaches gets a token or a chunk of its prompt.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again.
+    /// [`crate::Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again.
     pub async fn step(&mut self) -> Result<StepReport> {
         let plan = self.scheduler.schedule();
+        let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
+        let num_free_blocks = self.scheduler.num_free_blocks();
         self.batch.build_into(&plan, &self.scheduler);
         let logits = self.decoder.forward(&mut self.backend, &self.batch);
         let draws = draws(&plan, &self.scheduler);
@@ -128,7 +131,7 @@ impl<B: Backend> Engine<B> {
         let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
         let events = self.scheduler.commit(&plan, &token_ids);
         let updates = self.stream(&plan, &events, &choices)?;
-        Ok(StepReport { plan, updates })
+        Ok(StepReport { plan, num_running, num_waiting, num_free_blocks, updates })
     }
 
     /// Steps until every request has ended, and returns their outputs in order of id.
@@ -156,6 +159,11 @@ impl<B: Backend> Engine<B> {
     /// The scheduler, to look at.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
+    }
+
+    /// Text to tokens and back.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
     }
 
     /// The decoder and its backend, for tests that look at or poison the KV pools.

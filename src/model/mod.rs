@@ -9,6 +9,7 @@ pub mod architecture;
 pub mod config;
 mod config_keys;
 pub mod decoder;
+pub mod embedded;
 pub mod expected_tensors;
 pub mod folder;
 pub mod memory_plan;

@@ -1,0 +1,54 @@
+//! Which backend a command runs on, and one line that says why.
+
+use crate::backend::Backend;
+use crate::backend::cpu::CpuBackend;
+use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions};
+use crate::error::Result;
+
+/// `--backend`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum BackendChoice {
+    /// The best hardware GPU, else the CPU reference.
+    #[default]
+    Auto,
+    /// The best GPU, software drivers included.
+    Gpu,
+    /// The CPU reference.
+    Cpu,
+}
+
+/// The backend that was taken.
+pub enum Chosen {
+    /// A GPU.
+    Gpu(Box<GpuBackend>),
+    /// The CPU reference.
+    Cpu(CpuBackend),
+}
+
+/// Takes a backend; the second value is a line for people that says which, and why.
+///
+/// # Errors
+/// [`crate::Error::NoGpu`] if a GPU was asked for and there is none.
+pub async fn choose_backend(choice: BackendChoice) -> Result<(Chosen, String)> {
+    let gpu = match choice {
+        BackendChoice::Cpu => return Ok(cpu("")),
+        BackendChoice::Gpu => GpuBackend::new(Adapters::find().await.any()?, GpuOptions::default()).await?,
+        BackendChoice::Auto => {
+            let adapters = Adapters::find().await;
+            let Some(adapter) = adapters.hardware() else {
+                let why = match adapters.any() {
+                    Ok(_) => ": faster than the software GPU driver found here",
+                    Err(_) => ": no GPU found",
+                };
+                return Ok(cpu(why));
+            };
+            GpuBackend::new(adapter, GpuOptions::default()).await?
+        }
+    };
+    let line = format!("running on {}", gpu.name());
+    Ok((Chosen::Gpu(Box::new(gpu)), line))
+}
+
+fn cpu(why: &str) -> (Chosen, String) {
+    (Chosen::Cpu(CpuBackend), format!("running on the {}{why}", CpuBackend.name()))
+}

@@ -1,0 +1,60 @@
+//! `cb-lab devices`: which GPUs there are and what they support.
+
+use crate::backend::gpu::{AdapterReport, Adapters};
+use crate::error::{Error, Result};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `devices`.
+#[derive(clap::Args)]
+pub struct DevicesArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Write each kernel variant's final WGSL into this folder
+    #[arg(long, value_name = "DIR")]
+    dump_shaders: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Error::WriteOutput`] if the result cannot be written.
+pub async fn run(args: &DevicesArgs) -> Result<ExitCode> {
+    let reports = Adapters::find().await.reports();
+    let text = if args.json {
+        serde_json::to_string_pretty(&reports).map_err(|error| Error::WriteOutput(error.into()))? + "\n"
+    } else {
+        table(&reports)
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(Error::WriteOutput)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(reports: &[AdapterReport]) -> String {
+    let mut text = String::new();
+    for (i, report) in reports.iter().enumerate() {
+        let yes_or_no = |supported| if supported { "yes" } else { "no" };
+        let (smallest, largest) = report.subgroup_size;
+        text += &format!("{i}: {} ({} {}, {})\n", report.name, report.kind, report.api, report.driver);
+        text += &format!("   largest binding      {} MB\n", report.max_binding_bytes >> 20);
+        text += &format!("   workgroup memory     {} KiB\n", report.max_workgroup_bytes >> 10);
+        text += &format!("   subgroups            {}, {smallest} to {largest} lanes\n", yes_or_no(report.subgroups));
+        text += &format!("   f16 arithmetic       {}\n", yes_or_no(report.shader_f16));
+        text += &format!("   timestamps           {}\n", yes_or_no(report.timestamps));
+        let matrices = report.cooperative_matrices.join(", ");
+        text += &format!("   cooperative matrices {}\n", if matrices.is_empty() { "no" } else { &matrices });
+        if let Some(reason) = &report.unusable {
+            text += &format!("   cannot be used       {reason}\n");
+        }
+    }
+    text += match reports.iter().find(|report| report.unusable.is_none()) {
+        Some(best) if best.kind == "software" => {
+            "--backend gpu takes 0; --backend auto takes the CPU reference, which is faster than a software driver.\n"
+        }
+        Some(_) => "--backend auto and --backend gpu take the first usable one.\n",
+        None => "No usable GPU: --backend auto takes the CPU reference.\n",
+    };
+    text
+}

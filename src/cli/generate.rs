@@ -1,0 +1,250 @@
+//! `cb-lab generate`: prompts in, text out, all prompts batched together.
+
+use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::output::{Format, OutputWriter};
+use super::progress::{Progress, Verbosity};
+use super::prompts::{self, PromptJob};
+use crate::backend::Backend;
+use crate::config::EngineConfig;
+use crate::core::request::{Request, SamplingParams};
+use crate::core::scheduler::Scheduler;
+use crate::engine::admission::request_for;
+use crate::engine::limits::LimitOptions;
+use crate::engine::loaded_folder::LoadedFolder;
+use crate::engine::{Engine, Update};
+use crate::error::Result;
+use crate::ids::RequestId;
+use crate::model::ModelFolder;
+use crate::model::embedded::default_model;
+use crate::model::memory_plan::MemoryPlan;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `generate`.
+#[derive(clap::Args)]
+pub struct GenerateArgs {
+    /// Prompts; without any, a few built-in ones
+    prompts: Vec<String>,
+    /// A Hugging Face model folder; without one, the embedded model
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// More prompts: a file with a JSON object per line, - for stdin
+    #[arg(long = "prompts", value_name = "FILE.jsonl")]
+    prompts_file: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendChoice,
+    /// How to write results
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print a line per step, and the peak memory at the end
+    #[arg(long)]
+    log_steps: bool,
+    /// Print errors only
+    #[arg(long, conflicts_with = "log_steps")]
+    quiet: bool,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sampling")]
+struct SamplingArgs {
+    /// Most tokens to generate per prompt
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_new_tokens: usize,
+    /// 0 always takes the most probable token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Choose among the K most probable tokens
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Choose among the most probable tokens that together have probability P
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Drop tokens less probable than P times the most probable
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_p: f32,
+    /// A prompt's tokens depend on this and not on other prompts
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Text that ends the output and is not part of it; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on after an end-of-sequence token
+    #[arg(long)]
+    ignore_eos: bool,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Tokens per KV block, a power of two up to 256 [default: 16]
+    #[arg(long, value_name = "N")]
+    block_size: Option<usize>,
+    /// KV blocks shared by all sequences [default: by model and device, at most 1 GiB]
+    #[arg(long, value_name = "N")]
+    num_kv_blocks: Option<usize>,
+    /// Most tokens computed in a step; also bounds how many sequences run at a time [default: 512]
+    #[arg(long, value_name = "N", alias = "max-num-batched-tokens")]
+    max_tokens_per_step: Option<usize>,
+    /// Most prompt tokens of one sequence in a step [default: 256]
+    #[arg(long, value_name = "N")]
+    prefill_chunk_size: Option<usize>,
+    /// Most sequences running at a time [default: 64]
+    #[arg(long, value_name = "N")]
+    max_num_seqs: Option<usize>,
+    /// Longest sequence, prompt and output together [default: by model and pool]
+    #[arg(long, value_name = "N")]
+    max_model_len: Option<usize>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the engine from starting or going on. Bad lines and refused requests are reported and others still run;
+/// then the exit code is 1.
+pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
+    let verbosity = match (args.quiet, args.log_steps) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Steps,
+        _ => Verbosity::Normal,
+    };
+    let progress = Progress::new(verbosity);
+    let defaults = args.sampling.params();
+    defaults.validate()?;
+
+    let (jobs, complaints) = args.jobs(&defaults)?;
+    complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
+    if jobs.is_empty() {
+        return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
+    }
+    let folder = LoadedFolder::open(&match &args.model {
+        Some(path) => ModelFolder::open(path)?,
+        None => default_model(),
+    })?;
+    let (backend, line) = choose_backend(args.backend).await?;
+    progress.say(&line);
+    let options = args.limits.options();
+    let all_finished = match backend {
+        Chosen::Gpu(backend) => generate(*backend, folder, &options, &jobs, args.format, progress).await?,
+        Chosen::Cpu(backend) => generate(backend, folder, &options, &jobs, args.format, progress).await?,
+    };
+    Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
+}
+
+/// True if every job was accepted and has finished.
+async fn generate<B: Backend>(
+    backend: B,
+    folder: LoadedFolder,
+    options: &LimitOptions,
+    jobs: &[PromptJob],
+    format: Format,
+    mut progress: Progress,
+) -> Result<bool> {
+    let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
+    let plan = MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?;
+    progress.say(&format!(
+        "KV pool: {} blocks of {} tokens, {} MB; at most {} tokens a sequence",
+        limits.num_kv_blocks,
+        limits.block_size,
+        plan.kv_bytes() >> 20,
+        limits.max_model_len,
+    ));
+
+    let mut writer = OutputWriter::new(std::io::stdout().lock(), format, jobs);
+    let requests = admit(jobs, &folder, &limits)?;
+    let mut accepted = Vec::new();
+    for (job_idx, request) in requests.into_iter().enumerate() {
+        match request {
+            Ok(request) => accepted.push((job_idx, request)),
+            Err(error) => {
+                eprintln!("error: {}: {error}", jobs[job_idx].place);
+                writer.refuse(job_idx)?;
+            }
+        }
+    }
+    if accepted.is_empty() {
+        return Ok(false);
+    }
+
+    let mut engine = Engine::new(backend, folder, limits).await?;
+    let mut job_of_request = Vec::new();
+    for (job_idx, request) in accepted {
+        engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+        job_of_request.push(job_idx);
+    }
+    progress.begin();
+    while !engine.is_idle() {
+        let report = engine.step().await?;
+        progress.step(&report);
+        for update in report.updates {
+            match update {
+                Update::Token { text, .. } => writer.text(&text)?,
+                Update::Finished { rest, output } => {
+                    writer.finish(job_of_request[output.id.0 as usize], &rest, output)?;
+                }
+                Update::Preempted(_) => (),
+            }
+        }
+    }
+    progress.summary(job_of_request.len());
+    Ok(job_of_request.len() == jobs.len())
+}
+
+/// Checks every job as the engine will, before the engine takes any device memory.
+fn admit(jobs: &[PromptJob], folder: &LoadedFolder, limits: &EngineConfig) -> Result<Vec<Result<Request>>> {
+    let mut rehearsal = Scheduler::new(limits.clone())?;
+    let mut admit = |(id, job): (u64, &PromptJob)| {
+        let prompt_token_ids = job.prompt.encode(&folder.tokenizer, folder.chat_template.as_ref())?;
+        let request = request_for(&folder.config, RequestId(id), prompt_token_ids, job.params.clone())?;
+        rehearsal.submit(request.clone())?;
+        Ok(request)
+    };
+    Ok((0..).zip(jobs).map(&mut admit).collect())
+}
+
+impl GenerateArgs {
+    /// All jobs in order, and a complaint for each bad line of the prompts file.
+    fn jobs(&self, defaults: &SamplingParams) -> Result<(Vec<PromptJob>, Vec<String>)> {
+        let mut jobs = prompts::from_arguments(&self.prompts, defaults);
+        let Some(path) = &self.prompts_file else {
+            let jobs = if jobs.is_empty() { prompts::built_in(defaults) } else { jobs };
+            return Ok((jobs, Vec::new()));
+        };
+        let (more, complaints) = prompts::from_file(path, jobs.len(), defaults)?;
+        jobs.extend(more);
+        Ok((jobs, complaints))
+    }
+}
+
+impl SamplingArgs {
+    fn params(&self) -> SamplingParams {
+        SamplingParams {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            seed: self.seed,
+            stop: self.stop.clone(),
+            stop_token_ids: Vec::new(),
+            ignore_eos: self.ignore_eos,
+        }
+    }
+}
+
+impl LimitArgs {
+    fn options(&self) -> LimitOptions {
+        LimitOptions {
+            block_size: self.block_size,
+            num_kv_blocks: self.num_kv_blocks,
+            max_tokens_per_step: self.max_tokens_per_step,
+            prefill_chunk_size: self.prefill_chunk_size,
+            max_num_seqs: self.max_num_seqs,
+            max_model_len: self.max_model_len,
+        }
+    }
+}

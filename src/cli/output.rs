@@ -1,0 +1,115 @@
+//! Results on stdout, in the order of the input.
+
+use super::prompts::PromptJob;
+use crate::engine::stream::Output;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// `--format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Text for people; a single prompt's text appears as it is generated.
+    #[default]
+    Text,
+    /// A JSON object per request and line.
+    Jsonl,
+}
+
+/// A line of `--format jsonl`.
+#[derive(serde::Serialize)]
+struct JsonLine<'a> {
+    id: &'a serde_json::Value,
+    prompt_token_ids: &'a [u32],
+    token_ids: &'a [u32],
+    logprobs: &'a [f32],
+    text: &'a str,
+    finish_reason: &'a str,
+    num_cached_tokens: usize,
+}
+
+/// Writes each output as soon as all before it are written.
+pub struct OutputWriter<'a, W: Write> {
+    out: W,
+    format: Format,
+    jobs: &'a [PromptJob],
+    finished: BTreeMap<usize, Output>,
+    next: usize,
+    refused: Vec<bool>,
+}
+
+impl<'a, W: Write> OutputWriter<'a, W> {
+    /// A writer for the outputs of `jobs`.
+    pub fn new(out: W, format: Format, jobs: &'a [PromptJob]) -> Self {
+        Self { out, format, jobs, finished: BTreeMap::new(), next: 0, refused: vec![false; jobs.len()] }
+    }
+
+    /// This job will bring no output.
+    ///
+    /// # Errors
+    /// [`Error::WriteOutput`]
+    pub fn refuse(&mut self, job_idx: usize) -> Result<()> {
+        self.refused[job_idx] = true;
+        self.write_ready()
+    }
+
+    /// Text of a running job: shown at once if it is the only one.
+    ///
+    /// # Errors
+    /// [`Error::WriteOutput`]
+    pub fn text(&mut self, text: &str) -> Result<()> {
+        if self.streams() {
+            self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
+        }
+        Ok(())
+    }
+
+    /// A job has ended.
+    ///
+    /// # Errors
+    /// [`Error::WriteOutput`]
+    pub fn finish(&mut self, job_idx: usize, rest: &str, output: Output) -> Result<()> {
+        self.text(rest)?;
+        self.finished.insert(job_idx, output);
+        self.write_ready()
+    }
+
+    fn streams(&self) -> bool {
+        self.format == Format::Text && self.jobs.len() == 1
+    }
+
+    fn write_ready(&mut self) -> Result<()> {
+        while self.next < self.jobs.len() {
+            let output = self.finished.remove(&self.next);
+            if output.is_none() && !self.refused[self.next] {
+                break;
+            }
+            if let Some(output) = output {
+                self.write(self.next, &output).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, job_idx: usize, output: &Output) -> std::io::Result<()> {
+        let job = &self.jobs[job_idx];
+        match self.format {
+            Format::Text if self.streams() => writeln!(self.out),
+            Format::Text => writeln!(self.out, "[{job_idx}] {}\n{}\n", job.prompt.title(), output.text),
+            Format::Jsonl => {
+                let line = JsonLine {
+                    id: &job.id,
+                    prompt_token_ids: &output.prompt_token_ids,
+                    token_ids: &output.token_ids,
+                    logprobs: &output.logprobs,
+                    text: &output.text,
+                    finish_reason: output.finish_reason.as_str(),
+                    // Nothing is shared between requests yet.
+                    num_cached_tokens: 0,
+                };
+                writeln!(self.out, "{}", serde_json::to_string(&line)?)
+            }
+        }
+    }
+}
