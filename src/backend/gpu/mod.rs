@@ -161,11 +161,14 @@ impl Backend for GpuBackend {
 
     async fn flush(&mut self) -> Result<()> {
         let buffer = self.no_bias.0.clone();
-        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer, 4).await.map(|_| ())
+        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer, 0).await.map(|_| ())
     }
 
     async fn download(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<u32>> {
-        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer.0, 4 * len as u64).await
+        let bytes = 4 * len as u64;
+        let mut words = self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer.0, bytes).await?;
+        words.truncate(len);
+        Ok(words)
     }
 
     fn snapshot(&mut self, buffer: &GpuBuffer, len: usize) -> Result<GpuBuffer> {

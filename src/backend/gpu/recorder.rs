@@ -53,6 +53,8 @@ impl Recorder {
         buffer: &wgpu::Buffer,
         bytes: u64,
     ) -> Result<Vec<u32>> {
+        // An empty range cannot be mapped; a step in which nobody samples still has to be waited for.
+        let bytes = bytes.max(4);
         if self.readback.size() < bytes {
             self.readback = readback_buffer(device, bytes.next_power_of_two());
         }
@@ -68,7 +70,7 @@ impl Recorder {
         mapped(device, receiver).await?;
         let words = {
             let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
-            bytemuck::cast_slice(&view).to_vec()
+            bytemuck::pod_collect_to_vec(&view)
         };
         self.readback.unmap();
         device.check()?;
