@@ -23,13 +23,17 @@ use variants::WORKGROUP_SIZE;
 /// Output columns that a workgroup of `linear` computes: 4 per thread.
 const LINEAR_COLUMNS: u32 = 4 * WORKGROUP_SIZE;
 
-/// Limits below the device's own, for tests of what happens on lesser devices.
-#[derive(Clone, Debug, Default)]
+/// Limits below the device's own, for tests of what happens on lesser devices, and other kernels than the usual ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GpuOptions {
     /// Largest binding; a weight above it is split by rows.
     pub max_binding_bytes: Option<u64>,
     /// Workgroup memory.
     pub max_workgroup_bytes: Option<u32>,
+    /// Workgroups along one dimension of a dispatch; more go to the next row of it.
+    pub max_workgroups: Option<u32>,
+    /// WGSL to compile instead of a kernel's own, for experiments and mutants.
+    pub wgsl: Vec<(Kernel, String)>,
 }
 
 /// Runs the kernels on one device.
@@ -41,6 +45,7 @@ pub struct GpuBackend {
     no_bias: GpuBuffer,
     max_binding_bytes: u64,
     max_workgroup_bytes: u32,
+    max_workgroups: u32,
 }
 
 /// Words on the device.
@@ -70,13 +75,15 @@ impl GpuBackend {
         let device = Device::open(adapter).await?;
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
+        let workgroups = device.limits.max_compute_workgroups_per_dimension;
         let no_bias = GpuBuffer(storage_buffer(&device, "no bias", 16)?);
         Ok(Self {
             recorder: Recorder::new(&device),
-            pipelines: Pipelines::default(),
+            pipelines: Pipelines::new(options.wgsl),
             no_bias,
             max_binding_bytes: options.max_binding_bytes.map_or(largest, |bytes| bytes.min(largest)),
             max_workgroup_bytes: options.max_workgroup_bytes.map_or(workgroup, |bytes| bytes.min(workgroup)),
+            max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             device,
         })
     }
@@ -99,8 +106,7 @@ impl GpuBackend {
 
     /// `count` workgroups over x and y, which hold 65,535 each; kernels take `y * num_workgroups.x + x`.
     fn grid(&self, count: u32, z: u32) -> [u32; 3] {
-        let most = self.device.limits.max_compute_workgroups_per_dimension;
-        [count.min(most), count.div_ceil(most), z]
+        [count.min(self.max_workgroups), count.div_ceil(self.max_workgroups), z]
     }
 }
 

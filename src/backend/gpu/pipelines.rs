@@ -12,9 +12,16 @@ pub(super) struct Pipelines {
     modules: HashMap<Kernel, wgpu::ShaderModule>,
     pipelines: HashMap<Variant, wgpu::ComputePipeline>,
     bind_groups: HashMap<(Kernel, Vec<wgpu::Buffer>), wgpu::BindGroup>,
+    /// WGSL to compile instead of a kernel's own.
+    replaced: Vec<(Kernel, String)>,
 }
 
 impl Pipelines {
+    /// No pipelines yet; kernels named in `replaced` will be compiled from that text.
+    pub fn new(replaced: Vec<(Kernel, String)>) -> Self {
+        Self { replaced, ..Self::default() }
+    }
+
     /// Makes the pipeline if this variant is new.
     pub fn prepare(&mut self, device: &Device, variant: &Variant) {
         if self.pipelines.contains_key(variant) {
@@ -22,10 +29,12 @@ impl Pipelines {
         }
         let source = variant.kernel.source();
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
+        let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
+        let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
         let module = self.modules.entry(variant.kernel).or_insert_with(|| {
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
-                source: wgpu::ShaderSource::Wgsl(source.wgsl.into()),
+                source: wgpu::ShaderSource::Wgsl(wgsl.into()),
             })
         });
         let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

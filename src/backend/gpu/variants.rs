@@ -3,6 +3,7 @@
 use super::kernels::Kernel;
 use crate::backend::params::{AttentionParams, LinearParams};
 use crate::backend::step_table::query_tile_rows;
+use bytemuck::Zeroable;
 
 /// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
 pub const WORKGROUP_SIZE: u32 = 64;
@@ -68,6 +69,39 @@ impl Variant {
                 ("HEADS", heads),
             ],
         }
+    }
+
+    /// Every variant of the plain kernels and of `linear`, and of the attention kernels one for each head width, group,
+    /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
+    pub fn all_in_use() -> Vec<Self> {
+        use Kernel::*;
+        let plain = [EmbedTokens, RmsNorm, Rope, StoreKv, SiluMul, ResidualAdd, GatherRows, Argmax];
+        let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
+        variants.extend([1, 4, 8].map(|num_rows| Self::linear(&LinearParams { num_rows, ..Zeroable::zeroed() })));
+        let heads =
+            [8, 16, 24, 32, 64, 80, 96, 128, 256].map(|head_dim| [1, 4, 7, 32].map(|group| (head_dim, group, 16)));
+        let blocks = [1, 8, 256].map(|block_size| (64, 4, block_size));
+        for (head_dim, num_heads, block_size) in heads.into_iter().flatten().chain(blocks) {
+            let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
+            let workgroup_bytes = [16 << 10, 32 << 10, 48 << 10];
+            variants.extend(workgroup_bytes.map(|bytes| Self::ragged_attention(&p, bytes)));
+            variants.push(Self::paged_attention(&p));
+        }
+        variants.dedup();
+        variants
+    }
+
+    /// The kernel's WGSL with this variant's values in place of its overrides: a file that stands alone.
+    pub fn final_wgsl(&self) -> String {
+        let constant = |line: &str| {
+            let Some((name, rest)) = line.strip_prefix("override ").and_then(|rest| rest.split_once(": u32 = ")) else {
+                return format!("{line}\n");
+            };
+            let (default, comment) = rest.split_once(';').unwrap_or((rest, ""));
+            let value = self.value(name).map_or(default.to_string(), |value| format!("{value}u"));
+            format!("const {name}: u32 = {value};{comment}\n")
+        };
+        self.kernel.source().wgsl.lines().map(constant).collect()
     }
 
     /// The value of an override of this variant.
