@@ -3,7 +3,7 @@
 // x    [num_rows, width]
 // out  [num_rows, 2]: a u32, and the bits of an f32
 //
-// The lowest index wins a tie; NaN never wins.
+// The lowest index wins a tie; NaN never wins; index 0 if there is nothing but NaN.
 // One workgroup per row.   Twin: src/backend/cpu/argmax.rs   Test: tests/kernels/argmax.rs
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -56,7 +56,7 @@ fn main(
         workgroupBarrier();
     }
     let largest = values[0];
-    let largest_idx = indices[0];
+    let largest_idx = indices[0] % p.width; // no thread found a number: width becomes 0
     workgroupBarrier();
 
     var sum = 0.0;

@@ -4,13 +4,14 @@ use crate::backend::params::ArgmaxParams;
 use ndarray::ArrayView2;
 
 /// `out[row] = (index of the largest x[row, :], its natural log-probability)`; the lowest index wins a tie, NaN never wins.
+/// Index 0 if there is nothing but NaN.
 pub(super) fn argmax(p: &ArgmaxParams, x: ArrayView2<f32>, out: &mut [u32]) {
     for (row, out) in x.outer_iter().zip(out.chunks_exact_mut(2)).take(p.num_rows as usize) {
         let row = row.to_slice().expect("rows are contiguous");
         let mut best = 0;
         for (i, &logit) in row.iter().enumerate() {
-            // A first NaN would otherwise beat everything by never losing a comparison.
-            if logit > row[best] || row[best].is_nan() {
+            // A NaN at index 0 would otherwise beat everything by never losing a comparison.
+            if logit > row[best] || row[best].is_nan() && !logit.is_nan() {
                 best = i;
             }
         }
