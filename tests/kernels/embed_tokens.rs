@@ -1,0 +1,66 @@
+//! `embed_tokens`: first, last and any token, tables in one piece and in several.
+
+use crate::harness::*;
+use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::{Backend, params::EmbedTokensParams};
+
+struct EmbedTokens {
+    vocab_size: usize,
+    hidden_size: usize,
+    tokens: usize,
+    max_workgroups: Option<u32>,
+    /// A smaller binding than the table, which is split by rows then.
+    max_binding_bytes: Option<u64>,
+}
+
+const USUAL: EmbedTokens =
+    EmbedTokens { vocab_size: 100, hidden_size: 72, tokens: 7, max_workgroups: None, max_binding_bytes: None };
+
+pub fn cases() -> Cases {
+    // 288 bytes a row: pieces of 30, 30, 30 and 10 rows.
+    let split = EmbedTokens { max_binding_bytes: Some(8700), tokens: 25, ..USUAL };
+    let grid = EmbedTokens { tokens: 40, max_workgroups: Some(4), ..USUAL };
+    let tokens = [1, 3, 64, 65].map(|tokens| EmbedTokens { tokens, ..USUAL });
+    let widths = [4, 252, 256, 260, 896].map(|hidden_size| EmbedTokens { hidden_size, ..USUAL });
+    boxed([USUAL, split, grid].into_iter().chain(tokens).chain(widths))
+}
+
+impl Case for EmbedTokens {
+    fn name(&self) -> String {
+        let grid = self.max_workgroups.map_or(String::new(), |most| format!(",max_workgroups={most}"));
+        let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
+        format!("vocab_size={},hidden_size={},tokens={}{grid}{split}", self.vocab_size, self.hidden_size, self.tokens)
+    }
+
+    /// It moves words.
+    fn tolerance(&self) -> Tolerance {
+        Tolerance::EXACT
+    }
+
+    fn options(&self) -> GpuOptions {
+        let (max_workgroups, max_binding_bytes) = (self.max_workgroups, self.max_binding_bytes);
+        GpuOptions { max_workgroups, max_binding_bytes, ..GpuOptions::default() }
+    }
+
+    fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
+        let mut rng = Rng::new(&self.name());
+        // Three words of something else stand before the token ids in the step table.
+        let mut step = vec![5, 6, 7];
+        step.extend((0..self.tokens).map(|_| rng.below(self.vocab_size) as u32));
+        step[3] = self.vocab_size as u32 - 1;
+        *step.last_mut().expect("there are tokens") = if self.tokens == 1 { self.vocab_size as u32 - 1 } else { 0 };
+        let step = lab.words(&step)?;
+        let table = rng.f32s(self.vocab_size * self.hidden_size, 1.0);
+        let table = lab.matrix(self.vocab_size, self.hidden_size, &table)?;
+        let mut out = lab.output(self.tokens * self.hidden_size)?;
+        let p = EmbedTokensParams {
+            num_tokens: self.tokens as u32,
+            hidden_size: self.hidden_size as u32,
+            first_row: 0,
+            num_rows: 0,
+            token_ids_offset: 3,
+        };
+        lab.0.embed_tokens(p, &step, &table, &mut out);
+        Ok(vec![lab.read("out", &out, self.tokens * self.hidden_size)?])
+    }
+}

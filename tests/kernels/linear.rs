@@ -1,0 +1,126 @@
+//! `linear`: every row tile, columns around a workgroup's 256, bias or none, matrices in one piece and in several.
+
+use crate::harness::*;
+use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::{Backend, params::LinearParams};
+use libtest_mimic::Trial;
+
+struct Linear {
+    rows: usize,
+    in_features: usize,
+    out_features: usize,
+    bias: bool,
+    /// Whole numbers: every sum is exact, in any order.
+    exact: bool,
+    /// A smaller binding than the matrix, which is split by rows then.
+    max_binding_bytes: Option<u64>,
+}
+
+const USUAL: Linear =
+    Linear { rows: 5, in_features: 72, out_features: 70, bias: true, exact: false, max_binding_bytes: None };
+
+pub fn cases() -> Cases {
+    // 288 bytes a row of the matrix: pieces of 30, 30 and 10 rows.
+    let split = [1, 3, 17].map(|rows| Linear { rows, max_binding_bytes: Some(8700), ..USUAL });
+    let rows = [1, 2, 3, 4, 7, 8, 9, 17, 33].map(|rows| Linear { rows, exact: rows % 2 == 0, ..USUAL });
+    let columns = [1, 3, 64, 65, 192, 255, 256, 257, 513].map(|out_features| Linear { out_features, ..USUAL });
+    let depths = [4, 8, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..USUAL });
+    let exact = Linear { exact: true, ..USUAL };
+    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths))
+}
+
+struct Inputs {
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Linear {
+    fn inputs(&self) -> Inputs {
+        // The same inputs, whatever the number of rows: more rows only add to x.
+        let mut rng = Rng::new(&format!("linear {} {}", self.in_features, self.out_features));
+        let mut values = |len: usize| {
+            let mut values = rng.f32s(len, if self.exact { 9.0 } else { 1.0 });
+            values.iter_mut().for_each(|value| *value = if self.exact { value.trunc() } else { *value });
+            values
+        };
+        let weight = values(self.out_features * self.in_features);
+        let bias = values(self.out_features);
+        Inputs { x: values(self.rows * self.in_features), weight, bias }
+    }
+}
+
+impl Case for Linear {
+    fn name(&self) -> String {
+        let Self { rows, in_features, out_features, .. } = self;
+        let bias = if self.bias { ",bias" } else { "" };
+        let exact = if self.exact { ",exact" } else { "" };
+        let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
+        format!("rows={rows},in={in_features},out={out_features}{bias}{exact}{split}")
+    }
+
+    /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
+    /// roundings add up like a random walk of in_features steps: in_features roundings, times 2 for the bias and tails.
+    fn tolerance(&self) -> Tolerance {
+        if self.exact {
+            return Tolerance::EXACT;
+        }
+        Tolerance { atol: 2.0 * (self.in_features as f64 + 4.0) * ROUNDING, rtol: 0.0 }
+    }
+
+    fn options(&self) -> GpuOptions {
+        GpuOptions { max_binding_bytes: self.max_binding_bytes, ..GpuOptions::default() }
+    }
+
+    fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
+        let Inputs { x, weight, bias } = self.inputs();
+        let weight = lab.matrix(self.out_features, self.in_features, &weight)?;
+        let (x, bias) = (lab.input(&x)?, lab.input(&bias)?);
+        let len = self.rows * self.out_features;
+        let mut out = lab.output(len)?;
+        let p = LinearParams {
+            num_rows: self.rows as u32,
+            in_features: self.in_features as u32,
+            out_features: self.out_features as u32,
+            first_out: 0,
+            num_out: 0,
+            has_bias: 0,
+        };
+        lab.0.linear(p, &x, &weight, self.bias.then_some(&bias), &mut out);
+        Ok(vec![lab.read("out", &out, len)?])
+    }
+
+    const HAS_ORACLE: bool = true;
+
+    fn oracle(&self) -> Vec<Vec<f64>> {
+        let Inputs { x, weight, bias } = self.inputs();
+        let dot = |x: &[f32], weight: &[f32]| -> f64 {
+            x.iter().zip(weight).map(|(&x, &weight)| f64::from(x) * f64::from(weight)).sum()
+        };
+        let row = |x| {
+            let weights = weight.chunks_exact(self.in_features).zip(&bias);
+            weights.map(move |(weight, &bias)| dot(x, weight) + if self.bias { f64::from(bias) } else { 0.0 })
+        };
+        vec![x.chunks_exact(self.in_features).flat_map(row).collect()]
+    }
+}
+
+/// On the CPU a row's result has the same bits whatever rows stand beside it.
+pub fn cpu_trials() -> Vec<Trial> {
+    let invariant = || {
+        let outputs = |rows| {
+            let case = Linear { rows, in_features: 100, out_features: 131, ..USUAL };
+            case.run(&mut Lab(CpuBackend)).map(|outputs| outputs[0].words.clone())
+        };
+        let most = outputs(33)?;
+        for rows in 1..33 {
+            let fewer = outputs(rows)?;
+            if fewer[..] != most[..fewer.len()] {
+                return Err(format!("{rows} rows and 33 rows differ").into());
+            }
+        }
+        Ok(())
+    };
+    vec![Trial::test("linear/rows do not depend on their number [cpu]", invariant)]
+}

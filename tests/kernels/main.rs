@@ -1,0 +1,100 @@
+//! Every kernel against its twin on the same inputs, a trial for each case and adapter; every twin against the textbook
+//! formula in f64; mutants of every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
+//!
+//! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
+//! adapter are *ignored*, never passed. `CB_LAB_MARGINS=1` prints how much of its tolerance each case uses.
+
+mod attention;
+mod harness;
+mod layouts;
+mod mutants;
+mod translate;
+
+mod argmax;
+mod embed_tokens;
+mod gather_rows;
+mod linear;
+mod paged_attention;
+mod ragged_attention;
+mod residual_add;
+mod rms_norm;
+mod rope;
+mod silu_mul;
+mod store_kv;
+
+use cb_lab::backend::gpu::Kernel;
+use harness::{AnyCase, Cases, Gpu};
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::sync::Arc;
+
+/// The cases of a kernel, the sharpest first: mutants try them in order until one fails.
+fn cases_of(kernel: Kernel) -> Cases {
+    match kernel {
+        Kernel::EmbedTokens => embed_tokens::cases(),
+        Kernel::RmsNorm => rms_norm::cases(),
+        Kernel::Linear => linear::cases(),
+        Kernel::Rope => rope::cases(),
+        Kernel::StoreKv => store_kv::cases(),
+        Kernel::RaggedAttention => ragged_attention::cases(),
+        Kernel::PagedAttention => paged_attention::cases(),
+        Kernel::SiluMul => silu_mul::cases(),
+        Kernel::ResidualAdd => residual_add::cases(),
+        Kernel::GatherRows => gather_rows::cases(),
+        Kernel::Argmax => argmax::cases(),
+    }
+}
+
+fn main() {
+    let args = Arguments::from_args();
+    let gpu = std::env::var("CB_LAB_GPU").unwrap_or_default();
+    let gpus = if gpu == "skip" { Vec::new() } else { Gpu::find() };
+    let missing = if gpu == "skip" { "CB_LAB_GPU=skip" } else { "no adapter" };
+
+    let mut trials = Vec::new();
+    if gpu == "require" {
+        let found =
+            if gpus.is_empty() { Err("CB_LAB_GPU=require, and there is no usable adapter".into()) } else { Ok(()) };
+        trials.push(Trial::test("an adapter is there", move || found));
+    }
+    for kernel in Kernel::ALL {
+        let name = kernel.source().name;
+        for case in cases_of(kernel) {
+            trials.extend(twin_trial(name, &case));
+            trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| gpu.check(&*case)));
+        }
+    }
+    trials.extend(mutants::trials(&gpus, missing));
+    trials.extend(paged_attention::gpu_trials(&gpus));
+    trials.extend(
+        [linear::cpu_trials(), ragged_attention::cpu_trials(), paged_attention::cpu_trials()].into_iter().flatten(),
+    );
+    trials.extend(layouts::trials());
+    trials.extend(translate::trials());
+    libtest_mimic::run(&args, trials).exit();
+}
+
+/// A case's twin against its oracle.
+fn twin_trial(kernel: &str, case: &Arc<dyn AnyCase>) -> Option<Trial> {
+    let case = Arc::clone(case);
+    case.has_oracle()
+        .then(|| Trial::test(format!("{kernel}/{} [twin against f64]", case.title()), move || Ok(case.check_twin()?)))
+}
+
+/// A trial for each adapter, or an ignored one that says why there is none.
+fn on_each<E: ToString>(
+    gpus: &[Arc<Gpu>],
+    missing: &'static str,
+    name: &str,
+    check: impl Fn(&Gpu) -> Result<(), E> + Clone + Send + 'static,
+) -> Vec<Trial> {
+    if gpus.is_empty() {
+        let ignored = || Ok(Completion::ignored_with("no adapter"));
+        return vec![Trial::ignorable_test(format!("{name} [{missing}]"), ignored).with_ignored_flag(true)];
+    }
+    let trial = |gpu: &Arc<Gpu>| {
+        let (gpu, check) = (Arc::clone(gpu), check.clone());
+        let name = format!("{name} [{}]", gpu.tag);
+        Trial::test(name, move || check(&gpu).map_err(|failure| failure.to_string().into()))
+    };
+    gpus.iter().map(trial).collect()
+}

@@ -1,0 +1,155 @@
+//! Each pair test is shown to be able to fail: one-line faults in every kernel, all of which its cases must catch.
+//!
+//! A dropped barrier is among them only where the software drivers, which run lanes in groups, show the race.
+
+use crate::harness::{Failure, Gpu, Lab};
+use crate::translate::parse;
+use crate::{cases_of, on_each};
+use cb_lab::backend::gpu::{GpuBackend, GpuOptions, Kernel};
+use libtest_mimic::Trial;
+use std::sync::Arc;
+
+/// A fault: `from`, which stands once in the kernel's file, becomes `to`.
+#[derive(Clone, Copy)]
+struct Mutant {
+    kernel: Kernel,
+    what: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+const fn mutant(kernel: Kernel, what: &'static str, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { kernel, what, from, to }
+}
+
+use Kernel::*;
+#[rustfmt::skip]
+const MUTANTS: &[Mutant] = &[
+    mutant(EmbedTokens, "ignores first_row", " - p.first_row", ""),
+    mutant(EmbedTokens, "writes rows of other pieces", "table_row < p.num_rows", "true"),
+    mutant(EmbedTokens, "ignores token_ids_offset", "p.token_ids_offset + ", ""),
+    mutant(EmbedTokens, "half the width", "p.hidden_size / 4u", "p.hidden_size / 8u"),
+    mutant(EmbedTokens, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
+
+    mutant(RmsNorm, "no eps", " + p.eps", ""),
+    mutant(RmsNorm, "eps ten times", "+ p.eps", "+ 10.0 * p.eps"),
+    mutant(RmsNorm, "no weight", " * inverse * weight[i]", " * inverse"),
+    mutant(RmsNorm, "sums half the threads", "half = WORKGROUP_SIZE / 2u", "half = WORKGROUP_SIZE / 4u"),
+    mutant(RmsNorm, "wrong row stride", "row * width", "row * p.width"),
+    mutant(RmsNorm, "no barrier before the sums", "sums[lane] = sum;\n    workgroupBarrier();", "sums[lane] = sum;"),
+    mutant(RmsNorm, "one row too many", "row >= p.num_rows", "row > p.num_rows"),
+
+    mutant(Linear, "a vec4 short", "k < width", "k < width - 1u"),
+    mutant(Linear, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
+    mutant(Linear, "bias of the first piece", "bias[p.first_out + n]", "bias[n]"),
+    mutant(Linear, "rows past the end", "if first_row + i < p.num_rows", "if first_row + i < p.num_rows + 1u"),
+    mutant(Linear, "columns past the end", "n >= p.num_out", "n > p.num_out"),
+    mutant(Linear, "third column twice", "first_n + 3u * WORKGROUP_SIZE", "first_n + 2u * WORKGROUP_SIZE * 1u"),
+    mutant(Linear, "never the bias", "p.has_bias != 0u", "false"),
+
+    mutant(Rope, "turns backwards", "a * cosine - b * sine", "a * cosine + b * sine"),
+    mutant(Rope, "sines are cosines", "half * 2u + half + pair", "half * 2u + pair + 0u"),
+    mutant(Rope, "positions by head", "p.positions_offset + head / p.num_heads", "p.positions_offset + head"),
+    mutant(Rope, "neighbours are pairs", "first + half", "first + 1u"),
+    mutant(Rope, "ignores positions_offset", "p.positions_offset + ", ""),
+
+    mutant(StoreKv, "V is K", "v_pool[at] = v[i]", "v_pool[at] = k[i]"),
+    mutant(StoreKv, "always the first head", "i / width % p.num_kv_heads", "0u"),
+    mutant(StoreKv, "pool without heads", "(block * p.num_kv_heads + kv_head) * p.block_size", "(block + kv_head) * p.block_size"),
+    mutant(StoreKv, "one slot for all", "p.slot_mapping_offset + row", "p.slot_mapping_offset"),
+    mutant(StoreKv, "a row too many", "i >= p.num_tokens * p.num_kv_heads * width", "i >= (p.num_tokens + 1u) * p.num_kv_heads * width"),
+
+    mutant(RaggedAttention, "blind to itself", "tile + token <= position", "tile + token < position"),
+    mutant(RaggedAttention, "sees the future", "tile + token <= position && ", ""),
+    mutant(RaggedAttention, "window one too wide", "position - (tile + token) < p.window", "position - (tile + token) <= p.window"),
+    mutant(RaggedAttention, "window begins late", "min(first_position + 1u, p.window);", "min(first_position, p.window - 1u);"),
+    mutant(RaggedAttention, "no rescaling", "let shrink = exp(row_max - new_max)", "let shrink = 1.0"),
+    mutant(RaggedAttention, "no maximum", "new_max = max(new_max, scores", "new_max = max(0.0, 0.0 * scores"),
+    mutant(RaggedAttention, "no scale", " * p.scale", ""),
+    mutant(RaggedAttention, "first block only", "step[blocks + token / BLOCK_SIZE]", "step[blocks]"),
+    mutant(RaggedAttention, "packed rows without heads", "kv_head * GROUP + packed_row % GROUP", "kv_head * GROUP"),
+    mutant(RaggedAttention, "context forgotten", "let position = context_len + ", "let position = "),
+    mutant(RaggedAttention, "no barrier before V", "scores[i] = score;\n        }\n        workgroupBarrier();", "scores[i] = score;\n        }"),
+
+    mutant(PagedAttention, "blind to itself", "step[p.context_lens_offset + seq] + 1u", "max(step[p.context_lens_offset + seq], 1u)"),
+    mutant(PagedAttention, "window one too wide", "min(end, p.window)", "min(end, max(p.window, p.window + 1u))"),
+    mutant(PagedAttention, "no rescaling", "let shrink = exp(head_max[head] - new_max)", "let shrink = 1.0"),
+    mutant(PagedAttention, "no maximum", "stripe_max = max(stripe_max, ", "stripe_max = min(0.0, "),
+    mutant(PagedAttention, "a sum without its rescaling", "head_sum[head] * shrink + weight", "head_sum[head] + weight"),
+    mutant(PagedAttention, "first heads of a group only", "workgroup.z % PARTS * HEADS", "0u"),
+    mutant(PagedAttention, "heads past the group", "if i < num_heads_here * WIDTH {\n            var total", "if i < HEADS * WIDTH {\n            var total"),
+    mutant(PagedAttention, "first block only", "step[blocks + token / BLOCK_SIZE]", "step[blocks]"),
+    mutant(PagedAttention, "wrong pool stride", "block * p.num_kv_heads + kv_head", "block * p.num_heads + kv_head"),
+    mutant(PagedAttention, "no barrier before the maxima", "lane < tile_len);\n        }\n        workgroupBarrier();", "lane < tile_len);\n        }"),
+
+    mutant(SiluMul, "turned round", "exp(min(-g", "exp(min(g"),
+    mutant(SiluMul, "no up", " * up[i];", ";"),
+    mutant(SiluMul, "clamped early", "vec4(80.0)", "vec4(8.0)"),
+    mutant(SiluMul, "the last vec4 missing", "i < p.len / 4u", "i + 1u < p.len / 4u"),
+    mutant(SiluMul, "past the end", "i < p.len / 4u", "i < p.len / 4u + 1u"),
+
+    mutant(ResidualAdd, "overwrites", "x[i] += y[i];", "x[i] = y[i];"),
+    mutant(ResidualAdd, "past the end", "i < p.len / 4u", "i < p.len"),
+    mutant(ResidualAdd, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
+
+    mutant(GatherRows, "ignores indices_offset", "p.indices_offset + ", ""),
+    mutant(GatherRows, "half the width", "p.width / 4u", "p.width / 8u"),
+    mutant(GatherRows, "a row too many", "i < p.num_rows * width", "i < (p.num_rows + 1u) * width"),
+    mutant(GatherRows, "first column only", " + i % width", ""),
+
+    mutant(Argmax, "the highest index wins a tie", "other_idx < indices[lane]", "other_idx > indices[lane]"),
+    mutant(Argmax, "a tie within a thread", "if x[begin + i] > best", "if x[begin + i] >= best"),
+    mutant(Argmax, "the maximum is not taken off", "exp(x[begin + i] - largest)", "exp(x[begin + i])"),
+    mutant(Argmax, "wrong sign", "-log(", "log("),
+    mutant(Argmax, "starts from zero", "var best = LOWEST", "var best = 0.0"),
+    mutant(Argmax, "no barrier before the sums", "becomes 0\n    workgroupBarrier();", "becomes 0\n"),
+];
+
+pub fn trials(gpus: &[Arc<Gpu>], missing: &'static str) -> Vec<Trial> {
+    let trial = |mutant: &'static Mutant| {
+        let name = format!("{}/mutant: {}", mutant.kernel.source().name, mutant.what);
+        on_each(gpus, missing, &name, move |gpu| caught(gpu, mutant))
+    };
+    let mut trials: Vec<Trial> = MUTANTS.iter().flat_map(trial).collect();
+    trials.push(Trial::test("mutants/apply and compile [naga]", || {
+        for mutant in MUTANTS {
+            parse(&mutated(mutant)?).map_err(|error| format!("{}: {error}", mutant.what))?;
+        }
+        Ok(())
+    }));
+    trials.push(Trial::test("mutants/three or more of each kernel", || {
+        let few = |kernel: &Kernel| MUTANTS.iter().filter(|mutant| mutant.kernel == *kernel).count() < 3;
+        Kernel::ALL.into_iter().find(few).map_or(Ok(()), |kernel| Err(kernel.source().name.into()))
+    }));
+    trials
+}
+
+/// The kernel's text with the fault in it.
+fn mutated(mutant: &Mutant) -> Result<String, String> {
+    let source = mutant.kernel.source();
+    match source.wgsl.matches(mutant.from).count() {
+        1 => Ok(source.wgsl.replacen(mutant.from, mutant.to, 1)),
+        count => Err(format!("`{}` stands {count} times in {}.wgsl, not once", mutant.from, source.name)),
+    }
+}
+
+/// Whether a case shows another result than the twin's.
+fn caught(gpu: &Gpu, mutant: &Mutant) -> Result<(), String> {
+    let wgsl = vec![(mutant.kernel, mutated(mutant)?)];
+    let mut lab: Option<(GpuOptions, Lab<GpuBackend>)> = None;
+    let cases = cases_of(mutant.kernel);
+    for case in &cases {
+        let options = GpuOptions { wgsl: wgsl.clone(), ..case.gpu_options() };
+        if lab.as_ref().is_none_or(|(opened, _)| *opened != options) {
+            let opened = gpu.open(options.clone()).map_err(|failure| failure.to_string())?;
+            lab = Some((options, opened));
+        }
+        let Some((_, lab)) = &mut lab else { continue };
+        match case.check_gpu(lab) {
+            Ok(()) => {}
+            Err(Failure::Mismatch(_)) => return Ok(()),
+            Err(Failure::Device(message)) => return Err(message),
+        }
+    }
+    Err(format!("survived all {} cases", cases.len()))
+}

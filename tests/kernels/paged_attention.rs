@@ -1,0 +1,60 @@
+//! `paged_attention`: batches of sequences with one query row each; and that `ragged_attention` agrees on them.
+
+use crate::attention::{self, Attention};
+use crate::harness::*;
+use cb_lab::backend::cpu::CpuBackend;
+use libtest_mimic::Trial;
+use std::sync::Arc;
+
+/// Contexts around blocks of 16 and tiles of 64.
+const DECODE: [(usize, usize); 10] =
+    [(0, 1), (1, 1), (15, 1), (16, 1), (17, 1), (63, 1), (64, 1), (65, 1), (130, 1), (39, 1)];
+
+pub fn cases() -> Cases {
+    let decode = Attention::of(&DECODE);
+    let windowed = Attention { window: Some(5), ..decode.clone() };
+    // 128 wide: two slots a thread. 7 heads: the last workgroup of a group is full or not.
+    let long = Attention { head_dim: 128, group: 7, ..Attention::of(&[(300, 1), (0, 1), (1027, 1)]) };
+    let grid = Attention { max_workgroups: Some(3), ..decode.clone() };
+    let alone = Attention::of(&[(0, 1)]);
+    let mut all = vec![decode, windowed, long, grid, alone, attention::uneven(&DECODE)];
+    all.extend(attention::extremes(&DECODE));
+    all.extend(attention::windows(&[(0, 1), (15, 1), (16, 1), (63, 1), (64, 1), (100, 1), (200, 1)]));
+    all.extend(attention::block_sizes(&[1]));
+    all.extend(attention::shapes(&DECODE));
+    boxed(all)
+}
+
+fn one_query(ragged_only: bool) -> Vec<Attention> {
+    let case = |head_dim, group, window| Attention { ragged_only, head_dim, group, window, ..Attention::of(&DECODE) };
+    vec![case(32, 1, None), case(80, 7, None), case(128, 4, Some(20))]
+}
+
+/// On sequences with one query row the two kernels are the same function: the same bits on the CPU.
+pub fn cpu_trials() -> Vec<Trial> {
+    let same = || {
+        for (paged, ragged) in one_query(false).iter().zip(&one_query(true)) {
+            if paged.run(&mut Lab(CpuBackend))?[0].words != ragged.run(&mut Lab(CpuBackend))?[0].words {
+                return Err(paged.name().into());
+            }
+        }
+        Ok(())
+    };
+    vec![Trial::test("paged_attention/ragged_attention is the same [cpu]", same)]
+}
+
+/// On a GPU: the same within the tolerance.
+pub fn gpu_trials(gpus: &[Arc<Gpu>]) -> Vec<Trial> {
+    let trial = |gpu: &Arc<Gpu>| {
+        let gpu = Arc::clone(gpu);
+        Trial::test(format!("paged_attention/ragged_attention is the same [{}]", gpu.tag), move || {
+            let mut lab = gpu.open(Default::default()).map_err(|failure| failure.to_string())?;
+            for (paged, ragged) in one_query(false).iter().zip(&one_query(true)) {
+                let (paged_out, ragged_out) = (paged.run(&mut lab)?, ragged.run(&mut lab)?);
+                compare(&paged_out[0], &ragged_out[0], paged.tolerance())?;
+            }
+            Ok(())
+        })
+    };
+    gpus.iter().map(trial).collect()
+}

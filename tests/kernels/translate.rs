@@ -1,0 +1,89 @@
+//! Every variant in use becomes SPIR-V, MSL and HLSL, and fits the workgroup memory it was chosen for. No GPU.
+
+use cb_lab::backend::gpu::{Kernel, Variant};
+use cb_lab::backend::params::AttentionParams;
+use libtest_mimic::Trial;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, back};
+
+pub fn trials() -> Vec<Trial> {
+    let of_kernel = |kernel: Kernel| {
+        let all = move || {
+            let variants: Vec<Variant> = Variant::all_in_use().into_iter().filter(|v| v.kernel == kernel).collect();
+            if variants.is_empty() {
+                return Err("no variant is in use".into());
+            }
+            for variant in variants {
+                translate(&variant).map_err(|error| format!("{}: {error}", variant.label()))?;
+            }
+            Ok(())
+        };
+        Trial::test(format!("{}/variants translate [naga]", kernel.source().name), all)
+    };
+    let mut trials: Vec<Trial> = Kernel::ALL.into_iter().map(of_kernel).collect();
+    trials.push(Trial::test("workgroup memory/attention variants fit [naga]", || Ok(attention_fits()?)));
+    trials
+}
+
+/// Parses and validates, as for a device without any optional feature.
+pub fn parse(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(wgsl))?;
+    Ok((module, info))
+}
+
+fn translate(variant: &Variant) -> Result<(), String> {
+    parse(&variant.final_wgsl()).map_err(|error| format!("as a file that stands alone: {error}"))?;
+    let (module, info) = with_values(variant)?;
+    let text = |error: &dyn std::fmt::Display, to: &str| format!("to {to}: {error}");
+
+    back::spv::write_vec(&module, &info, &back::spv::Options::default(), None).map_err(|e| text(&e, "SPIR-V"))?;
+    let msl = back::msl::Options { lang_version: (2, 0), ..Default::default() };
+    back::msl::write_string(&module, &info, &msl, &Default::default()).map_err(|e| text(&e, "MSL"))?;
+    let (hlsl, pipeline) = Default::default();
+    let mut out = String::new();
+    back::hlsl::Writer::new(&mut out, &hlsl, &pipeline)
+        .write(&module, &info, None)
+        .map_err(|e| text(&e, "HLSL"))
+        .map(|_| ())
+}
+
+/// The kernel's module with the variant's values in place of its overrides.
+fn with_values(variant: &Variant) -> Result<(Module, ModuleInfo), String> {
+    let (module, info) = parse(variant.kernel.source().wgsl)?;
+    let values = variant.overrides.iter().map(|&(name, value)| (name.to_string(), f64::from(value))).collect();
+    let (module, info) =
+        back::pipeline_constants::process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &values)
+            .map_err(|error| error.to_string())?;
+    Ok((module.into_owned(), info.into_owned()))
+}
+
+/// Bytes of `var<workgroup>`, each variable rounded up to 16 as wgpu counts them.
+fn workgroup_bytes(variant: &Variant) -> Result<u32, String> {
+    let (module, _) = with_values(variant)?;
+    let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+    Ok(shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum())
+}
+
+/// Devices differ in workgroup memory; the least that WebGPU promises is 16 KiB.
+fn attention_fits() -> Result<(), String> {
+    for variant in Variant::all_in_use() {
+        let (Some(head_dim), Some(group), Some(block_size)) =
+            (variant.value("HEAD_DIM"), variant.value("GROUP"), variant.value("BLOCK_SIZE"))
+        else {
+            continue;
+        };
+        let p =
+            AttentionParams { num_heads: group, num_kv_heads: 1, head_dim, block_size, ..bytemuck::Zeroable::zeroed() };
+        for limit in [16 << 10, 32 << 10, 48 << 10] {
+            for chosen in [Variant::ragged_attention(&p, limit), Variant::paged_attention(&p)] {
+                let bytes = workgroup_bytes(&chosen)?;
+                if bytes > limit {
+                    return Err(format!("{} needs {bytes} bytes of {limit}", chosen.label()));
+                }
+            }
+        }
+    }
+    Ok(())
+}
