@@ -46,7 +46,7 @@ impl Argmax {
             Logits::Ties => rng.below(5) as f32,
             Logits::Flat => -2.5,
             Logits::Low => rng.f32(10.0) - 1e4,
-            Logits::WithNan if i % 7 == 0 || (i + 1).is_multiple_of(self.width) => f32::NAN,
+            Logits::WithNan if i.is_multiple_of(7) || (i + 1).is_multiple_of(self.width) => f32::NAN,
             Logits::WithNan => rng.f32(10.0),
             Logits::OnlyNan => f32::NAN,
         };

@@ -255,6 +255,8 @@ pub struct Gpu {
     idx: usize,
     /// `vulkan llvmpipe`
     pub tag: String,
+    /// Not a GPU at all, but a driver that computes on the CPU.
+    pub software: bool,
     idle: Mutex<Vec<Lab<GpuBackend>>>,
 }
 
@@ -266,7 +268,8 @@ impl Gpu {
         let gpu = |(idx, report): (usize, cb_lab::backend::gpu::AdapterReport)| {
             let name = report.name.split(" (").next().unwrap_or_default();
             let tag = format!("{} {name}", report.api);
-            Arc::new(Self { adapters: adapters.clone(), idx, tag, idle: Mutex::default() })
+            let software = report.kind == "software";
+            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, idle: Mutex::default() })
         };
         usable.enumerate().map(gpu).collect()
     }

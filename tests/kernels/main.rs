@@ -64,7 +64,8 @@ fn main() {
         }
     }
     trials.extend(mutants::trials(&gpus, missing));
-    trials.extend(paged_attention::gpu_trials(&gpus));
+    let same = "paged_attention/ragged_attention is the same";
+    trials.extend(on_each(&gpus, missing, same, paged_attention::same_as_ragged));
     trials.extend(
         [linear::cpu_trials(), ragged_attention::cpu_trials(), paged_attention::cpu_trials()].into_iter().flatten(),
     );

@@ -39,9 +39,10 @@ impl Case for RmsNorm {
     }
 
     /// Every term is positive, so the error is relative. The twin adds width / 16 squares in a row, the kernel
-    /// width / 256; half of that error is left after the root. Division, root and two products: 6 roundings.
+    /// width / 256; the root halves that error. Then, in ulp by WGSL's table: two divisions 2.5 each, a root that may be
+    /// 1 / inversesqrt 4.5, two products 0.5 each: 10.5, of two roundings each.
     fn tolerance(&self) -> Tolerance {
-        Tolerance { atol: 0.0, rtol: (8.0 + self.width as f64 / 32.0) * ROUNDING }
+        Tolerance { atol: 0.0, rtol: (21.0 + self.width as f64 / 32.0) * ROUNDING }
     }
 
     fn options(&self) -> GpuOptions {
