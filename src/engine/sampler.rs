@@ -2,7 +2,7 @@
 
 use super::philox::uniform;
 use crate::backend::Backend;
-use crate::backend::cpu::log_softmax_at;
+use crate::backend::cpu::{largest_idx, log_softmax_at};
 use crate::backend::params::ArgmaxParams;
 use crate::core::request::SamplingParams;
 use crate::error::Result;
@@ -70,17 +70,12 @@ impl<B: Backend> Sampler<B> {
 pub fn choose(logits: &[f32], draw: &Draw<'_>) -> Choice {
     let params = draw.params;
     let token_idx = if params.temperature == 0.0 {
-        largest(logits)
+        largest_idx(logits)
     } else {
         let kept = kept_tokens(logits, params);
         pick(&kept, uniform(params.seed, draw.index))
     };
     Choice { token_id: token_idx as TokenId, logprob: log_softmax_at(logits, token_idx) }
-}
-
-fn largest(logits: &[f32]) -> usize {
-    let ahead = |best: usize, i: usize| logits[i] > logits[best] || (logits[best].is_nan() && !logits[i].is_nan());
-    (1..logits.len()).fold(0, |best, i| if ahead(best, i) { i } else { best })
 }
 
 /// A token that may still be drawn, with its weight: its probability times a common factor.
@@ -92,7 +87,7 @@ struct Candidate {
 
 /// The tokens that top-k, top-p and min-p leave, most probable first where they had to be sorted.
 fn kept_tokens(logits: &[f32], params: &SamplingParams) -> Vec<Candidate> {
-    let max = f64::from(logits[largest(logits)]);
+    let max = f64::from(logits[largest_idx(logits)]);
     let temperature = f64::from(params.temperature);
     let weigh = |(token_idx, &logit): (usize, &f32)| {
         let weight = ((f64::from(logit) - max) / temperature).exp();
@@ -159,7 +154,6 @@ mod tests {
     fn greedy_takes_the_first_of_the_largest() {
         let choice = choose(&LOGITS, &Draw { params: &SamplingParams::default(), index: 0 });
         assert_eq!(choice.token_id, 1);
-        assert!(largest(&[f32::NAN, 1.0, f32::NAN, 2.0]) == 3);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{Backend, KvPool};
 use crate::error::Result;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
-pub use argmax::log_softmax_at;
+pub use argmax::{largest_idx, log_softmax_at};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
 #[derive(Debug, Default)]
