@@ -1,11 +1,12 @@
 // out[row, :] = table[token_ids[row], :]
 //
-// table  [vocab_size, hidden_size], the piece that holds rows first_row .. first_row + num_rows
+// table  [vocab_size, hidden_size] of f32, f16 or bf16, the piece that holds rows first_row .. first_row + num_rows
 // out    [num_tokens, hidden_size]; rows whose token lies in another piece are left to that piece's dispatch
 //
 // One thread per vec4 of out.   Twin: src/backend/cpu/embed_tokens.rs   Test: tests/kernels/embed_tokens.rs
 
 override WORKGROUP_SIZE: u32 = 64u;
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
 
 struct Params {
     num_tokens: u32,
@@ -17,7 +18,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> table: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> table: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -33,6 +34,21 @@ fn main(
     }
     let table_row = step[p.token_ids_offset + i / width] - p.first_row;
     if table_row < p.num_rows {
-        out[i] = table[table_row * width + i % width];
+        out[i] = four_weights(table_row * width + i % width);
     }
+}
+
+// Vec4 `at` of the piece of the table.
+fn four_weights(at: u32) -> vec4<f32> {
+    if WEIGHT_TYPE == 0u {
+        return bitcast<vec4<f32>>(table[at]);
+    }
+    let eight = table[at / 2u];
+    let halves = select(eight.xy, eight.zw, at % 2u == 1u);
+    if WEIGHT_TYPE == 1u {
+        return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
+    }
+    let even = bitcast<vec2<f32>>(halves << vec2(16u));
+    let odd = bitcast<vec2<f32>>(halves & vec2(0xffff0000u));
+    return vec4(even.x, odd.x, even.y, odd.y);
 }

@@ -1,7 +1,7 @@
 // out[row, first_out + n] = sum_k x[row, k] * weight[n, k] + bias[first_out + n]   for n in 0 .. num_out
 //
 // x       [num_rows, in_features]
-// weight  [num_out, in_features], the piece of a matrix that begins at output column first_out
+// weight  [num_out, in_features] of f32, f16 or bf16, the piece of a matrix that begins at output column first_out
 // bias    [out_features]
 // out     [num_rows, out_features]
 //
@@ -11,6 +11,7 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
 const MAX_ROW_TILE = 8u;
 const OUTPUTS = 4u;
 
@@ -25,7 +26,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
@@ -45,14 +46,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     ) * width;
 
     var sums: array<vec4<f32>, MAX_ROW_TILE>;
-    for (var k = 0u; k < width; k++) {
-        let w0 = weight[w.x + k];
-        let w1 = weight[w.y + k];
-        let w2 = weight[w.z + k];
-        let w3 = weight[w.w + k];
+    for (var k = 0u; k + 1u < width; k += 2u) {
+        let w0 = eight_weights(w.x + k);
+        let w1 = eight_weights(w.y + k);
+        let w2 = eight_weights(w.z + k);
+        let w3 = eight_weights(w.w + k);
         for (var i = 0u; i < ROW_TILE; i++) {
-            let value = x[min(first_row + i, p.num_rows - 1u) * width + k];
-            sums[i] += vec4(dot(value, w0), dot(value, w1), dot(value, w2), dot(value, w3));
+            let at = min(first_row + i, p.num_rows - 1u) * width + k;
+            let a = x[at];
+            let b = x[at + 1u];
+            sums[i] += vec4(dot(a, w0[0]), dot(a, w1[0]), dot(a, w2[0]), dot(a, w3[0]));
+            sums[i] += vec4(dot(b, w0[1]), dot(b, w1[1]), dot(b, w2[1]), dot(b, w3[1]));
+        }
+    }
+    if width % 2u == 1u { // only f32 comes with an odd number of vec4s
+        let k = width - 1u;
+        let w0 = bitcast<vec4<f32>>(weight[w.x + k]);
+        let w1 = bitcast<vec4<f32>>(weight[w.y + k]);
+        let w2 = bitcast<vec4<f32>>(weight[w.z + k]);
+        let w3 = bitcast<vec4<f32>>(weight[w.w + k]);
+        for (var i = 0u; i < ROW_TILE; i++) {
+            let a = x[min(first_row + i, p.num_rows - 1u) * width + k];
+            sums[i] += vec4(dot(a, w0), dot(a, w1), dot(a, w2), dot(a, w3));
         }
     }
 
@@ -71,4 +86,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
+}
+
+// The weights of vec4s `at` and `at + 1` of x, counted from the first weight of the piece; `at` is even where packed.
+fn eight_weights(at: u32) -> mat2x4<f32> {
+    if WEIGHT_TYPE == 0u {
+        return mat2x4(bitcast<vec4<f32>>(weight[at]), bitcast<vec4<f32>>(weight[at + 1u]));
+    }
+    let halves = weight[at / 2u];
+    if WEIGHT_TYPE == 1u {
+        return mat2x4(
+            vec4(unpack2x16float(halves.x), unpack2x16float(halves.y)),
+            vec4(unpack2x16float(halves.z), unpack2x16float(halves.w)),
+        );
+    }
+    let even = bitcast<vec4<f32>>(halves << vec4(16u));
+    let odd = bitcast<vec4<f32>>(halves & vec4(0xffff0000u));
+    return mat2x4(vec4(even.x, odd.x, even.y, odd.y), vec4(even.z, odd.z, even.w, odd.w));
 }

@@ -1,12 +1,14 @@
 //! A backend: about a dozen kernels, and memory to run them on. It sees the ragged table and never a request.
 
 pub mod cpu;
+pub mod element_type;
 pub mod gpu;
 pub mod paired;
 pub mod params;
 pub mod step_table;
 
 use crate::error::Result;
+use element_type::ElementType;
 use params::*;
 
 /// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::download`].
@@ -32,12 +34,12 @@ pub trait Backend {
     fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer>;
     /// Overwrites words of a buffer from `offset` on, before any kernel of the next submission runs.
     fn upload(&mut self, buffer: &mut Self::Buffer, offset: usize, words: &[u32]);
-    /// A zeroed matrix.
+    /// A zeroed matrix of elements of the given type, or of a wider one where the backend cannot do better.
     ///
     /// # Errors
     /// As [`Backend::alloc`].
-    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<Self::Matrix>;
-    /// Overwrites whole rows of a matrix from `first_row` on.
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Self::Matrix>;
+    /// Overwrites whole rows of a matrix from `first_row` on; values are rounded to its element type.
     fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]);
     /// Waits until uploads have reached the device and their staging memory is free again.
     ///

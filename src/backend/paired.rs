@@ -3,6 +3,7 @@
 //! A kernel call runs on both backends and keeps a copy of what each wrote; [`Backend::download`] compares the copies in
 //! order. Each backend goes on with its own results, so the first difference above the tolerance is the cause of the rest.
 
+use super::element_type::ElementType;
 use super::params::*;
 use super::{Backend, KvPool};
 use crate::error::{Error, Result};
@@ -92,8 +93,9 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.subject.upload(&mut buffer.1, offset, words);
     }
 
-    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<Self::Matrix> {
-        Ok((self.reference.alloc_matrix(label, rows, cols)?, self.subject.alloc_matrix(label, rows, cols)?))
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Self::Matrix> {
+        let reference = self.reference.alloc_matrix(label, rows, cols, elements)?;
+        Ok((reference, self.subject.alloc_matrix(label, rows, cols, elements)?))
     }
 
     fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]) {

@@ -14,6 +14,7 @@ use super::config::ModelConfig;
 use super::expected_tensors::expected_tensors;
 use super::folder::{FolderFile, ModelFolder};
 use super::tensor_chunks::TensorChunks;
+use crate::backend::element_type::ElementType;
 use crate::error::{Error, Result};
 
 const SINGLE_FILE: &str = "model.safetensors";
@@ -87,6 +88,18 @@ impl WeightFiles {
     /// [`Error::InvalidTensor`] if no file holds it.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.find(name).map(|(_, info)| info)
+    }
+
+    /// The type a tensor's elements are stored in.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTensor`] if no file holds it.
+    pub fn element_type(&self, name: &str) -> Result<ElementType> {
+        Ok(match self.tensor(name)?.dtype {
+            Dtype::F16 => ElementType::F16,
+            Dtype::BF16 => ElementType::Bf16,
+            _ => ElementType::F32,
+        })
     }
 
     /// Checks that a tensor is there, has the shape `expected` and a dtype this engine reads: F32, F16 or BF16.

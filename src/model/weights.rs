@@ -106,7 +106,7 @@ impl<B: Backend> Loader<'_, B> {
 
     async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
         let [rows, cols] = self.files.tensor(name)?.shape[..] else { unreachable!("check_all saw two dimensions") };
-        let mut matrix = self.backend.alloc_matrix(name, rows, cols)?;
+        let mut matrix = self.backend.alloc_matrix(name, rows, cols, self.files.element_type(name)?)?;
         let whole_rows = (CHUNK_ELEMS / cols).max(1) * cols;
         let mut chunks = self.files.chunks(name, whole_rows)?;
         while let Some((first_elem, values)) = chunks.next_chunk()? {

@@ -1,6 +1,7 @@
 //! `embed_tokens`: first, last and any token, tables in one piece and in several.
 
 use crate::harness::*;
+use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::GpuOptions;
 use cb_lab::backend::{Backend, params::EmbedTokensParams};
 
@@ -8,13 +9,20 @@ struct EmbedTokens {
     vocab_size: usize,
     hidden_size: usize,
     tokens: usize,
+    elements: ElementType,
     max_workgroups: Option<u32>,
     /// A smaller binding than the table, which is split by rows then.
     max_binding_bytes: Option<u64>,
 }
 
-const USUAL: EmbedTokens =
-    EmbedTokens { vocab_size: 100, hidden_size: 72, tokens: 7, max_workgroups: None, max_binding_bytes: None };
+const USUAL: EmbedTokens = EmbedTokens {
+    vocab_size: 100,
+    hidden_size: 72,
+    tokens: 7,
+    elements: ElementType::F32,
+    max_workgroups: None,
+    max_binding_bytes: None,
+};
 
 pub fn cases() -> Cases {
     // 288 bytes a row: pieces of 30, 30, 30 and 10 rows.
@@ -22,14 +30,20 @@ pub fn cases() -> Cases {
     let grid = EmbedTokens { tokens: 40, max_workgroups: Some(4), ..USUAL };
     let tokens = [1, 3, 64, 65].map(|tokens| EmbedTokens { tokens, ..USUAL });
     let widths = [4, 252, 256, 260, 896].map(|hidden_size| EmbedTokens { hidden_size, ..USUAL });
-    boxed([USUAL, split, grid].into_iter().chain(tokens).chain(widths))
+    // 144 bytes a row: pieces of 60, 60, 60 and 20 rows. 68 is no multiple of 8, so it is stored as f32.
+    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
+        let split = EmbedTokens { elements, vocab_size: 200, max_binding_bytes: Some(8700), tokens: 25, ..USUAL };
+        [EmbedTokens { elements, ..USUAL }, split, EmbedTokens { elements, hidden_size: 68, ..USUAL }]
+    });
+    boxed([USUAL, split, grid].into_iter().chain(tokens).chain(widths).chain(halves))
 }
 
 impl Case for EmbedTokens {
     fn name(&self) -> String {
         let grid = self.max_workgroups.map_or(String::new(), |most| format!(",max_workgroups={most}"));
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("vocab_size={},hidden_size={},tokens={}{grid}{split}", self.vocab_size, self.hidden_size, self.tokens)
+        let Self { vocab_size, hidden_size, tokens, elements, .. } = self;
+        format!("vocab_size={vocab_size},hidden_size={hidden_size},tokens={tokens},{elements:?}{grid}{split}")
     }
 
     /// It moves words.
@@ -51,7 +65,7 @@ impl Case for EmbedTokens {
         *step.last_mut().expect("there are tokens") = if self.tokens == 1 { self.vocab_size as u32 - 1 } else { 0 };
         let step = lab.words(&step)?;
         let table = rng.f32s(self.vocab_size * self.hidden_size, 1.0);
-        let table = lab.matrix(self.vocab_size, self.hidden_size, &table)?;
+        let table = lab.matrix(self.vocab_size, self.hidden_size, self.elements, &table)?;
         let mut out = lab.output(self.tokens * self.hidden_size)?;
         let p = EmbedTokensParams {
             num_tokens: self.tokens as u32,

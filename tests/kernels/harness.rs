@@ -7,6 +7,7 @@
 
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{Adapters, GpuBackend, GpuOptions};
 use std::sync::{Arc, Mutex};
 
@@ -95,8 +96,14 @@ impl<B: Backend> Lab<B> {
     }
 
     /// A weight matrix.
-    pub fn matrix(&mut self, rows: usize, cols: usize, values: &[f32]) -> cb_lab::Result<B::Matrix> {
-        let mut matrix = self.0.alloc_matrix("matrix", rows, cols)?;
+    pub fn matrix(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        elements: ElementType,
+        values: &[f32],
+    ) -> cb_lab::Result<B::Matrix> {
+        let mut matrix = self.0.alloc_matrix("matrix", rows, cols, elements)?;
         self.0.upload_rows(&mut matrix, 0, values);
         Ok(matrix)
     }

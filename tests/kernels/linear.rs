@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::GpuOptions;
 use cb_lab::backend::{Backend, params::LinearParams};
 use libtest_mimic::Trial;
@@ -11,14 +12,22 @@ struct Linear {
     in_features: usize,
     out_features: usize,
     bias: bool,
+    elements: ElementType,
     /// Whole numbers: every sum is exact, in any order.
     exact: bool,
     /// A smaller binding than the matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
 }
 
-const USUAL: Linear =
-    Linear { rows: 5, in_features: 72, out_features: 70, bias: true, exact: false, max_binding_bytes: None };
+const USUAL: Linear = Linear {
+    rows: 5,
+    in_features: 72,
+    out_features: 70,
+    bias: true,
+    elements: ElementType::F32,
+    exact: false,
+    max_binding_bytes: None,
+};
 
 pub fn cases() -> Cases {
     // 288 bytes a row of the matrix: pieces of 30, 30 and 10 rows.
@@ -27,7 +36,15 @@ pub fn cases() -> Cases {
     let columns = [1, 3, 64, 65, 192, 255, 256, 257, 513].map(|out_features| Linear { out_features, ..USUAL });
     let depths = [4, 8, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..USUAL });
     let exact = Linear { exact: true, ..USUAL };
-    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths))
+    // 144 bytes a row of the matrix: pieces of 30, 30 and 10 rows again; 68 is no multiple of 8, so it is stored as f32.
+    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
+        let rows = [1, 3, 9].map(|rows| Linear { rows, elements, ..USUAL });
+        let split = Linear { elements, max_binding_bytes: Some(4350), ..USUAL };
+        let deep = Linear { elements, in_features: 896, out_features: 257, ..USUAL };
+        let exact = Linear { elements, exact: true, ..USUAL };
+        rows.into_iter().chain([split, deep, exact, Linear { elements, in_features: 68, ..USUAL }])
+    });
+    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
 }
 
 struct Inputs {
@@ -46,6 +63,7 @@ impl Linear {
             values
         };
         let weight = values(self.out_features * self.in_features);
+        let weight = weight.into_iter().map(|value| self.elements.round(value)).collect();
         let bias = values(self.out_features);
         Inputs { x: values(self.rows * self.in_features), weight, bias }
     }
@@ -53,11 +71,11 @@ impl Linear {
 
 impl Case for Linear {
     fn name(&self) -> String {
-        let Self { rows, in_features, out_features, .. } = self;
+        let Self { rows, in_features, out_features, elements, .. } = self;
         let bias = if self.bias { ",bias" } else { "" };
         let exact = if self.exact { ",exact" } else { "" };
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features}{bias}{exact}{split}")
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{exact}{split}")
     }
 
     /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
@@ -75,7 +93,7 @@ impl Case for Linear {
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
         let Inputs { x, weight, bias } = self.inputs();
-        let weight = lab.matrix(self.out_features, self.in_features, &weight)?;
+        let weight = lab.matrix(self.out_features, self.in_features, self.elements, &weight)?;
         let (x, bias) = (lab.input(&x)?, lab.input(&bias)?);
         let len = self.rows * self.out_features;
         let mut out = lab.output(len)?;

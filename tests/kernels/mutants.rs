@@ -40,7 +40,12 @@ const MUTANTS: &[Mutant] = &[
     mutant(RmsNorm, "no barrier before the sums", "sums[lane] = sum;\n    workgroupBarrier();", "sums[lane] = sum;"),
     mutant(RmsNorm, "one row too many", "row >= p.num_rows", "row > p.num_rows"),
 
-    mutant(Linear, "a vec4 short", "k < width", "k < width - 1u"),
+    mutant(Linear, "two vec4s short", "k + 1u < width", "k + 3u < width"),
+    mutant(Linear, "no odd vec4", "width % 2u == 1u", "width % 2u == 2u"),
+    mutant(Linear, "f16 halves swapped", "unpack2x16float(halves.x), unpack2x16float(halves.y)", "unpack2x16float(halves.y), unpack2x16float(halves.x)"),
+    mutant(Linear, "bf16 even and odd swapped", "halves << vec4(16u)", "halves & vec4(0xfffe0000u)"),
+    mutant(EmbedTokens, "first half of eight only", "at % 2u == 1u", "false"),
+    mutant(EmbedTokens, "bf16 not shifted", "halves << vec2(16u)", "halves"),
     mutant(Linear, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
     mutant(Linear, "bias of the first piece", "bias[p.first_out + n]", "bias[n]"),
     mutant(Linear, "rows past the end", "if first_row + i < p.num_rows", "if first_row + i < p.num_rows + 1u"),

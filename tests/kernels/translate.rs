@@ -6,6 +6,9 @@ use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, back};
 
+/// unpack2x16float: every backend of wgpu has it.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
 pub fn trials() -> Vec<Trial> {
     let of_kernel = |kernel: Kernel| {
         let all = move || {
@@ -28,7 +31,7 @@ pub fn trials() -> Vec<Trial> {
 /// Parses and validates, as for a device without any optional feature.
 pub fn parse(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES);
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(wgsl))?;
     Ok((module, info))
 }

@@ -19,6 +19,7 @@ mod attend;
 pub mod dense_attention;
 mod dot;
 
+use super::element_type::ElementType;
 use super::params::*;
 use super::{Backend, KvPool};
 use crate::error::Result;
@@ -33,6 +34,13 @@ pub struct CpuBackend;
 /// Words in host memory.
 #[derive(Clone, Debug)]
 pub struct CpuBuffer(Vec<u32>);
+
+/// A weight matrix. It computes with f32, so that is what it keeps, rounded to the type asked for.
+#[derive(Clone, Debug)]
+pub struct CpuMatrix {
+    values: Array2<f32>,
+    elements: ElementType,
+}
 
 impl CpuBuffer {
     fn f32(&self) -> &[f32] {
@@ -57,7 +65,7 @@ impl CpuBuffer {
 
 impl Backend for CpuBackend {
     type Buffer = CpuBuffer;
-    type Matrix = Array2<f32>;
+    type Matrix = CpuMatrix;
 
     fn name(&self) -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -77,15 +85,16 @@ impl Backend for CpuBackend {
         buffer.0[offset..offset + words.len()].copy_from_slice(words);
     }
 
-    fn alloc_matrix(&mut self, _label: &str, rows: usize, cols: usize) -> Result<Array2<f32>> {
-        Ok(Array2::zeros((rows, cols)))
+    fn alloc_matrix(&mut self, _label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
+        Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements })
     }
 
-    fn upload_rows(&mut self, matrix: &mut Array2<f32>, first_row: usize, values: &[f32]) {
-        let cols = matrix.ncols();
+    fn upload_rows(&mut self, matrix: &mut CpuMatrix, first_row: usize, values: &[f32]) {
+        let cols = matrix.values.ncols();
         let values = ArrayView2::from_shape((values.len() / cols, cols), values).expect("whole rows");
         let rows = Slice::from(first_row..first_row + values.nrows());
-        matrix.slice_axis_mut(Axis(0), rows).assign(&values);
+        let elements = matrix.elements;
+        matrix.values.slice_axis_mut(Axis(0), rows).zip_mut_with(&values, |to, &from| *to = elements.round(from));
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -100,9 +109,9 @@ impl Backend for CpuBackend {
         Ok(CpuBuffer(buffer.0[..len].to_vec()))
     }
 
-    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &CpuBuffer, table: &Array2<f32>, out: &mut CpuBuffer) {
-        let p = EmbedTokensParams { first_row: 0, num_rows: table.nrows() as u32, ..p };
-        embed_tokens::embed_tokens(&p, &step.0, table.view(), out.rows_mut(p.num_tokens, p.hidden_size));
+    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &CpuBuffer, table: &CpuMatrix, out: &mut CpuBuffer) {
+        let p = EmbedTokensParams { first_row: 0, num_rows: table.values.nrows() as u32, ..p };
+        embed_tokens::embed_tokens(&p, &step.0, table.values.view(), out.rows_mut(p.num_tokens, p.hidden_size));
     }
 
     fn rms_norm(&mut self, p: RmsNormParams, x: &CpuBuffer, weight: &CpuBuffer, out: &mut CpuBuffer) {
@@ -113,13 +122,14 @@ impl Backend for CpuBackend {
         &mut self,
         p: LinearParams,
         x: &CpuBuffer,
-        weight: &Array2<f32>,
+        weight: &CpuMatrix,
         bias: Option<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
-        let p = LinearParams { first_out: 0, num_out: weight.nrows() as u32, has_bias: bias.is_some() as u32, ..p };
+        let p =
+            LinearParams { first_out: 0, num_out: weight.values.nrows() as u32, has_bias: bias.is_some() as u32, ..p };
         let x = x.rows(p.num_rows, p.in_features);
-        linear::linear(&p, x, weight.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
+        linear::linear(&p, x, weight.values.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
     }
 
     fn rope(&mut self, p: RopeParams, step: &CpuBuffer, table: &CpuBuffer, x: &mut CpuBuffer) {

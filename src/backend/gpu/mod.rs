@@ -12,6 +12,7 @@ pub use device::{AdapterReport, Adapters};
 pub use kernels::{Access, Kernel, KernelSource};
 pub use variants::Variant;
 
+use super::element_type::ElementType;
 use super::params::*;
 use super::{Backend, KvPool};
 use crate::error::{Error, Result};
@@ -57,6 +58,10 @@ pub struct GpuBuffer(wgpu::Buffer);
 pub struct GpuMatrix {
     pieces: Vec<Piece>,
     cols: usize,
+    /// What values are rounded to.
+    elements: ElementType,
+    /// What the device holds.
+    stored: ElementType,
 }
 
 #[derive(Clone, Debug)]
@@ -138,29 +143,35 @@ impl Backend for GpuBackend {
         self.device.queue.write_buffer(&buffer.0, 4 * offset as u64, bytemuck::cast_slice(words));
     }
 
-    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize) -> Result<GpuMatrix> {
-        let rows_per_piece = (self.max_binding_bytes / (4 * cols as u64)) as usize;
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<GpuMatrix> {
+        // Kernels read vec4s of words: rows of halves must be whole ones.
+        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
+        let row_bytes = (stored.bytes() * cols) as u64;
+        let rows_per_piece = (self.max_binding_bytes / row_bytes) as usize;
         if rows_per_piece == 0 {
             return Err(Error::Device(format!("a row of {label} is larger than this device can bind")));
         }
         let mut pieces = Vec::new();
         for first_row in (0..rows).step_by(rows_per_piece) {
             let num_rows = rows_per_piece.min(rows - first_row);
-            let buffer = storage_buffer(&self.device, label, 4 * (num_rows * cols) as u64)?;
+            let buffer = storage_buffer(&self.device, label, num_rows as u64 * row_bytes)?;
             pieces.push(Piece { buffer, first_row, num_rows });
         }
-        Ok(GpuMatrix { pieces, cols })
+        Ok(GpuMatrix { pieces, cols, elements, stored })
     }
 
     fn upload_rows(&mut self, matrix: &mut GpuMatrix, first_row: usize, values: &[f32]) {
         let end_row = first_row + values.len() / matrix.cols;
+        let row_bytes = matrix.stored.bytes() * matrix.cols;
+        let rounded: Vec<f32> = values.iter().map(|&value| matrix.elements.round(value)).collect();
         for piece in &matrix.pieces {
             let begin = first_row.max(piece.first_row);
             let end = end_row.min(piece.first_row + piece.num_rows);
             if begin < end {
-                let values = &values[(begin - first_row) * matrix.cols..(end - first_row) * matrix.cols];
-                let offset = 4 * ((begin - piece.first_row) * matrix.cols) as u64;
-                self.device.queue.write_buffer(&piece.buffer, offset, bytemuck::cast_slice(values));
+                let values = &rounded[(begin - first_row) * matrix.cols..(end - first_row) * matrix.cols];
+                let offset = ((begin - piece.first_row) * row_bytes) as u64;
+                let words = matrix.stored.pack(values);
+                self.device.queue.write_buffer(&piece.buffer, offset, bytemuck::cast_slice(&words));
             }
         }
     }
@@ -188,7 +199,9 @@ impl Backend for GpuBackend {
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
             let len = p.num_tokens * p.hidden_size;
-            self.record_elementwise(Kernel::EmbedTokens, &p, len, &[&step.0, &piece.buffer, &out.0]);
+            let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
+            let variant = Variant::embed_tokens(table.stored);
+            self.record(variant, &p, &[&step.0, &piece.buffer, &out.0], grid);
         }
     }
 
@@ -210,7 +223,7 @@ impl Backend for GpuBackend {
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
-            let variant = Variant::linear(&p);
+            let variant = Variant::linear(&p, weight.stored);
             let row_tile = variant.value("ROW_TILE").unwrap_or(1);
             let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
             self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);

@@ -1,6 +1,7 @@
 //! Which `override` values a kernel is compiled with for given params: tile sizes that fit the device.
 
 use super::kernels::Kernel;
+use crate::backend::element_type::ElementType;
 use crate::backend::params::{AttentionParams, LinearParams};
 use crate::backend::step_table::query_tile_rows;
 use bytemuck::Zeroable;
@@ -27,14 +28,29 @@ impl Variant {
         Self { kernel, overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE)] }
     }
 
+    /// By the table's element type.
+    pub fn embed_tokens(elements: ElementType) -> Self {
+        Self {
+            kernel: Kernel::EmbedTokens,
+            overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("WEIGHT_TYPE", elements.code())],
+        }
+    }
+
     /// Few rows get a small tile, so that no thread computes rows that are not there.
-    pub fn linear(p: &LinearParams) -> Self {
+    pub fn linear(p: &LinearParams, elements: ElementType) -> Self {
         let row_tile = match p.num_rows {
             0..=1 => 1,
             2..=4 => 4,
             _ => 8,
         };
-        Self { kernel: Kernel::Linear, overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("ROW_TILE", row_tile)] }
+        Self {
+            kernel: Kernel::Linear,
+            overrides: vec![
+                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+                ("ROW_TILE", row_tile),
+                ("WEIGHT_TYPE", elements.code()),
+            ],
+        }
     }
 
     /// Query rows by head_dim; as many tokens per tile as workgroup memory holds.
@@ -75,9 +91,13 @@ impl Variant {
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [EmbedTokens, RmsNorm, Rope, StoreKv, SiluMul, ResidualAdd, GatherRows, Argmax];
+        let plain = [RmsNorm, Rope, StoreKv, SiluMul, ResidualAdd, GatherRows, Argmax];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
-        variants.extend([1, 4, 8].map(|num_rows| Self::linear(&LinearParams { num_rows, ..Zeroable::zeroed() })));
+        for elements in [ElementType::F32, ElementType::F16, ElementType::Bf16] {
+            variants.push(Self::embed_tokens(elements));
+            let linear = |num_rows| Self::linear(&LinearParams { num_rows, ..Zeroable::zeroed() }, elements);
+            variants.extend([1, 4, 8].map(linear));
+        }
         let heads =
             [8, 16, 24, 32, 64, 80, 96, 128, 256].map(|head_dim| [1, 4, 7, 32].map(|group| (head_dim, group, 16)));
         let blocks = [1, 8, 256].map(|block_size| (64, 4, block_size));
