@@ -1,30 +1,44 @@
 //! All prompts of a fixture submitted together give transformers' tokens, log-probabilities and text.
 
-use super::fixtures::{self, GoldenCase};
+use crate::fixtures::{self, GoldenCase};
+use crate::gpu::Gpu;
+use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::backend::Backend;
-use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::backend::gpu::{Adapters, GpuBackend, GpuOptions};
+use cb_lab::backend::gpu::GpuOptions;
 use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
 
-pub fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for name in fixtures::NAMES {
-        trials.push(Trial::test(format!("golden/{name} [cpu]"), move || check(name, CpuBackend)));
-        trials.push(Trial::test(format!("golden/{name} [gpu]"), move || {
-            let adapters = pollster::block_on(Adapters::find());
-            let backend = pollster::block_on(GpuBackend::new(adapters.any().unwrap(), GpuOptions::default())).unwrap();
-            check(name, backend)
-        }));
-    }
+pub fn trials(machines: &Machines) -> Vec<Trial> {
+    let mut trials: Vec<Trial> =
+        fixtures::NAMES.into_iter().flat_map(|name| machines.all(&format!("golden/{name}"), Golden(name))).collect();
+    trials.extend(machines.gpus("golden/llama with its matrices in pieces", matrices_in_pieces));
     trials
 }
 
-fn check<B: Backend>(name: &str, backend: B) -> Result<(), Failed> {
-    let cases = fixtures::golden_cases(name);
-    let mut engine = fixtures::engine(name, backend, &LimitOptions::default());
+#[derive(Clone)]
+struct Golden(&'static str);
+
+impl Check for Golden {
+    fn run<M: Machine>(&self, machine: &M) -> Result<(), Failed> {
+        let cases = fixtures::golden_cases(self.0);
+        let mut engine = fixtures::engine(self.0, machine.open()?, &LimitOptions::default());
+        compare(&cases, &run(&mut engine, &cases)?)
+    }
+}
+
+/// A device that binds so little that the embedding table and the output matrix are split by rows.
+fn matrices_in_pieces(gpu: &Gpu) -> Result<(), Failed> {
+    let cases = fixtures::golden_cases("llama");
+    let options = GpuOptions { max_binding_bytes: Some(64 << 10), ..Default::default() };
+    let limits = LimitOptions {
+        num_kv_blocks: Some(32),
+        max_num_seqs: Some(8),
+        max_tokens_per_step: Some(64),
+        ..Default::default()
+    };
+    let mut engine = fixtures::engine("llama", gpu.open(options)?, &limits);
     compare(&cases, &run(&mut engine, &cases)?)
 }
 
@@ -37,26 +51,21 @@ pub fn run<B: Backend>(engine: &mut Engine<B>, cases: &[GoldenCase]) -> Result<V
 }
 
 pub fn compare(cases: &[GoldenCase], outputs: &[Output]) -> Result<(), Failed> {
-    for (case, output) in cases.iter().zip(outputs) {
-        if output.token_ids != case.token_ids {
-            return Err(format!("{}: tokens {:?}, expected {:?}", case.name, output.token_ids, case.token_ids).into());
-        }
-        for (i, (logprob, expected)) in output.logprobs.iter().zip(&case.logprobs).enumerate() {
-            // Both sum some hundred f32 products per logit; the fixtures keep a margin of 5e-3 between the best two.
-            if (logprob - expected).abs() > 1e-3 {
-                return Err(
-                    format!("{}: log-probability {logprob} of token {i}, expected {expected}", case.name).into()
-                );
-            }
-        }
-        if output.text != case.text {
-            return Err(format!("{}: text {:?}, expected {:?}", case.name, output.text, case.text).into());
-        }
-        if output.finish_reason.as_str() != case.finish_reason {
-            return Err(
-                format!("{}: ended by {:?}, expected {}", case.name, output.finish_reason, case.finish_reason).into()
-            );
-        }
+    ensure!(cases.len() == outputs.len(), "{} outputs of {} requests", outputs.len(), cases.len());
+    cases.iter().zip(outputs).try_for_each(|(case, output)| compare_one(case, output))
+}
+
+pub fn compare_one(case: &GoldenCase, output: &Output) -> Result<(), Failed> {
+    let name = &case.name;
+    ensure!(output.token_ids == case.token_ids, "{name}: tokens {:?}, not {:?}", output.token_ids, case.token_ids);
+    ensure!(output.logprobs.len() == case.logprobs.len(), "{name}: {} log-probabilities", output.logprobs.len());
+    for (i, (logprob, expected)) in output.logprobs.iter().zip(&case.logprobs).enumerate() {
+        // Both sum some hundred f32 products per logit; the fixtures keep a margin of 5e-3 between the best two.
+        let close = (logprob - expected).abs() <= 1e-3;
+        ensure!(close, "{name}: log-probability {logprob} of token {i}, expected {expected}");
     }
+    ensure!(output.text == case.text, "{name}: text {:?}, expected {:?}", output.text, case.text);
+    let reason = output.finish_reason.as_str();
+    ensure!(reason == case.finish_reason, "{name}: ended by {reason}, expected {}", case.finish_reason);
     Ok(())
 }

@@ -1,12 +1,28 @@
-//! The whole engine against transformers, on the CPU reference and on every GPU found.
+//! The whole engine, on the CPU reference and on every GPU found, a trial for each test and machine.
+//!
+//! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
+//!
+//! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
+//! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
+
+#[path = "../common/gpu.rs"]
+mod gpu;
+#[path = "../common/rng.rs"]
+mod rng;
 
 mod fixtures;
+mod machines;
+
 mod golden;
+mod grid;
 
 use libtest_mimic::Arguments;
+use machines::Machines;
 
 fn main() {
-    let mut trials = Vec::new();
-    trials.extend(golden::trials());
+    let (machines, required) = Machines::find();
+    let mut trials = Vec::from_iter(required);
+    trials.extend(golden::trials(&machines));
+    trials.extend(grid::trials(&machines));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
