@@ -1,6 +1,7 @@
 //! The whole engine, on the CPU reference and on every GPU found, a trial for each test and machine.
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
+//! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
@@ -13,8 +14,10 @@ mod rng;
 mod fixtures;
 mod machines;
 
+mod dense_model;
 mod golden;
 mod grid;
+mod layers;
 
 use libtest_mimic::Arguments;
 use machines::Machines;
@@ -24,5 +27,6 @@ fn main() {
     let mut trials = Vec::from_iter(required);
     trials.extend(golden::trials(&machines));
     trials.extend(grid::trials(&machines));
+    trials.extend(layers::trials(&machines));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
