@@ -2,6 +2,7 @@
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
+//! * `abort`, `poison`, `failed_step`: blocks and requests are not lost, and nobody reads what is not theirs;
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
@@ -14,10 +15,13 @@ mod rng;
 mod fixtures;
 mod machines;
 
+mod abort;
 mod dense_model;
+mod failed_step;
 mod golden;
 mod grid;
 mod layers;
+mod poison;
 
 use libtest_mimic::Arguments;
 use machines::Machines;
@@ -28,5 +32,8 @@ fn main() {
     trials.extend(golden::trials(&machines));
     trials.extend(grid::trials(&machines));
     trials.extend(layers::trials(&machines));
+    trials.extend(abort::trials(&machines));
+    trials.extend(poison::trials(&machines));
+    trials.extend(failed_step::trials(&machines));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
