@@ -3,6 +3,7 @@
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
@@ -22,6 +23,9 @@ mod golden;
 mod grid;
 mod layers;
 mod poison;
+mod sampling;
+mod stopping;
+mod streaming;
 
 use libtest_mimic::Arguments;
 use machines::Machines;
@@ -35,5 +39,8 @@ fn main() {
     trials.extend(abort::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
+    trials.extend(sampling::trials(&machines));
+    trials.extend(stopping::trials(&machines));
+    trials.extend(streaming::trials(&machines));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
