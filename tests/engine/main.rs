@@ -4,6 +4,7 @@
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
+//! * `paired`, `refusals`: what an error says.
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
@@ -22,7 +23,9 @@ mod failed_step;
 mod golden;
 mod grid;
 mod layers;
+mod paired;
 mod poison;
+mod refusals;
 mod sampling;
 mod stopping;
 mod streaming;
@@ -42,5 +45,7 @@ fn main() {
     trials.extend(sampling::trials(&machines));
     trials.extend(stopping::trials(&machines));
     trials.extend(streaming::trials(&machines));
+    trials.extend(paired::trials(&machines));
+    trials.extend(refusals::trials(&machines));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
