@@ -17,7 +17,7 @@ use libtest_mimic::{Failed, Trial};
 /// Tokens generated before the pools are looked at, all but the last with K and V.
 const NUM_GENERATED: usize = 4;
 /// Sums of some hundred f32 products in three layers, of values around 1: about 1e-6 from f64. The largest seen is
-/// 8e-6 (K where a norm has magnified it), so this is ten times that. A forgotten term is a thousand times this.
+/// 8e-6 (`CB_LAB_MARGINS=1` prints it), so this leaves ten times that. A forgotten term is a thousand times this.
 const TOLERANCE: f64 = 1e-4;
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {

@@ -7,7 +7,7 @@
 //! * `paired`, `refusals`: what an error says.
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
-//! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (many minutes).
+//! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (several minutes).
 
 #[path = "../common/gpu.rs"]
 mod gpu;
