@@ -5,6 +5,7 @@ use crate::fixtures;
 use crate::golden;
 use crate::machines::{Machines, ensure};
 use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
+use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::params::*;
 use cb_lab::backend::{Backend, KvPool};
 use cb_lab::core::request::SamplingParams;
@@ -90,7 +91,7 @@ impl Backend for Unreliable {
     on_the_cpu! {
         alloc(label: &str, len: usize) -> Result<Buf>;
         upload(buffer: &mut Buf, offset: usize, words: &[u32]);
-        alloc_matrix(label: &str, rows: usize, cols: usize) -> Result<Mat>;
+        alloc_matrix(label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat>;
         upload_rows(matrix: &mut Mat, first_row: usize, values: &[f32]);
         snapshot(buffer: &Buf, len: usize) -> Result<Buf>;
         embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
