@@ -5,7 +5,7 @@
 
 use cb_lab::backend::gpu::{AdapterReport, Adapters, GpuBackend, GpuOptions};
 use libtest_mimic::{Completion, Trial};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// One adapter to test on.
 pub struct Gpu {
@@ -13,6 +13,12 @@ pub struct Gpu {
     idx: usize,
     /// `vulkan llvmpipe`
     pub tag: String,
+    /// Not a GPU at all, but a driver that computes on the CPU.
+    #[allow(dead_code, reason = "not every test that includes this file asks")]
+    pub software: bool,
+    /// Devices opened before, to be used again: their pipelines are made.
+    #[allow(dead_code, reason = "not every test that includes this file keeps devices")]
+    pub idle: Mutex<Vec<GpuBackend>>,
 }
 
 impl Gpu {
@@ -23,7 +29,8 @@ impl Gpu {
         let gpu = |(idx, report): (usize, AdapterReport)| {
             let name = report.name.split(" (").next().unwrap_or_default();
             let tag = format!("{} {name}", report.api);
-            Arc::new(Self { adapters: adapters.clone(), idx, tag })
+            let software = report.kind == "software";
+            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, idle: Mutex::default() })
         };
         usable.enumerate().map(gpu).collect()
     }

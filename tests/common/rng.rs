@@ -3,6 +3,7 @@
 /// splitmix64 (Steele et al. 2014).
 pub struct Rng(u64);
 
+#[allow(dead_code, reason = "not every test that includes this file needs every kind of number")]
 impl Rng {
     /// A generator seeded by a name.
     pub fn new(name: &str) -> Self {
@@ -23,6 +24,23 @@ impl Rng {
     /// A whole number in `0..n`.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next_u64() % n as u64) as usize
+    }
+
+    /// A number in `-amplitude..amplitude`.
+    pub fn f32(&mut self, amplitude: f32) -> f32 {
+        let unit = (self.next_u64() >> 40) as f32 / (1u32 << 23) as f32 - 1.0;
+        unit * amplitude
+    }
+
+    pub fn f32s(&mut self, len: usize, amplitude: f32) -> Vec<f32> {
+        (0..len).map(|_| self.f32(amplitude)).collect()
+    }
+
+    /// `0..n` in random order.
+    pub fn permutation(&mut self, n: usize) -> Vec<u32> {
+        let mut items: Vec<u32> = (0..n as u32).collect();
+        self.shuffle(&mut items);
+        items
     }
 
     /// Puts items in random order.

@@ -8,8 +8,11 @@
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::{Adapters, GpuBackend, GpuOptions};
-use std::sync::{Arc, Mutex};
+use cb_lab::backend::gpu::{GpuBackend, GpuOptions};
+use std::sync::Arc;
+
+pub use crate::gpu::Gpu;
+pub use crate::rng::Rng;
 
 /// A NaN that no kernel makes by itself.
 pub const POISON: u32 = 0x7fc0_dead;
@@ -256,94 +259,21 @@ pub fn compare(twin: &Output, gpu: &Output, tolerance: Tolerance) -> Result<f64,
     if faults.is_empty() { Ok(most) } else { Err(faults.join("\n")) }
 }
 
-/// One adapter to test on, with devices open on it.
-pub struct Gpu {
-    adapters: Adapters,
-    idx: usize,
-    /// `vulkan llvmpipe`
-    pub tag: String,
-    /// Not a GPU at all, but a driver that computes on the CPU.
-    pub software: bool,
-    idle: Mutex<Vec<Lab<GpuBackend>>>,
+/// Runs a case on a device that others have used, so that pipelines are made once. After a fault it is given up.
+pub fn check(gpu: &Gpu, case: &dyn AnyCase) -> Result<(), Failure> {
+    if case.gpu_options() != GpuOptions::default() {
+        return case.check_gpu(&mut open(gpu, case.gpu_options())?);
+    }
+    let idle = gpu.idle.lock().ok().and_then(|mut idle| idle.pop());
+    let mut lab = idle.map_or_else(|| open(gpu, GpuOptions::default()), |backend| Ok(Lab(backend)))?;
+    case.check_gpu(&mut lab)?;
+    if let Ok(mut idle) = gpu.idle.lock() {
+        idle.push(lab.0);
+    }
+    Ok(())
 }
 
-impl Gpu {
-    /// Every usable adapter.
-    pub fn find() -> Vec<Arc<Self>> {
-        let adapters = pollster::block_on(Adapters::find());
-        let usable = adapters.reports().into_iter().filter(|report| report.unusable.is_none());
-        let gpu = |(idx, report): (usize, cb_lab::backend::gpu::AdapterReport)| {
-            let name = report.name.split(" (").next().unwrap_or_default();
-            let tag = format!("{} {name}", report.api);
-            let software = report.kind == "software";
-            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, idle: Mutex::default() })
-        };
-        usable.enumerate().map(gpu).collect()
-    }
-
-    /// A new device.
-    pub fn open(&self, options: GpuOptions) -> Result<Lab<GpuBackend>, Failure> {
-        let adapter = self.adapters.usable().nth(self.idx).expect("the adapter was there a moment ago");
-        let backend = pollster::block_on(GpuBackend::new(adapter, options));
-        backend.map(Lab).map_err(|error| Failure::Device(error.to_string()))
-    }
-
-    /// Runs a case on a device that others have used, so that pipelines are made once. After a fault it is given up.
-    pub fn check(&self, case: &dyn AnyCase) -> Result<(), Failure> {
-        if case.gpu_options() != GpuOptions::default() {
-            return case.check_gpu(&mut self.open(case.gpu_options())?);
-        }
-        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        let mut lab = idle.map_or_else(|| self.open(GpuOptions::default()), Ok)?;
-        case.check_gpu(&mut lab)?;
-        if let Ok(mut idle) = self.idle.lock() {
-            idle.push(lab);
-        }
-        Ok(())
-    }
-}
-
-/// splitmix64 (Steele et al. 2014): small, seeded, the same everywhere.
-pub struct Rng(u64);
-
-impl Rng {
-    /// A generator seeded by a name.
-    pub fn new(name: &str) -> Self {
-        Self(
-            name.bytes()
-                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
-        )
-    }
-
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A whole number in `0..n`.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.next_u64() % n as u64) as usize
-    }
-
-    /// A number in `-amplitude..amplitude`.
-    pub fn f32(&mut self, amplitude: f32) -> f32 {
-        let unit = (self.next_u64() >> 40) as f32 / (1u32 << 23) as f32 - 1.0;
-        unit * amplitude
-    }
-
-    pub fn f32s(&mut self, len: usize, amplitude: f32) -> Vec<f32> {
-        (0..len).map(|_| self.f32(amplitude)).collect()
-    }
-
-    /// `0..n` in random order.
-    pub fn permutation(&mut self, n: usize) -> Vec<u32> {
-        let mut items: Vec<u32> = (0..n as u32).collect();
-        for last in (1..n).rev() {
-            items.swap(last, self.below(last + 1));
-        }
-        items
-    }
+/// A new device.
+pub fn open(gpu: &Gpu, options: GpuOptions) -> Result<Lab<GpuBackend>, Failure> {
+    gpu.open(options).map(Lab).map_err(|error| Failure::Device(error.to_string()))
 }

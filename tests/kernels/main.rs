@@ -4,6 +4,11 @@
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_MARGINS=1` prints how much of its tolerance each case uses.
 
+#[path = "../common/gpu.rs"]
+mod gpu;
+#[path = "../common/rng.rs"]
+mod rng;
+
 mod attention;
 mod harness;
 mod layouts;
@@ -23,8 +28,9 @@ mod silu_mul;
 mod store_kv;
 
 use cb_lab::backend::gpu::Kernel;
-use harness::{AnyCase, Cases, Gpu};
-use libtest_mimic::{Arguments, Completion, Trial};
+use gpu::on_each;
+use harness::{AnyCase, Cases, check};
+use libtest_mimic::{Arguments, Trial};
 use std::sync::Arc;
 
 /// The cases of a kernel, the sharpest first: mutants try them in order until one fails.
@@ -46,21 +52,13 @@ fn cases_of(kernel: Kernel) -> Cases {
 
 fn main() {
     let args = Arguments::from_args();
-    let gpu = std::env::var("CB_LAB_GPU").unwrap_or_default();
-    let gpus = if gpu == "skip" { Vec::new() } else { Gpu::find() };
-    let missing = if gpu == "skip" { "CB_LAB_GPU=skip" } else { "no adapter" };
-
-    let mut trials = Vec::new();
-    if gpu == "require" {
-        let found =
-            if gpus.is_empty() { Err("CB_LAB_GPU=require, and there is no usable adapter".into()) } else { Ok(()) };
-        trials.push(Trial::test("an adapter is there", move || found));
-    }
+    let (gpus, missing, required) = gpu::wanted();
+    let mut trials = Vec::from_iter(required);
     for kernel in Kernel::ALL {
         let name = kernel.source().name;
         for case in cases_of(kernel) {
             trials.extend(twin_trial(name, &case));
-            trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| gpu.check(&*case)));
+            trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
         }
     }
     trials.extend(mutants::trials(&gpus, missing));
@@ -79,23 +77,4 @@ fn twin_trial(kernel: &str, case: &Arc<dyn AnyCase>) -> Option<Trial> {
     let case = Arc::clone(case);
     case.has_oracle()
         .then(|| Trial::test(format!("{kernel}/{} [twin against f64]", case.title()), move || Ok(case.check_twin()?)))
-}
-
-/// A trial for each adapter, or an ignored one that says why there is none.
-fn on_each<E: ToString>(
-    gpus: &[Arc<Gpu>],
-    missing: &'static str,
-    name: &str,
-    check: impl Fn(&Gpu) -> Result<(), E> + Clone + Send + 'static,
-) -> Vec<Trial> {
-    if gpus.is_empty() {
-        let ignored = || Ok(Completion::ignored_with("no adapter"));
-        return vec![Trial::ignorable_test(format!("{name} [{missing}]"), ignored).with_ignored_flag(true)];
-    }
-    let trial = |gpu: &Arc<Gpu>| {
-        let (gpu, check) = (Arc::clone(gpu), check.clone());
-        let name = format!("{name} [{}]", gpu.tag);
-        Trial::test(name, move || check(&gpu).map_err(|failure| failure.to_string().into()))
-    };
-    gpus.iter().map(trial).collect()
 }

@@ -3,7 +3,7 @@
 //! Dropped barriers are tried on software drivers alone, which run the lanes in small groups, one after the other, and so
 //! show the race each time. A GPU may happen to run the whole workgroup in step.
 
-use crate::harness::{Failure, Gpu, Lab};
+use crate::harness::{Failure, Gpu, Lab, open};
 use crate::translate::parse;
 use crate::{cases_of, on_each};
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions, Kernel};
@@ -150,7 +150,7 @@ fn caught(gpu: &Gpu, mutant: &Mutant) -> Result<(), String> {
     for case in &cases {
         let options = GpuOptions { wgsl: wgsl.clone(), ..case.gpu_options() };
         if lab.as_ref().is_none_or(|(opened, _)| *opened != options) {
-            let opened = gpu.open(options.clone()).map_err(|failure| failure.to_string())?;
+            let opened = open(gpu, options.clone()).map_err(|failure| failure.to_string())?;
             lab = Some((options, opened));
         }
         let Some((_, lab)) = &mut lab else { continue };

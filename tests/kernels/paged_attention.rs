@@ -44,7 +44,7 @@ pub fn cpu_trials() -> Vec<Trial> {
 
 /// On a GPU: the same within the tolerance.
 pub fn same_as_ragged(gpu: &Gpu) -> Result<(), String> {
-    let mut lab = gpu.open(Default::default()).map_err(|failure| failure.to_string())?;
+    let mut lab = open(gpu, Default::default()).map_err(|failure| failure.to_string())?;
     for (paged, ragged) in one_query(false).iter().zip(&one_query(true)) {
         let out = paged.run(&mut lab).map_err(|error| error.to_string())?;
         let ragged_out = ragged.run(&mut lab).map_err(|error| error.to_string())?;
