@@ -22,7 +22,7 @@ pub enum Error {
     /// A request was refused before any of it ran.
     #[error("request refused: {0}")]
     RequestRefused(String),
-    /// A file of the model folder could not be read.
+    /// A file could not be read: one of the model folder, or the prompts.
     #[error("cannot read {path}: {source}", path = .path.display())]
     ReadFile {
         /// The file.

@@ -87,12 +87,13 @@ impl Scheduler {
         }
         let max_len = prompt_len.saturating_add(max_new_tokens);
         let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
-        if max_len > max_model_len {
+        let num_blocks = self.config.num_blocks_for(max_len);
+        // A max-model-len that was left out is what the pool holds: then the pool is to blame.
+        if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
             return refuse(format!(
                 "{tokens}, and max-model-len is {max_model_len}: shorten the prompt or lower max-new-tokens"
             ));
         }
-        let num_blocks = self.config.num_blocks_for(max_len);
         if num_blocks > num_kv_blocks {
             return refuse(format!(
                 "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \

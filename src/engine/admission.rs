@@ -18,7 +18,8 @@ pub fn request_for(
     let vocab_size = model.vocab_size;
     if let Some(token_id) = prompt_token_ids.iter().find(|&&token_id| token_id as usize >= vocab_size) {
         return Err(Error::RequestRefused(format!(
-            "token id {token_id} is out of range: the model has {vocab_size} tokens"
+            "token id {token_id} is out of range: the model has {vocab_size} tokens, so the last is {}",
+            vocab_size - 1
         )));
     }
     params.stop_token_ids.extend_from_slice(&model.eos_token_ids);

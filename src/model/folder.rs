@@ -84,7 +84,14 @@ impl ModelFolder {
                 .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
             None => File::open(&path).map(FolderFile::Disk),
         };
-        opened.map_err(|source| Error::ReadFile { path, source })
+        opened.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                let reason = "there is no such file; a model is a folder with config.json, tokenizer.json and \
+                              model.safetensors in it";
+                Error::ReadFile { path, source: io::Error::new(io::ErrorKind::NotFound, reason) }
+            }
+            _ => Error::ReadFile { path, source },
+        })
     }
 
     /// Reads a whole file.
