@@ -22,7 +22,7 @@ mod dot;
 use super::element_type::ElementType;
 use super::params::*;
 use super::{Backend, KvPool};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
 pub use argmax::{largest_idx, log_softmax_at};
@@ -40,6 +40,19 @@ pub struct CpuBuffer(Vec<u32>);
 pub struct CpuMatrix {
     values: Array2<f32>,
     elements: ElementType,
+}
+
+/// Whether the system gives so many words. Zeroed memory, which costs nothing until it is used, can only be had by a call
+/// that aborts the process if there is none; so it is asked for twice.
+fn check_memory(label: &str, words: usize) -> Result<()> {
+    let mut trial = Vec::<u32>::new();
+    let reserved = trial.try_reserve_exact(words);
+    // Or the compiler removes an allocation that nobody uses.
+    std::hint::black_box(&trial);
+    reserved.map_err(|_| {
+        let bytes = words.saturating_mul(4);
+        Error::Device(format!("no memory for {label} ({bytes} bytes): lower the limits, num-kv-blocks first"))
+    })
 }
 
 impl CpuBuffer {
@@ -77,7 +90,8 @@ impl Backend for CpuBackend {
         isize::MAX as usize / 4
     }
 
-    fn alloc(&mut self, _label: &str, len: usize) -> Result<CpuBuffer> {
+    fn alloc(&mut self, label: &str, len: usize) -> Result<CpuBuffer> {
+        check_memory(label, len)?;
         Ok(CpuBuffer(vec![0; len]))
     }
 
@@ -85,7 +99,8 @@ impl Backend for CpuBackend {
         buffer.0[offset..offset + words.len()].copy_from_slice(words);
     }
 
-    fn alloc_matrix(&mut self, _label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
+        check_memory(label, rows.saturating_mul(cols))?;
         Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements })
     }
 

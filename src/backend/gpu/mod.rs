@@ -300,6 +300,11 @@ fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result<wgpu::Buff
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
         mapped_at_creation: false,
     });
-    device.check()?;
+    device.check().map_err(|error| match error {
+        Error::Device(reason) => {
+            Error::Device(format!("{label} ({bytes} bytes): {reason}; lower the limits, num-kv-blocks first"))
+        }
+        error => error,
+    })?;
     Ok(buffer)
 }
