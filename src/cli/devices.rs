@@ -1,5 +1,6 @@
 //! `cb-lab devices`: which GPUs there are and what they support.
 
+use super::wording::bytes_text;
 use crate::backend::gpu::{AdapterReport, Adapters};
 use crate::error::{Error, Result};
 use std::io::Write;
@@ -12,7 +13,7 @@ pub struct DevicesArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Write each kernel variant's final WGSL into this folder
+    /// Also write the WGSL of each kernel variant, with its values filled in, into this folder
     #[arg(long, value_name = "DIR")]
     dump_shaders: Option<PathBuf>,
 }
@@ -38,8 +39,8 @@ fn table(reports: &[AdapterReport]) -> String {
         let yes_or_no = |supported| if supported { "yes" } else { "no" };
         let (smallest, largest) = report.subgroup_size;
         text += &format!("{i}: {} ({} {}, {})\n", report.name, report.kind, report.api, report.driver);
-        text += &format!("   largest binding      {} MB\n", report.max_binding_bytes >> 20);
-        text += &format!("   workgroup memory     {} KiB\n", report.max_workgroup_bytes >> 10);
+        text += &format!("   largest binding      {}\n", bytes_text(report.max_binding_bytes));
+        text += &format!("   workgroup memory     {}\n", bytes_text(report.max_workgroup_bytes.into()));
         text += &format!("   subgroups            {}, {smallest} to {largest} lanes\n", yes_or_no(report.subgroups));
         text += &format!("   f16 arithmetic       {}\n", yes_or_no(report.shader_f16));
         text += &format!("   timestamps           {}\n", yes_or_no(report.timestamps));
@@ -49,12 +50,18 @@ fn table(reports: &[AdapterReport]) -> String {
             text += &format!("   cannot be used       {reason}\n");
         }
     }
-    text += match reports.iter().find(|report| report.unusable.is_none()) {
-        Some(best) if best.kind == "software" => {
-            "--backend gpu takes 0; --backend auto takes the CPU reference, which is faster than a software driver.\n"
-        }
-        Some(_) => "--backend auto and --backend gpu take the first usable one.\n",
-        None => "No usable GPU: --backend auto takes the CPU reference.\n",
-    };
-    text
+    text + &choice(reports)
+}
+
+/// What each `--backend` takes.
+fn choice(reports: &[AdapterReport]) -> String {
+    let usable = || reports.iter().enumerate().filter(|(_, report)| report.unusable.is_none());
+    let hardware = usable().find(|(_, report)| report.kind != "software");
+    match (hardware, usable().next()) {
+        (Some((i, _)), _) => format!("--backend auto and --backend gpu take {i}.\n"),
+        (None, Some((i, _))) => format!(
+            "--backend gpu takes {i}; --backend auto takes the CPU reference, which is faster than a software driver.\n"
+        ),
+        (None, None) => "No usable GPU: --backend auto takes the CPU reference.\n".into(),
+    }
 }

@@ -1,9 +1,11 @@
 //! `cb-lab generate`: prompts in, text out, all prompts batched together.
 
 use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::memory::check_fits;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
+use super::wording::{bytes_text, complain, count_text};
 use crate::backend::Backend;
 use crate::config::EngineConfig;
 use crate::core::request::{Request, SamplingParams};
@@ -22,8 +24,10 @@ use std::process::ExitCode;
 
 /// Options of `generate`.
 #[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub struct GenerateArgs {
     /// Prompts; without any, a few built-in ones
+    #[arg(value_name = "PROMPT")]
     prompts: Vec<String>,
     /// A Hugging Face model folder; without one, the embedded model
     #[arg(long, value_name = "DIR")]
@@ -88,7 +92,7 @@ struct LimitArgs {
     #[arg(long, value_name = "N")]
     num_kv_blocks: Option<usize>,
     /// Most tokens computed in a step; also bounds how many sequences run at a time [default: 512]
-    #[arg(long, value_name = "N", alias = "max-num-batched-tokens")]
+    #[arg(long, value_name = "N", visible_alias = "max-num-batched-tokens")]
     max_tokens_per_step: Option<usize>,
     /// Most prompt tokens of one sequence in a step [default: 256]
     #[arg(long, value_name = "N")]
@@ -117,17 +121,24 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     defaults.validate()?;
 
     let (jobs, complaints) = args.jobs(&defaults)?;
-    complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
+    complaints.iter().for_each(complain);
     if jobs.is_empty() {
+        progress.say("there are no prompts to run");
         return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
     }
     let folder = LoadedFolder::open(&match &args.model {
         Some(path) => ModelFolder::open(path)?,
         None => default_model(),
     })?;
+    let options = args.limits.options();
+    // The device may allow less; what no device allows is told before one is opened.
+    options.resolve(&folder.config, usize::MAX)?;
     let (backend, line) = choose_backend(args.backend).await?;
     progress.say(&line);
-    let options = args.limits.options();
+    if let Chosen::Cpu(backend) = &backend {
+        let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
+        check_fits(&MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?, &limits)?;
+    }
     let all_finished = match backend {
         Chosen::Gpu(backend) => generate(*backend, folder, &options, &jobs, args.format, progress).await?,
         Chosen::Cpu(backend) => generate(backend, folder, &options, &jobs, args.format, progress).await?,
@@ -147,11 +158,11 @@ async fn generate<B: Backend>(
     let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
     let plan = MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?;
     progress.say(&format!(
-        "KV pool: {} blocks of {} tokens, {} MB; at most {} tokens a sequence",
-        limits.num_kv_blocks,
-        limits.block_size,
-        plan.kv_bytes() >> 20,
-        limits.max_model_len,
+        "KV pool: {} of {}, {}; at most {} a sequence",
+        count_text(limits.num_kv_blocks, "block"),
+        count_text(limits.block_size, "token"),
+        bytes_text(plan.kv_bytes() as u64),
+        count_text(limits.max_model_len, "token"),
     ));
 
     let mut writer = OutputWriter::new(std::io::stdout().lock(), format, jobs);
@@ -161,7 +172,7 @@ async fn generate<B: Backend>(
         match request {
             Ok(request) => accepted.push((job_idx, request)),
             Err(error) => {
-                eprintln!("error: {}: {error}", jobs[job_idx].place);
+                complain(format_args!("{}: {error}", jobs[job_idx].place));
                 writer.refuse(job_idx)?;
             }
         }
@@ -170,7 +181,7 @@ async fn generate<B: Backend>(
         return Ok(false);
     }
 
-    let mut engine = Engine::new(backend, folder, limits).await?;
+    let mut engine = Engine::new(backend, folder, limits.clone()).await?;
     let mut job_of_request = Vec::new();
     for (job_idx, request) in accepted {
         engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
@@ -190,7 +201,7 @@ async fn generate<B: Backend>(
             }
         }
     }
-    progress.summary(job_of_request.len());
+    progress.summary(job_of_request.len(), engine.scheduler().num_free_blocks(), &limits);
     Ok(job_of_request.len() == jobs.len())
 }
 

@@ -3,14 +3,16 @@
 mod choose_backend;
 mod devices;
 mod generate;
+mod memory;
 mod output;
-mod peak_memory;
 mod progress;
 mod prompts;
+mod wording;
 
 use crate::error::Error;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
+use wording::complain;
 
 /// A continuous-batching LLM inference engine that runs on any GPU.
 #[derive(Parser)]
@@ -42,10 +44,13 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(Error::WriteOutput(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error @ Error::InvalidOption { .. }) => {
+            complain(format_args!("--{error}"));
+            ExitCode::from(2)
+        }
         Err(error) => {
-            eprintln!("error: {error}");
-            let is_wrong_invocation = matches!(error, Error::InvalidOption { .. });
-            ExitCode::from(if is_wrong_invocation { 2 } else { 1 })
+            complain(&error);
+            ExitCode::from(1)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What `generate` tells on stderr while it runs and at its end.
 
-use super::peak_memory::peak_resident_bytes;
+use super::memory::peak_resident_bytes;
+use super::wording::{bytes_text, count_text, tell};
+use crate::config::EngineConfig;
 use crate::engine::StepReport;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -43,7 +45,7 @@ impl Progress {
     /// A line for people.
     pub fn say(&self, line: &str) {
         if self.verbosity != Verbosity::Quiet {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| tell(line));
         }
     }
 
@@ -59,7 +61,7 @@ impl Progress {
         self.num_generated += plan.num_samples();
         self.num_computed += plan.num_tokens();
         if self.verbosity == Verbosity::Steps {
-            eprintln!("{}", step_line(self.num_steps, report));
+            tell(step_line(self.num_steps, report));
         }
         self.bar.set_message(format!(
             "step {}: {} running, {} waiting, {} tokens, {:.1} tokens/s",
@@ -72,20 +74,21 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// The run has ended.
-    pub fn summary(&self, num_finished: usize) {
+    /// The run has ended, with this many blocks that nobody holds.
+    pub fn summary(&self, num_finished: usize, num_free_blocks: usize, limits: &EngineConfig) {
         self.bar.finish_and_clear();
         let seconds = self.begin.elapsed().max(Duration::from_millis(1)).as_secs_f64();
         self.say(&format!(
-            "{num_finished} requests, {} tokens in {seconds:.2} s: {:.1} tokens/s, {} steps of {:.1} rows",
-            self.num_generated,
+            "{}, {} in {seconds:.2} s: {:.1} tokens/s, {} of {:.1} rows",
+            count_text(num_finished, "request"),
+            count_text(self.num_generated, "token"),
             self.num_generated as f64 / seconds,
-            self.num_steps,
+            count_text(self.num_steps, "step"),
             self.num_computed as f64 / self.num_steps.max(1) as f64,
         ));
         if self.verbosity == Verbosity::Steps {
-            let peak =
-                peak_resident_bytes().map_or("unknown on this system".into(), |bytes| format!("{} MB", bytes >> 20));
+            self.say(&format!("KV blocks free at the end: {num_free_blocks} of {}", limits.num_kv_blocks));
+            let peak = peak_resident_bytes().map_or("unknown on this system".into(), bytes_text);
             self.say(&format!("peak resident memory: {peak}"));
         }
     }

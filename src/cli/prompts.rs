@@ -38,7 +38,7 @@ pub enum Prompt {
 
 /// A line of a prompts file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Line {
     id: Option<serde_json::Value>,
     prompt: Option<String>,
@@ -55,7 +55,7 @@ struct Line {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "stop must be a text or a list of texts")]
 enum Stop {
     One(String),
     Several(Vec<String>),
@@ -97,7 +97,9 @@ pub fn from_file(path: &Path, first_id: usize, defaults: &SamplingParams) -> Res
         }
         let place =
             format!("{}, line {}", if is_stdin { "stdin".into() } else { path.display().to_string() }, line_idx + 1);
-        match parse_line(&line, defaults) {
+        // Editors on Windows begin a file with a mark.
+        let line = if line_idx == 0 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
+        match parse_line(line, defaults) {
             Ok((id, prompt, params)) => {
                 let id = id.unwrap_or_else(|| (first_id + line_idx).into());
                 jobs.push(PromptJob { id, place, prompt, params });
@@ -111,7 +113,11 @@ pub fn from_file(path: &Path, first_id: usize, defaults: &SamplingParams) -> Res
 type Parsed = (Option<serde_json::Value>, Prompt, SamplingParams);
 
 fn parse_line(line: &[u8], defaults: &SamplingParams) -> Result<Parsed, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if !line.trim_ascii_start().starts_with(b"{") {
+        // serde would also take a list of all fields in order.
+        return Err(r#"a line is an object, such as {"prompt": "Once upon a time"}"#.into());
+    }
+    let line: Line = serde_json::from_slice(line).map_err(|error| describe(&error))?;
     let prompt = match (line.prompt, line.prompt_token_ids, line.messages) {
         (Some(text), None, None) => Prompt::Text(text),
         (None, Some(token_ids), None) => Prompt::TokenIds(token_ids),
@@ -136,6 +142,13 @@ fn parse_line(line: &[u8], defaults: &SamplingParams) -> Result<Parsed, String> 
     Ok((line.id, prompt, params))
 }
 
+/// serde_json's error, without its own line number: it is always 1 and would be taken for one of the file.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    format!("column {}: {}", error.column(), text.strip_suffix(&place).unwrap_or(&text))
+}
+
 impl Prompt {
     /// The prompt as tokens.
     ///
@@ -149,8 +162,13 @@ impl Prompt {
             }
             Self::Text(text) => tokenizer.encode(text),
             Self::TokenIds(token_ids) => Ok(token_ids.clone()),
+            Self::Messages(messages) if messages.is_empty() => {
+                Err(Error::RequestRefused("messages is empty: give at least one message".into()))
+            }
             Self::Messages(messages) => {
-                let no_template = || Error::RequestRefused("this model has no chat template: give a prompt".into());
+                let no_template = || {
+                    Error::RequestRefused("this model has no chat template: give a prompt instead of messages".into())
+                };
                 tokenizer.encode_rendered(&chat_template.ok_or_else(no_template)?.render(messages, true)?)
             }
         }
