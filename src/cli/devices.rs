@@ -1,6 +1,7 @@
 //! `cb-lab devices`: which GPUs there are and what they support.
 
-use super::wording::bytes_text;
+use super::shader_files;
+use super::wording::{bytes_text, tell};
 use crate::backend::gpu::{AdapterReport, Adapters};
 use crate::error::{Error, Result};
 use std::io::Write;
@@ -23,6 +24,10 @@ pub struct DevicesArgs {
 /// # Errors
 /// [`Error::WriteOutput`] if the result cannot be written.
 pub async fn run(args: &DevicesArgs) -> Result<ExitCode> {
+    if let Some(dir) = &args.dump_shaders {
+        let num_files = shader_files::write(dir)?;
+        tell(format_args!("{num_files} shaders written to {}", dir.display()));
+    }
     let reports = Adapters::find().await.reports();
     let text = if args.json {
         serde_json::to_string_pretty(&reports).map_err(|error| Error::WriteOutput(error.into()))? + "\n"

@@ -7,6 +7,7 @@ mod memory;
 mod output;
 mod progress;
 mod prompts;
+mod shader_files;
 mod wording;
 
 use crate::error::Error;
