@@ -2,6 +2,7 @@
 
 mod choose_backend;
 mod devices;
+mod engine_args;
 mod generate;
 mod memory;
 mod output;

@@ -1,0 +1,89 @@
+//! Options of every command that runs an engine: how tokens are chosen, and the limits.
+
+use crate::core::request::SamplingParams;
+use crate::engine::limits::LimitOptions;
+
+/// How tokens are chosen.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArgs {
+    /// Most tokens to generate per prompt
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    max_new_tokens: usize,
+    /// 0 always takes the most probable token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Choose among the K most probable tokens
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Choose among the most probable tokens that together have probability P
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Drop tokens less probable than P times the most probable
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_p: f32,
+    /// A prompt's tokens depend on this and not on other prompts
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Text that ends the output and is not part of it; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on after an end-of-sequence token
+    #[arg(long)]
+    ignore_eos: bool,
+}
+
+/// What an engine runs within.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Tokens per KV block, a power of two up to 256 [default: 16]
+    #[arg(long, value_name = "N")]
+    block_size: Option<usize>,
+    /// KV blocks shared by all sequences [default: by model and device, at most 1 GiB]
+    #[arg(long, value_name = "N")]
+    num_kv_blocks: Option<usize>,
+    /// Most tokens computed in a step; also bounds how many sequences run at a time [default: 512]
+    #[arg(long, value_name = "N", visible_alias = "max-num-batched-tokens")]
+    max_tokens_per_step: Option<usize>,
+    /// Most prompt tokens of one sequence in a step [default: 256]
+    #[arg(long, value_name = "N")]
+    prefill_chunk_size: Option<usize>,
+    /// Most sequences running at a time [default: 64]
+    #[arg(long, value_name = "N")]
+    max_num_seqs: Option<usize>,
+    /// Longest sequence, prompt and output together [default: by model and pool]
+    #[arg(long, value_name = "N")]
+    max_model_len: Option<usize>,
+}
+
+impl SamplingArgs {
+    /// As the engine takes them; not checked yet.
+    pub fn params(&self) -> SamplingParams {
+        SamplingParams {
+            max_new_tokens: self.max_new_tokens,
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            seed: self.seed,
+            stop: self.stop.clone(),
+            stop_token_ids: Vec::new(),
+            ignore_eos: self.ignore_eos,
+        }
+    }
+}
+
+impl LimitArgs {
+    /// As the engine takes them; what was left out is derived later.
+    pub fn options(&self) -> LimitOptions {
+        LimitOptions {
+            block_size: self.block_size,
+            num_kv_blocks: self.num_kv_blocks,
+            max_tokens_per_step: self.max_tokens_per_step,
+            prefill_chunk_size: self.prefill_chunk_size,
+            max_num_seqs: self.max_num_seqs,
+            max_model_len: self.max_model_len,
+        }
+    }
+}
