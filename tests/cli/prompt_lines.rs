@@ -1,0 +1,67 @@
+//! What a line of `--prompts` may say: kinds of prompt, and sampling fields that override the command line's.
+
+use super::harness::{generate, generate_lines, trials};
+
+trials!(three_kinds_of_prompt, overrides, stop_texts);
+
+fn three_kinds_of_prompt() {
+    let lines = [
+        r#"{"prompt":"hi"}"#,
+        r#"{"prompt_token_ids":[71,72]}"#,
+        r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}]}"#,
+    ];
+    let results = generate_lines(&["--max-new-tokens", "4"], &lines).finished().json_lines();
+    assert_eq!(results[0]["prompt_token_ids"], results[1]["prompt_token_ids"]);
+    assert_eq!(results[0]["token_ids"], results[1]["token_ids"]);
+    assert!(results[2]["prompt_token_ids"].as_array().unwrap().len() > 10, "the template is applied: {}", results[2]);
+}
+
+/// Enough for different choices to show.
+const SHORT: [&str; 2] = ["--max-new-tokens", "10"];
+
+fn overrides() {
+    let alone = |args: &[&str]| {
+        let args = [&["Once upon", "--format", "jsonl"], &SHORT[..], args].concat();
+        generate(&args).finished().json_lines().remove(0)["token_ids"].clone()
+    };
+    // The command line and the line that overrides it; what the command line alone would have to say.
+    let cases: [(&[&str], &str, &[&str]); 5] = [
+        (&["--temperature", "2"], r#""temperature":0"#, &[]),
+        (&["--temperature", "2", "--seed", "1"], r#""seed":5"#, &["--temperature", "2", "--seed", "5"]),
+        (&["--temperature", "2", "--top-k", "50"], r#""top_k":1"#, &[]),
+        (&["--temperature", "2", "--top-p", "0.9"], r#""top_p":1e-6"#, &[]),
+        (&["--temperature", "2"], r#""min_p":1"#, &[]),
+    ];
+    for (args, field, same) in cases {
+        let line = format!(r#"{{"prompt":"Once upon",{field}}}"#);
+        let plain = r#"{"prompt":"Once upon"}"#;
+        let results = generate_lines(&[&SHORT[..], args].concat(), &[&line, plain]).finished().json_lines();
+        assert_eq!(results[0]["token_ids"], alone(same), "{field}");
+        assert_eq!(results[1]["token_ids"], alone(args), "{field} is this line's alone");
+        assert_ne!(results[0]["token_ids"], results[1]["token_ids"], "{field} changes something");
+    }
+}
+
+fn stop_texts() {
+    let whole = generate(&["Once upon", "--format", "jsonl", "--max-new-tokens", "24"]).finished().texts().remove(0);
+    let chars: Vec<char> = whole.chars().collect();
+    let stop: String = chars[9..11].iter().collect();
+    let expected = whole.split(&stop).next().unwrap();
+    let json_stop = serde_json::to_string(&stop).unwrap();
+
+    let args = ["Once upon", "--format", "jsonl", "--max-new-tokens", "24", "--stop", "never", "--stop", &stop];
+    let by_option = generate(&args).finished().json_lines();
+    let lines = [
+        format!(r#"{{"prompt":"Once upon","stop":{json_stop}}}"#),
+        format!(r#"{{"prompt":"Once upon","stop":["never",{json_stop}]}}"#),
+        r#"{"prompt":"Once upon","stop":[]}"#.into(),
+    ];
+    let by_line = generate_lines(&["--max-new-tokens", "24", "--stop", "o"], &lines.each_ref().map(String::as_str))
+        .finished()
+        .json_lines();
+    for result in [&by_option[0], &by_line[0], &by_line[1]] {
+        assert_eq!(result["text"], expected);
+        assert_eq!(result["finish_reason"], "stop");
+    }
+    assert_eq!(by_line[2]["text"], whole, "a line can take the stop texts away");
+}

@@ -1,0 +1,49 @@
+//! `cb-lab devices --dump-shaders`: a file per kernel variant, each a WGSL module that stands alone.
+
+use super::harness::{cb_lab, run, trials};
+use cb_lab::backend::gpu::{Kernel, Variant};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use std::collections::BTreeSet;
+use std::fs;
+
+/// unpack2x16float: every backend of wgpu has it.
+const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
+trials!(every_variant_is_a_valid_file, where_it_cannot_write);
+
+fn every_variant_is_a_valid_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/folder");
+    let dumped = run(cb_lab(&["devices", "--json", "--dump-shaders", path.to_str().unwrap()])).finished();
+    serde_json::from_str::<serde_json::Value>(&dumped.stdout).expect("stdout is JSON still");
+
+    let mut kernels = BTreeSet::new();
+    let mut num_files = 0;
+    for entry in fs::read_dir(&path).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let wgsl = fs::read_to_string(&path).unwrap();
+        let module = naga::front::wgsl::parse_str(&wgsl).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let validated = Validator::new(ValidationFlags::all(), CAPABILITIES).validate(&module);
+        validated.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(module.overrides.is_empty(), "{name} has all its values");
+        let (kernel, values) = name.strip_suffix(".wgsl").and_then(|name| name.split_once('-')).expect(name);
+        for value in values.split('-') {
+            let (key, value) = value.split_once('=').expect(name);
+            assert!(wgsl.contains(&format!("const {key}: u32 = {value}u;")), "{name} has the values of its name");
+        }
+        kernels.insert(kernel.to_string());
+        num_files += 1;
+    }
+    assert_eq!(kernels, Kernel::ALL.map(|kernel| kernel.source().name.to_string()).into());
+    let labels: BTreeSet<String> = Variant::all_in_use().iter().map(Variant::label).collect();
+    assert_eq!(num_files, labels.len());
+    assert_eq!(dumped.stderr, format!("{num_files} shaders written to {}\n", path.display()));
+}
+
+fn where_it_cannot_write() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let refused = run(cb_lab(&["devices", "--dump-shaders", path])).failed(1).without_results();
+    refused.complains(&["cannot write", path]);
+}
