@@ -1,8 +1,10 @@
 //! What a line of `--prompts` may say: kinds of prompt, and sampling fields that override the command line's.
 
 use super::harness::{generate, generate_lines, trials};
+use super::model_copy::fixture;
+use serde_json::Value;
 
-trials!(three_kinds_of_prompt, overrides, stop_texts);
+trials!(three_kinds_of_prompt, overrides, end_of_sequence, stop_texts);
 
 fn three_kinds_of_prompt() {
     let lines = [
@@ -40,6 +42,27 @@ fn overrides() {
         assert_eq!(results[1]["token_ids"], alone(args), "{field} is this line's alone");
         assert_ne!(results[0]["token_ids"], results[1]["token_ids"], "{field} changes something");
     }
+}
+
+fn end_of_sequence() {
+    let golden = std::fs::read(fixture("smollm2").join("golden.json")).unwrap();
+    let golden: Value = serde_json::from_slice(&golden).unwrap();
+    let case = golden["cases"].as_array().unwrap().iter().find(|case| case["finish_reason"] == "stop").unwrap();
+    let (prompt, len) = (&case["prompt_token_ids"], case["token_ids"].as_array().unwrap().len());
+    let lines = ["", r#","ignore_eos":true"#, r#","ignore_eos":false"#];
+    let lines = lines.map(|field| format!(r#"{{"prompt_token_ids":{prompt}{field}}}"#));
+    let max_new_tokens = (len + 2).to_string();
+    let ends = |args: &[&str]| -> Vec<(String, usize)> {
+        let args = [&["--max-new-tokens", &max_new_tokens], args].concat();
+        let results = generate_lines(&args, &lines.each_ref().map(String::as_str)).finished().json_lines();
+        let end = |result: &Value| {
+            (result["finish_reason"].as_str().unwrap().into(), result["token_ids"].as_array().unwrap().len())
+        };
+        results.iter().map(end).collect()
+    };
+    let (stops, goes_on) = (("stop".to_string(), len), ("length".to_string(), len + 2));
+    assert_eq!(ends(&[]), [stops.clone(), goes_on.clone(), stops.clone()]);
+    assert_eq!(ends(&["--ignore-eos"]), [goes_on.clone(), goes_on, stops]);
 }
 
 fn stop_texts() {
