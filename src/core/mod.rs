@@ -8,6 +8,7 @@ pub mod sequence;
 pub mod step_plan;
 
 pub mod scheduler;
+pub mod skipped;
 
 pub mod batch_builder;
 pub mod ragged_mask;

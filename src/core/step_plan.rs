@@ -1,5 +1,9 @@
 //! What a step is to compute, and what came of it.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::core::request::FinishReason;
 use crate::core::sequence::SeqIdx;
 use crate::ids::{RequestId, TokenId};
@@ -12,7 +16,75 @@ pub struct StepPlan {
     /// At most one row per sequence: decodes, then unfinished prompts, then newly admitted requests.
     pub rows: Vec<ScheduledRow>,
     /// Sequences that lost their blocks to this step, youngest first.
-    pub preempted: Vec<RequestId>,
+    pub preempted: Vec<Preemption>,
+    /// Why no further request was admitted.
+    pub admission_stop: AdmissionStop,
+}
+
+/// A sequence that lost its blocks because an older one had none for its next token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preemption {
+    /// Who lost them: the youngest that ran.
+    pub victim: RequestId,
+    /// Who needed one. The victim itself, if it was the youngest.
+    pub needer: RequestId,
+}
+
+/// Why a step admitted no further waiting request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stop", rename_all = "snake_case")]
+pub enum AdmissionStop {
+    /// There is none.
+    #[default]
+    NobodyWaits,
+    /// Rows of others take the whole budget.
+    BudgetUsedUp {
+        /// The budget.
+        max_tokens_per_step: usize,
+    },
+    /// As many run as may.
+    MaxNumSeqs {
+        /// As many.
+        max_num_seqs: usize,
+    },
+    /// The first in the queue takes blocks for all of its tokens at once, and so many are not free.
+    NotEnoughBlocks {
+        /// Blocks for its tokens.
+        needed: usize,
+        /// Blocks left to the decodes of those that run, or admission would make them preempt right away.
+        spare: usize,
+        /// Blocks nobody holds.
+        free: usize,
+    },
+    /// Blocks were just taken from one sequence: they are not for a younger one.
+    StepPreempted,
+}
+
+impl fmt::Display for AdmissionStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NobodyWaits => write!(f, "nobody waits"),
+            Self::BudgetUsedUp { max_tokens_per_step } => {
+                write!(f, "the others use up the step's budget of {}", count(max_tokens_per_step, "token"))
+            }
+            Self::MaxNumSeqs { max_num_seqs } => {
+                write!(f, "{} may run at a time, and as many do", count(max_num_seqs, "sequence"))
+            }
+            Self::NotEnoughBlocks { needed, spare, free } => {
+                write!(f, "it needs {}, ", count(needed, "block"))?;
+                if spare > 0 {
+                    write!(f, "{spare} {} spare for decodes, ", if spare == 1 { "stays" } else { "stay" })?;
+                }
+                write!(f, "and {free} {} free", if free == 1 { "is" } else { "are" })
+            }
+            Self::StepPreempted => write!(f, "a step that takes blocks from one request admits no other"),
+        }
+    }
+}
+
+/// `1 block`, `2 blocks`
+pub(super) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A sequence's part of a step: the tokens at positions `context_len..context_len + query_len`.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::sequence::Sequence;
-use cb_lab::core::step_plan::{ScheduledRow, StepPlan};
+use cb_lab::core::skipped::{Skipped, all_skipped};
+use cb_lab::core::step_plan::{AdmissionStop, ScheduledRow, StepPlan};
 use cb_lab::{BlockId, RequestId};
 
 /// All of a scheduler's state that can be seen from outside.
@@ -84,9 +85,10 @@ pub fn check_plan(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
     assert_eq!(plan.is_empty(), scheduler.is_idle(), "a step gets something done");
     check_rows(before, plan, scheduler);
     check_preemption(before, plan, &after);
+    check_reasons(plan, scheduler);
 
     // Nobody's context moves and no block is exchanged while it runs.
-    for (id, state) in before.running.iter().filter(|(id, _)| !plan.preempted.contains(id)) {
+    for (id, state) in before.running.iter().filter(|(id, _)| !is_victim(plan, **id)) {
         assert_eq!(after.running[id].context_len, state.context_len);
         assert!(after.running[id].blocks.starts_with(&state.blocks), "the table of request {id} only grows");
     }
@@ -100,7 +102,7 @@ pub fn check_plan(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
         assert!(got == wanted || budget_left == 0, "request {id} gets {got} of {wanted} tokens, {budget_left} unused");
     }
     for id in before.decoding() {
-        assert!(row_of(id).is_some() || plan.preempted.contains(&id), "decode {id} was left out");
+        assert!(row_of(id).is_some() || is_victim(plan, id), "decode {id} was left out");
     }
     let most_running = config.max_num_seqs.min(config.max_tokens_per_step);
     assert!(after.running.len() <= most_running);
@@ -112,6 +114,41 @@ pub fn check_plan(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
         let needed = config.num_blocks_for(state.num_tokens) + (config.num_kv_blocks / 100).max(1);
         assert!(needed > after.num_free_blocks, "the first in the queue could run");
     }
+}
+
+/// Whoever got no row is told why, and the figures of the reason are true.
+fn check_reasons(plan: &StepPlan, scheduler: &Scheduler) {
+    let config = scheduler.config();
+    let reasons: BTreeMap<_, _> = all_skipped(scheduler, plan).into_iter().collect();
+    let first = scheduler.waiting().map(Sequence::id).next();
+    for sequence in scheduler.running().chain(scheduler.waiting()) {
+        let id = sequence.id();
+        let has_row = plan.rows.iter().any(|row| row.id == id);
+        assert_eq!(reasons.contains_key(&id), !has_row, "request {id} has a row or a reason: {plan:?}");
+        match reasons.get(&id) {
+            None => {}
+            Some(Skipped::BudgetUsedUp { .. }) => panic!("request {id} was admitted and then starves: {plan:?}"),
+            Some(&Skipped::Preempted { needer }) => assert!(is_victim(plan, id) && needer <= id),
+            Some(Skipped::BehindFirst { first: named }) => assert!(first == Some(*named) && *named < id),
+            Some(&Skipped::NotAdmitted(stop)) => {
+                assert!(first == Some(id) && stop == plan.admission_stop);
+                match stop {
+                    AdmissionStop::NobodyWaits | AdmissionStop::StepPreempted => panic!("{stop:?} explains nothing"),
+                    AdmissionStop::BudgetUsedUp { .. } => assert_eq!(plan.num_tokens(), config.max_tokens_per_step),
+                    AdmissionStop::MaxNumSeqs { .. } => assert_eq!(scheduler.num_running(), config.max_num_seqs),
+                    AdmissionStop::NotEnoughBlocks { needed, spare, free } => {
+                        assert_eq!(needed, sequence.num_tokens().div_ceil(config.block_size));
+                        assert_eq!(free, scheduler.num_free_blocks());
+                        assert!(needed + spare > free);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_victim(plan: &StepPlan, id: RequestId) -> bool {
+    plan.preempted.iter().any(|preemption| preemption.victim == id)
 }
 
 fn check_rows(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
@@ -142,9 +179,11 @@ fn check_rows(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
 
 /// Only the youngest lose their blocks, no more of them than needed, and nobody profits who came later.
 fn check_preemption(before: &Snapshot, plan: &StepPlan, after: &Snapshot) {
-    let Some(&oldest_victim) = plan.preempted.last() else { return };
-    assert!(plan.preempted.is_sorted_by(|a, b| a > b), "youngest first, each once: {:?}", plan.preempted);
-    for id in &plan.preempted {
+    let Some(oldest_victim) = plan.preempted.last().map(|preemption| preemption.victim) else { return };
+    assert!(plan.preempted.is_sorted_by(|a, b| a.victim > b.victim), "youngest first, each once: {:?}", plan.preempted);
+    for preemption in &plan.preempted {
+        assert!(preemption.needer <= preemption.victim, "nobody is preempted for a younger one: {preemption:?}");
+        let id = &preemption.victim;
         assert!(before.is_running(*id) && !after.is_running(*id));
         assert_eq!(after.waiting[id].context_len, 0);
         assert_eq!(after.waiting[id].num_tokens, before.running[id].num_tokens, "its output stays");

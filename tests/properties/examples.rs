@@ -3,7 +3,8 @@
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
-use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::core::skipped::all_skipped;
+use cb_lab::core::step_plan::{AdmissionStop, Event, Preemption, StepPlan};
 use cb_lab::{EngineConfig, RequestId};
 
 /// 8 tokens a step, prompts in chunks of 8, 16 blocks of 4.
@@ -37,7 +38,7 @@ fn show(plan: &StepPlan) -> String {
         .rows
         .iter()
         .map(|row| format!("{}:{}+{}{}", row.id, row.context_len, row.query_len, if row.samples { "*" } else { "" }));
-    let victims = plan.preempted.iter().map(|id| format!("-{id}"));
+    let victims = plan.preempted.iter().map(|preemption| format!("-{}", preemption.victim));
     rows.chain(victims).collect::<Vec<_>>().join(" ")
 }
 
@@ -118,6 +119,56 @@ fn the_youngest_is_preempted_and_computed_again() {
     // Alone with the pool, 2 is computed again as one prompt: 11 tokens and the 5 it had got. 3 comes after it.
     assert!(scheduler.abort(RequestId(1)));
     check_steps(&mut scheduler, &["2:0+16* 3:0+5*"]);
+}
+
+/// Does a step, and says why the others got no row.
+fn reasons(scheduler: &mut Scheduler) -> Vec<String> {
+    let plan = scheduler.schedule();
+    let before_commit = all_skipped(scheduler, &plan);
+    scheduler.commit(&plan, &vec![9; plan.num_samples()]);
+    assert_eq!(before_commit, all_skipped(scheduler, &plan), "the reasons can be asked for after the step, too");
+    before_commit.iter().map(|(id, reason)| format!("{id}: {reason}")).collect()
+}
+
+#[test]
+fn a_request_without_a_row_is_told_why() {
+    // 1 takes the whole budget: 2 is not admitted, 3 waits behind it.
+    let mut scheduler = scheduler(limits(), &[8, 8, 9]);
+    let expected = ["2: the others use up the step's budget of 8 tokens", "3: request 2 came first and still waits"];
+    assert_eq!(reasons(&mut scheduler), expected);
+    // Then 2 runs beside the decode of 1, and in the next step both leave 3 something: who runs gets a row in every step.
+    assert_eq!(reasons(&mut scheduler), ["3: the others use up the step's budget of 8 tokens"]);
+    assert_eq!(reasons(&mut scheduler), [""; 0]);
+
+    let mut scheduler = self::scheduler(EngineConfig { max_num_seqs: 1, ..limits() }, &[1, 1]);
+    assert_eq!(reasons(&mut scheduler), ["2: 1 sequence may run at a time, and as many do"]);
+}
+
+#[test]
+fn a_request_that_finds_too_few_blocks_is_told_the_figures() {
+    let mut scheduler = scheduler(limits(), &[4]);
+    scheduler.submit(request(2, 57, 1)).unwrap();
+    let expected = ["2: it needs 15 blocks, 1 stays spare for decodes, and 15 are free"];
+    assert_eq!(reasons(&mut scheduler), expected);
+}
+
+#[test]
+fn a_preempted_request_is_told_for_whom() {
+    let limits = EngineConfig { num_kv_blocks: 8, max_tokens_per_step: 32, prefill_chunk_size: 32, ..limits() };
+    let mut scheduler = scheduler(limits, &[12, 11, 4]);
+    step(&mut scheduler);
+    let plan = scheduler.schedule();
+    let (victim, needer) = (RequestId(3), RequestId(3));
+    assert_eq!(plan.preempted, [Preemption { victim, needer }], "3 was the youngest and needed a block itself");
+    assert_eq!(plan.admission_stop, AdmissionStop::StepPreempted);
+    scheduler.commit(&plan, &[9, 9]);
+    let free = "3: it needs 2 blocks, 1 stays spare for decodes, and 0 are free";
+    assert_eq!([reasons(&mut scheduler), reasons(&mut scheduler), reasons(&mut scheduler)].concat(), [free; 3]);
+    let expected = [
+        "2: preempted: request 1 needed a block, and the youngest gives way",
+        "3: request 2 came first and still waits",
+    ];
+    assert_eq!(reasons(&mut scheduler), expected);
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl World {
 
     /// Exactly the events that the sampled tokens of the living call for, in order.
     fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
-        let mut expected: Vec<_> = plan.preempted.iter().map(|&id| Event::Preempted { id }).collect();
+        let mut expected: Vec<_> = plan.preempted.iter().map(|p| Event::Preempted { id: p.victim }).collect();
         expected.retain(|event| matches!(event, Event::Preempted { id } if self.live.contains_key(id)));
         for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {
             let id = row.id;

@@ -24,8 +24,8 @@ impl Scheduler {
         self.uncommitted_step = None;
 
         let mut events = Vec::with_capacity(plan.preempted.len() + sampled.len());
-        let still_here = plan.preempted.iter().filter(|id| self.get(**id).is_some());
-        events.extend(still_here.map(|&id| Event::Preempted { id }));
+        let victims = plan.preempted.iter().map(|preemption| preemption.victim);
+        events.extend(victims.filter(|&id| self.get(id).is_some()).map(|id| Event::Preempted { id }));
         let mut sampled = sampled.iter();
         for row in &plan.rows {
             let token_id = if row.samples { sampled.next() } else { None };

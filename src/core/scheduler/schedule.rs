@@ -3,8 +3,9 @@
 use std::mem;
 
 use super::Scheduler;
+use crate::config::EngineConfig;
 use crate::core::sequence::SeqIdx;
-use crate::core::step_plan::{ScheduledRow, StepPlan};
+use crate::core::step_plan::{AdmissionStop, Preemption, ScheduledRow, StepPlan};
 
 impl Scheduler {
     /// Plans the next step. The plan has a row unless the scheduler is idle.
@@ -30,9 +31,10 @@ impl Scheduler {
         let budget = self.schedule_prefills(&mut plan, budget);
         // Blocks that were just taken from one sequence are not for a younger one. (As things are they would not do:
         // the first in the queue is now the last victim, which had fewer than it needs.)
-        if plan.preempted.is_empty() {
-            self.admit_waiting(&mut plan, budget);
-        }
+        plan.admission_stop = match plan.preempted.is_empty() {
+            true => self.admit_waiting(&mut plan, budget),
+            false => AdmissionStop::StepPreempted,
+        };
         self.debug_check_integrity();
         plan
     }
@@ -63,7 +65,7 @@ impl Scheduler {
             let (victim_id, victim) = self.running.pop_last().expect("the needer runs");
             self.sequences[victim].preempt(&mut self.allocator);
             self.waiting.insert(victim_id, victim);
-            plan.preempted.push(victim_id);
+            plan.preempted.push(Preemption { victim: victim_id, needer: self.sequences[needer].id() });
             if victim == needer {
                 return false;
             }
@@ -84,17 +86,23 @@ impl Scheduler {
     /// Lets waiting sequences run, strictly first come first served: who does not fit blocks those behind it.
     ///
     /// All blocks of a sequence's tokens are taken at once, so a prompt never gets stuck half-way. Some must stay free
-    /// for the decodes of the others, or those would preempt right away.
-    fn admit_waiting(&mut self, plan: &mut StepPlan, mut budget: usize) {
-        while budget > 0 && self.running.len() < self.config.max_num_seqs {
-            let Some((&id, &idx)) = self.waiting.first_key_value() else { break };
+    /// for the decodes of the others, or those would preempt right away. Returns why it ended.
+    fn admit_waiting(&mut self, plan: &mut StepPlan, mut budget: usize) -> AdmissionStop {
+        let EngineConfig { max_tokens_per_step, max_num_seqs, num_kv_blocks, .. } = self.config;
+        loop {
+            let Some((&id, &idx)) = self.waiting.first_key_value() else { return AdmissionStop::NobodyWaits };
+            if budget == 0 {
+                return AdmissionStop::BudgetUsedUp { max_tokens_per_step };
+            }
+            if self.running.len() >= max_num_seqs {
+                return AdmissionStop::MaxNumSeqs { max_num_seqs };
+            }
             let sequence = &mut self.sequences[idx];
-            let num_blocks = self.config.num_blocks_for(sequence.num_tokens());
-            let num_spare = if self.running.is_empty() { 0 } else { (self.config.num_kv_blocks / 100).max(1) };
-            if num_blocks + num_spare > self.allocator.num_free()
-                || !sequence.block_table.grow(num_blocks, &mut self.allocator)
-            {
-                break;
+            let needed = self.config.num_blocks_for(sequence.num_tokens());
+            let spare = if self.running.is_empty() { 0 } else { (num_kv_blocks / 100).max(1) };
+            let free = self.allocator.num_free();
+            if needed + spare > free || !sequence.block_table.grow(needed, &mut self.allocator) {
+                return AdmissionStop::NotEnoughBlocks { needed, spare, free };
             }
             self.waiting.remove(&id);
             self.running.insert(id, idx);
