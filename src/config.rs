@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// Limits of one engine. All lengths are in tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EngineConfig {
     /// Tokens per KV block: a power of two from 1 to 256.
     pub block_size: usize,

@@ -85,7 +85,8 @@ pub struct Request {
 }
 
 /// Why a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     /// It reached `max_new_tokens`.
     Length,

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod limits;
 pub mod loaded_folder;
 pub mod philox;
+pub mod record;
 pub mod sampler;
 pub mod stream;
 
@@ -159,6 +160,11 @@ impl<B: Backend> Engine<B> {
     /// The scheduler, to look at.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
+    }
+
+    /// The token table of the last step, to look at.
+    pub fn batch(&self) -> &RaggedBatch {
+        &self.batch
     }
 
     /// Text to tokens and back.

@@ -1,0 +1,222 @@
+//! A log read back, and checked: whoever reads a [`Recording`] can rely on what its lines say of each other.
+
+use super::{Aborted, Blocks, Entry, Run, Step, Submitted, VERSION};
+use crate::error::{Error, Result};
+use crate::ids::{BlockId, RequestId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// What the run was.
+    pub run: Run,
+    /// What happened, in order.
+    entries: Vec<Entry>,
+}
+
+/// Who holds which blocks, in logical order.
+pub type BlockTables = BTreeMap<RequestId, Vec<BlockId>>;
+
+impl Recording {
+    /// A run of which nothing happened yet.
+    pub fn new(run: Run) -> Self {
+        Self { run, entries: Vec::new() }
+    }
+
+    /// Adds what happened next.
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// What happened, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.entries.iter().filter_map(|entry| if let Entry::Step(step) = entry { Some(step) } else { None })
+    }
+
+    /// The requests, in the order they came.
+    pub fn requests(&self) -> impl Iterator<Item = &Submitted> {
+        self.entries.iter().filter_map(|entry| if let Entry::Submitted(came) = entry { Some(came) } else { None })
+    }
+
+    /// The block tables while each step was computed.
+    pub fn block_tables(&self) -> Vec<BlockTables> {
+        let mut tables = BlockTables::new();
+        let mut all = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Step(step) => {
+                    step.freed.iter().for_each(|freed| drop(tables.remove(&freed.id)));
+                    for Blocks { id, blocks } in &step.taken {
+                        tables.entry(*id).or_default().extend(blocks);
+                    }
+                    all.push(tables.clone());
+                    step.finished.iter().for_each(|finished| drop(tables.remove(&finished.id)));
+                }
+                Entry::Aborted(aborted) => drop(tables.remove(&aborted.id)),
+                Entry::Run(_) | Entry::Submitted(_) => {}
+            }
+        }
+        all
+    }
+
+    /// The log: one JSON object a line.
+    pub fn to_jsonl(&self) -> String {
+        let lines = std::iter::once(Entry::Run(self.run.clone()).to_json());
+        lines.chain(self.entries.iter().map(Entry::to_json)).map(|line| line + "\n").collect()
+    }
+
+    /// Reads a log file.
+    ///
+    /// # Errors
+    /// [`Error::ReadFile`], or [`Error::InvalidFile`] with the line that is wrong.
+    pub fn load(path: &Path) -> Result<Self> {
+        let jsonl = std::fs::read_to_string(path).map_err(|source| Error::ReadFile { path: path.into(), source })?;
+        Self::parse(&jsonl).map_err(|reason| Error::InvalidFile { path: path.into(), reason })
+    }
+
+    /// Reads a log, and checks that its lines fit each other.
+    ///
+    /// # Errors
+    /// A sentence about the first line that is wrong.
+    pub fn parse(jsonl: &str) -> Result<Self, String> {
+        let mut lines = (1..).zip(jsonl.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let read = |(number, line): (usize, &str)| match serde_json::from_str::<Entry>(line) {
+            Ok(entry) => Ok((number, entry)),
+            Err(error) => Err(format!("line {number}: {error}")),
+        };
+        let (number, first) = read(lines.next().ok_or("the log is empty")?)?;
+        let Entry::Run(run) = first else { return Err(format!("line {number}: the first line must be of event run")) };
+        if run.version != VERSION {
+            return Err(format!("line {number}: the log has version {}, readable is {VERSION}", run.version));
+        }
+        let mut checker = Checker::new(&run);
+        let mut recording = Self::new(run);
+        for line in lines {
+            let (number, entry) = read(line)?;
+            checker.check(&entry).map_err(|what| format!("line {number}: {what}"))?;
+            recording.push(entry);
+        }
+        Ok(recording)
+    }
+}
+
+/// Plays a log through and stops where it does not add up.
+struct Checker {
+    max_tokens_per_step: usize,
+    num_kv_blocks: usize,
+    last_step: u64,
+    /// Requests that came, ended ones included.
+    known: BTreeSet<RequestId>,
+    unfinished: BTreeSet<RequestId>,
+    tables: BlockTables,
+    owners: BTreeMap<BlockId, RequestId>,
+}
+
+impl Checker {
+    fn new(run: &Run) -> Self {
+        Self {
+            max_tokens_per_step: run.limits.max_tokens_per_step,
+            num_kv_blocks: run.limits.num_kv_blocks,
+            last_step: 0,
+            known: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            tables: BlockTables::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    fn check(&mut self, entry: &Entry) -> Result<(), String> {
+        match entry {
+            Entry::Run(_) => Err("a second run begins".into()),
+            Entry::Submitted(Submitted { id, .. }) => {
+                self.unfinished.insert(*id);
+                if self.known.insert(*id) { Ok(()) } else { Err(format!("request {id} was submitted before")) }
+            }
+            Entry::Step(step) => self.check_step(step),
+            Entry::Aborted(Aborted { id, blocks, .. }) => self.end(*id, blocks),
+        }
+    }
+
+    fn check_step(&mut self, step: &Step) -> Result<(), String> {
+        if step.step <= self.last_step {
+            return Err(format!("step {} after step {}", step.step, self.last_step));
+        }
+        self.last_step = step.step;
+        let ids = step.rows.iter().map(|row| row.id).chain(step.skipped.iter().map(|skipped| skipped.id));
+        let mut seen = BTreeSet::new();
+        for id in ids {
+            self.check_unfinished(id)?;
+            if !seen.insert(id) {
+                return Err(format!("request {id} has two rows, or a row and a reason why it has none"));
+            }
+        }
+        let num_tokens: usize = step.rows.iter().map(|row| row.query_len).sum();
+        if num_tokens > self.max_tokens_per_step {
+            return Err(format!("{num_tokens} rows, the budget is {}", self.max_tokens_per_step));
+        }
+        for Blocks { id, blocks } in &step.freed {
+            self.give_back(*id, blocks)?;
+        }
+        for Blocks { id, blocks } in &step.taken {
+            self.take(*id, blocks)?;
+        }
+        for row in &step.rows {
+            if !self.tables.contains_key(&row.id) {
+                return Err(format!("request {} has a row and no blocks", row.id));
+            }
+        }
+        let num_free = self.num_kv_blocks - self.tables.values().map(Vec::len).sum::<usize>();
+        if num_free != step.free_blocks {
+            return Err(format!("free_blocks is {}, and {num_free} are free", step.free_blocks));
+        }
+        for token in &step.tokens {
+            if !step.rows.iter().any(|row| row.id == token.id && row.samples) {
+                return Err(format!("request {} gets a token and has no row that samples", token.id));
+            }
+        }
+        step.finished.iter().try_for_each(|finished| self.end(finished.id, &finished.blocks))
+    }
+
+    fn check_unfinished(&self, id: RequestId) -> Result<(), String> {
+        if self.unfinished.contains(&id) { Ok(()) } else { Err(format!("request {id} is unknown or has ended")) }
+    }
+
+    fn end(&mut self, id: RequestId, blocks: &[BlockId]) -> Result<(), String> {
+        self.check_unfinished(id)?;
+        self.unfinished.remove(&id);
+        self.give_back(id, blocks)
+    }
+
+    fn take(&mut self, id: RequestId, blocks: &[BlockId]) -> Result<(), String> {
+        self.check_unfinished(id)?;
+        for block in blocks {
+            if block.0 as usize >= self.num_kv_blocks {
+                return Err(format!("block {block} is not in a pool of {}", self.num_kv_blocks));
+            }
+            if let Some(owner) = self.owners.insert(*block, id) {
+                return Err(format!("request {id} takes block {block}, which {owner} holds"));
+            }
+        }
+        self.tables.entry(id).or_default().extend(blocks);
+        Ok(())
+    }
+
+    fn give_back(&mut self, id: RequestId, blocks: &[BlockId]) -> Result<(), String> {
+        let held = self.tables.remove(&id).unwrap_or_default();
+        if held != blocks {
+            return Err(format!(
+                "request {id} gives back {} blocks, and not the {} it holds",
+                blocks.len(),
+                held.len()
+            ));
+        }
+        self.owners.retain(|_, owner| *owner != id);
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! The log of a small run that preempts: it reads back as it was, and its views say what happened.
+
+use super::{engine, params};
+use cb_lab::RequestId;
+use cb_lab::core::skipped::Skipped;
+use cb_lab::engine::record::views::{Cell, Summary, budget_use, latencies, summary, timeline};
+use cb_lab::engine::record::{Entry, Recorder, Recording, Run, VERSION};
+use pollster::block_on;
+
+/// The run of `the_youngest_is_preempted_and_computed_again` in the scheduler's examples, but to its end: 3 + 3 + 1
+/// blocks at first, and 8 in the pool. Request 2 is aborted when it waits; request 3 comes late. A step takes 10 ms, and
+/// 5 ms pass between two.
+fn recording() -> Recording {
+    let mut engine = engine(8, 32);
+    let limits = engine.scheduler().config().clone();
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), limits };
+    let (mut recording, mut recorder) = (Recording::new(run), Recorder::default());
+    for (prompt_len, max_new_tokens) in [(12, 7), (11, 6), (4, 6)] {
+        let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
+        recording.push(recorder.submitted(engine.scheduler(), id, 0.0).unwrap());
+    }
+    let mut start_ms = 5.0;
+    while !engine.is_idle() {
+        let report = block_on(engine.step()).unwrap();
+        recording.push(recorder.step(&report, engine.batch(), engine.scheduler(), start_ms, 10.0));
+        if report.plan.step == 3 {
+            engine.abort(RequestId(2)).unwrap();
+            recording.push(recorder.aborted(RequestId(2), start_ms + 10.0));
+            let id = engine.submit(vec![7; 2], params(1)).unwrap();
+            recording.push(recorder.submitted(engine.scheduler(), id, start_ms + 10.0).unwrap());
+        }
+        start_ms += 15.0;
+    }
+    recording
+}
+
+#[test]
+fn a_log_reads_back_as_it_was() {
+    let recording = recording();
+    let jsonl = recording.to_jsonl();
+    assert_eq!(Recording::parse(&jsonl).unwrap(), recording);
+    assert_eq!(jsonl.lines().count(), 1 + recording.entries().len());
+}
+
+#[test]
+fn a_lane_says_what_a_request_did_in_every_step() {
+    let drawn = |cell: &Cell| match cell {
+        Cell::NotYet => " ".into(),
+        Cell::Waiting => ".".into(),
+        Cell::Preempted => "!".into(),
+        Cell::Idle => "-".into(),
+        Cell::Prefill(query_len) => format!("({query_len})"),
+        Cell::Decode => "D".into(),
+        Cell::Finished => "_".into(),
+    };
+    let lanes: Vec<String> = timeline(&recording())
+        .iter()
+        .map(|lane| format!("{}: {}", lane.request.id, lane.cells.iter().map(drawn).collect::<String>()))
+        .collect();
+    // 2 needs a block in step 2 and is the youngest. 1 is preempted for 0 in step 6, and computed again: 11 tokens and 5.
+    assert_eq!(lanes, ["0: (12)DDDDDD_", "1: (11)DDDD!.(16)", "2: (4)!._____", "3:    ....(2)"]);
+}
+
+#[test]
+fn the_budget_is_split_between_decodes_and_prompts() {
+    let uses: Vec<_> = budget_use(&recording()).iter().map(|used| (used.decode, used.prefill)).collect();
+    assert_eq!(uses, [(0, 27), (2, 0), (2, 0), (2, 0), (2, 0), (1, 0), (1, 0), (0, 18)]);
+    assert_eq!(budget_use(&recording())[0].max_tokens_per_step, 32);
+}
+
+#[test]
+fn latencies_count_from_submission_and_from_token_to_token() {
+    let latencies = latencies(&recording());
+    let first: Vec<_> = latencies.iter().map(|l| l.first_token.map(|wait| (wait.steps, wait.ms))).collect();
+    // Request 3 came after step 3, at 45 ms; step 8 ends at 5 + 7 * 15 + 10 = 120 ms.
+    assert_eq!(first, [Some((1, 15.0)), Some((1, 15.0)), Some((1, 15.0)), Some((5, 75.0))]);
+    let gaps = |request: usize| latencies[request].gaps.iter().map(|gap| (gap.steps, gap.ms)).collect::<Vec<_>>();
+    assert_eq!(gaps(0), [(1, 15.0); 6]);
+    assert_eq!(gaps(1), [(1, 15.0), (1, 15.0), (1, 15.0), (1, 15.0), (3, 45.0)], "preempted once");
+    assert_eq!(gaps(2), []);
+    assert_eq!(latencies[1].gap_steps(), Some((1.4, 3)));
+    assert_eq!(latencies[1].gap_ms(), Some((21.0, 45.0)));
+    assert_eq!(latencies[2].gap_steps(), None);
+}
+
+#[test]
+fn a_summary_has_the_means_and_the_longest() {
+    let expected = Summary {
+        num_steps: 8,
+        num_tokens: 27 + 4 * 2 + 2 + 18,
+        largest_step_with_decodes: 2,
+        first_token: (2.0, 30.0),
+        longest_gap: (3, 45.0),
+        ms: 7.0 * 15.0 + 10.0,
+    };
+    assert_eq!(summary(&recording()), expected);
+}
+
+#[test]
+fn the_log_has_reasons_and_block_tables() {
+    let recording = recording();
+    let steps: Vec<_> = recording.steps().collect();
+    assert_eq!(steps[1].skipped[0].why, Skipped::Preempted { needer: RequestId(2) });
+    assert_eq!(steps[6].skipped[1].why, Skipped::BehindFirst { first: RequestId(1) });
+    assert_eq!(steps[5].freed[0].blocks.len(), 4);
+    assert_eq!(steps[6].finished[0].id, RequestId(0));
+    let lens: Vec<Vec<_>> =
+        recording.block_tables().iter().map(|tables| tables.values().map(Vec::len).collect()).collect();
+    assert_eq!(
+        lens,
+        [[3, 3, 1].to_vec(), vec![4, 3], vec![4, 4], vec![4, 4], vec![4, 4], vec![5], vec![5], vec![4, 1]]
+    );
+    let tokens = steps.iter().flat_map(|step| &step.tokens).filter(|token| token.id == RequestId(1)).count();
+    assert_eq!(tokens, 6);
+}
+
+/// Every kind of line that does not fit the others is named.
+#[test]
+fn a_log_that_does_not_add_up_is_refused() {
+    let recording = recording();
+    let lines: Vec<String> = recording.to_jsonl().lines().map(String::from).collect();
+    let refusal = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines = lines.clone();
+        change(&mut lines);
+        Recording::parse(&lines.join("\n")).map(|_| ()).unwrap_err()
+    };
+    let with_step = |change: fn(&mut cb_lab::engine::record::Step)| {
+        // Line 5 is the first step, after the run and three requests.
+        refusal(&|lines| {
+            let mut entry: Entry = serde_json::from_str(&lines[4]).unwrap();
+            let Entry::Step(step) = &mut entry else { panic!("line 5 is a step") };
+            change(step);
+            lines[4] = entry.to_json();
+        })
+    };
+    assert_eq!(refusal(&|lines| lines.clear()), "the log is empty");
+    assert_eq!(refusal(&|lines| drop(lines.remove(0))), "line 1: the first line must be of event run");
+    assert_eq!(refusal(&|lines| lines[2] = lines[0].clone()), "line 3: a second run begins");
+    assert_eq!(
+        refusal(&|lines| lines[0] = lines[0].replace("\"version\":1", "\"version\":2")),
+        "line 1: the log has version 2, readable is 1"
+    );
+    assert!(refusal(&|lines| lines[3] = "{".into()).starts_with("line 4: EOF"));
+    assert_eq!(refusal(&|lines| lines[2] = lines[1].clone()), "line 3: request 0 was submitted before");
+    assert_eq!(refusal(&|lines| drop(lines.remove(3))), "line 4: request 2 is unknown or has ended");
+    assert_eq!(refusal(&|lines| lines.swap(4, 5)), "line 5: request 2 gives back 1 blocks, and not the 0 it holds");
+    assert_eq!(with_step(|step| drop(step.taken.remove(0))), "line 5: request 0 has a row and no blocks");
+    assert_eq!(with_step(|step| step.step = 0), "line 5: step 0 after step 0");
+    assert_eq!(with_step(|step| step.free_blocks = 3), "line 5: free_blocks is 3, and 1 are free");
+    assert_eq!(with_step(|step| step.rows[0].query_len = 20), "line 5: 35 rows, the budget is 32");
+    assert_eq!(
+        with_step(|step| step.rows[0].samples = false),
+        "line 5: request 0 gets a token and has no row that samples"
+    );
+    assert_eq!(
+        with_step(|step| step.rows[1] = step.rows[0]),
+        "line 5: request 0 has two rows, or a row and a reason why it has none"
+    );
+    assert_eq!(
+        with_step(|step| step.taken[1].blocks[0] = step.taken[0].blocks[0]),
+        "line 5: request 1 takes block 0, which 0 holds"
+    );
+    assert_eq!(with_step(|step| step.taken[0].blocks[0].0 = 8), "line 5: block 8 is not in a pool of 8");
+}
