@@ -6,6 +6,7 @@ use super::memory::check_fits;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
+use super::record::RecordFile;
 use super::wording::{bytes_text, complain, count_text};
 use crate::backend::Backend;
 use crate::config::EngineConfig;
@@ -20,7 +21,7 @@ use crate::ids::RequestId;
 use crate::model::ModelFolder;
 use crate::model::embedded::default_model;
 use crate::model::memory_plan::MemoryPlan;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Options of `generate`.
@@ -45,6 +46,9 @@ pub struct GenerateArgs {
     /// Print a line per step, and the peak memory at the end
     #[arg(long)]
     log_steps: bool,
+    /// Write what each step did, and why, to this file: a JSON object per line
+    #[arg(long, value_name = "FILE.jsonl")]
+    record: Option<PathBuf>,
     /// Print errors only
     #[arg(long, conflicts_with = "log_steps")]
     quiet: bool,
@@ -75,10 +79,11 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         progress.say("there are no prompts to run");
         return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
     }
-    let folder = LoadedFolder::open(&match &args.model {
+    let model = match &args.model {
         Some(path) => ModelFolder::open(path)?,
         None => default_model(),
-    })?;
+    };
+    let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
     // The device may allow less; what no device allows is told before one is opened.
     options.resolve(&folder.config, usize::MAX)?;
@@ -88,9 +93,10 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
         check_fits(&MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?, &limits)?;
     }
+    let record = (args.record.as_deref(), &model);
     let all_finished = match backend {
-        Chosen::Gpu(backend) => generate(*backend, folder, &options, &jobs, args.format, progress).await?,
-        Chosen::Cpu(backend) => generate(backend, folder, &options, &jobs, args.format, progress).await?,
+        Chosen::Gpu(backend) => generate(*backend, folder, &options, &jobs, args.format, record, progress).await?,
+        Chosen::Cpu(backend) => generate(backend, folder, &options, &jobs, args.format, record, progress).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
 }
@@ -102,6 +108,7 @@ async fn generate<B: Backend>(
     options: &LimitOptions,
     jobs: &[PromptJob],
     format: Format,
+    (record_path, model): (Option<&Path>, &ModelFolder),
     mut progress: Progress,
 ) -> Result<bool> {
     let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
@@ -131,14 +138,18 @@ async fn generate<B: Backend>(
     }
 
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
+    let mut record = RecordFile::create(record_path, model, &mut engine)?;
     let mut job_of_request = Vec::new();
     for (job_idx, request) in accepted {
-        engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+        let id = engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+        record.submitted(&engine, id)?;
         job_of_request.push(job_idx);
     }
     progress.begin();
     while !engine.is_idle() {
+        record.begin_step();
         let report = engine.step().await?;
+        record.step(&report, &engine)?;
         progress.step(&report);
         for update in report.updates {
             match update {

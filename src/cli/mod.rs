@@ -8,6 +8,7 @@ mod memory;
 mod output;
 mod progress;
 mod prompts;
+mod record;
 mod shader_files;
 mod wording;
 
