@@ -1,6 +1,7 @@
 //! The engine: requests in, text out, one step at a time.
 
 pub mod admission;
+pub mod inspect;
 pub mod limits;
 pub mod loaded_folder;
 pub mod philox;
@@ -16,6 +17,7 @@ use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::{Event, StepPlan};
 use crate::error::Result;
 use crate::ids::{RequestId, TokenId};
+use crate::model::ModelConfig;
 use crate::model::decoder::Decoder;
 use crate::model::memory_plan::MemoryPlan;
 use crate::model::weights::Weights;
@@ -160,6 +162,11 @@ impl<B: Backend> Engine<B> {
     /// The scheduler, to look at.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
+    }
+
+    /// The model's shape.
+    pub fn model(&self) -> &ModelConfig {
+        self.decoder.config()
     }
 
     /// The token table of the last step, to look at.

@@ -121,6 +121,12 @@ impl<B: Backend> Decoder<B> {
         self.kv_pools[layer].as_mut()
     }
 
+    /// What attention read and wrote last, which is in the last layer: the queries after rope and what they attended to,
+    /// both `[num_tokens, num_heads, head_dim]`. To look at.
+    pub fn last_attention(&self) -> (&B::Buffer, &B::Buffer) {
+        (&self.activations.q, &self.activations.q_or_attended)
+    }
+
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
     pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch) -> Logits<'_, B::Buffer> {
         let group = self.config.num_heads / self.config.num_kv_heads;

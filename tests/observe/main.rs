@@ -1,5 +1,6 @@
-//! What a run tells of itself: the event log and its views.
+//! What a run tells of itself: the event log and its views, and the numbers on the device.
 
+mod inspect;
 mod recording;
 
 use cb_lab::backend::cpu::CpuBackend;
