@@ -1,6 +1,6 @@
 //! The command line. Text goes to stdout, everything else to stderr.
 
-mod choose_backend;
+pub mod choose_backend;
 mod devices;
 mod engine_args;
 mod generate;
