@@ -2,14 +2,26 @@
 
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
+use crate::error::Result;
+use crate::model::ModelFolder;
+use crate::model::embedded::default_model;
+use std::path::Path;
+
+/// The model folder of `--model`, else the embedded one.
+///
+/// # Errors
+/// As [`ModelFolder::open`].
+pub fn open_model(path: Option<&Path>) -> Result<ModelFolder> {
+    path.map_or_else(|| Ok(default_model()), ModelFolder::open)
+}
 
 /// How tokens are chosen.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
-    /// Most tokens to generate per prompt
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    max_new_tokens: usize,
+    /// Most tokens to generate per prompt [default: 64, in a chat 256]
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
     /// 0 always takes the most probable token
     #[arg(long, value_name = "T", default_value_t = 0.0)]
     temperature: f32,
@@ -59,9 +71,9 @@ pub struct LimitArgs {
 
 impl SamplingArgs {
     /// As the engine takes them; not checked yet.
-    pub fn params(&self) -> SamplingParams {
+    pub fn params(&self, default_max_new_tokens: usize) -> SamplingParams {
         SamplingParams {
-            max_new_tokens: self.max_new_tokens,
+            max_new_tokens: self.max_new_tokens.unwrap_or(default_max_new_tokens),
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,

@@ -1,7 +1,7 @@
 //! `cb-lab generate`: prompts in, text out, all prompts batched together.
 
 use super::choose_backend::{BackendChoice, Chosen, choose_backend};
-use super::engine_args::{LimitArgs, SamplingArgs};
+use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::memory::check_fits;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
@@ -19,10 +19,12 @@ use crate::engine::{Engine, Update};
 use crate::error::Result;
 use crate::ids::RequestId;
 use crate::model::ModelFolder;
-use crate::model::embedded::default_model;
 use crate::model::memory_plan::MemoryPlan;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Tokens per prompt if nothing is said about it.
+const DEFAULT_MAX_NEW_TOKENS: usize = 64;
 
 /// Options of `generate`.
 #[derive(clap::Args)]
@@ -70,7 +72,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         _ => Verbosity::Normal,
     };
     let progress = Progress::new(verbosity);
-    let defaults = args.sampling.params();
+    let defaults = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
     defaults.validate()?;
 
     let (jobs, complaints) = args.jobs(&defaults)?;
@@ -79,10 +81,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         progress.say("there are no prompts to run");
         return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
     }
-    let model = match &args.model {
-        Some(path) => ModelFolder::open(path)?,
-        None => default_model(),
-    };
+    let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
     // The device may allow less; what no device allows is told before one is opened.

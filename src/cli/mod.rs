@@ -1,5 +1,6 @@
 //! The command line. Text goes to stdout, everything else to stderr.
 
+mod chat;
 pub mod choose_backend;
 mod devices;
 mod engine_args;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Generate text for one or many prompts, batched together.
     Generate(Box<generate::GenerateArgs>),
+    /// Talk with a model: a conversation in the terminal.
+    Chat(Box<chat::ChatArgs>),
     /// List the GPUs and what they support.
     Devices(devices::DevicesArgs),
 }
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some(Command::Generate(args)) => pollster::block_on(generate::run(*args)),
+        Some(Command::Chat(args)) => pollster::block_on(chat::run(*args)),
         Some(Command::Devices(args)) => pollster::block_on(devices::run(&args)),
     };
     match result {

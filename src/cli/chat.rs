@@ -1,0 +1,205 @@
+//! `cb-lab chat`: a conversation in the terminal. Ctrl-C stops an answer, and ends the program at the prompt.
+
+use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::wording::{complain, tell};
+use crate::backend::Backend;
+use crate::core::request::SamplingParams;
+use crate::engine::loaded_folder::LoadedFolder;
+use crate::engine::{Engine, Update};
+use crate::error::{Error, Result};
+use crate::ids::TokenId;
+use crate::text::{ChatTemplate, Message};
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit code of a program that Ctrl-C ended, by convention of shells.
+const INTERRUPTED: i32 = 130;
+/// Tokens of an answer if nothing is said about it.
+const DEFAULT_MAX_NEW_TOKENS: usize = 256;
+
+/// Options of `chat`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
+pub struct ChatArgs {
+    /// A Hugging Face model folder with a chat template; without one, the embedded model
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendChoice,
+    /// What the conversation begins with: how the model is to behave
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Runs the command until the input ends.
+///
+/// # Errors
+/// Whatever keeps the engine from starting or going on.
+pub async fn run(args: ChatArgs) -> Result<ExitCode> {
+    let params = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
+    params.validate()?;
+    let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
+    let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
+    let template = folder.chat_template.take().ok_or_else(no_template)?;
+    let (backend, line) = choose_backend(args.backend).await?;
+    tell(line);
+    tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
+    let system = args.system.map(|content| message("system", content));
+    let limits = args.limits.options();
+    match backend {
+        Chosen::Gpu(backend) => {
+            let limits = limits.resolve(&folder.config, backend.max_buffer_words())?;
+            Chat::new(Engine::new(*backend, folder, limits).await?, template, system, params)?.run().await
+        }
+        Chosen::Cpu(backend) => {
+            let limits = limits.resolve(&folder.config, backend.max_buffer_words())?;
+            Chat::new(Engine::new(backend, folder, limits).await?, template, system, params)?.run().await
+        }
+    }
+}
+
+/// A conversation with a model.
+struct Chat<B: Backend> {
+    engine: Engine<B>,
+    template: ChatTemplate,
+    system: Option<Message>,
+    params: SamplingParams,
+    messages: Vec<Message>,
+    interrupt: Interrupt,
+}
+
+impl<B: Backend> Chat<B> {
+    fn new(engine: Engine<B>, template: ChatTemplate, system: Option<Message>, params: SamplingParams) -> Result<Self> {
+        let messages = system.iter().cloned().collect();
+        Ok(Self { engine, template, system, params, messages, interrupt: Interrupt::install()? })
+    }
+
+    async fn run(&mut self) -> Result<ExitCode> {
+        let stdin = std::io::stdin();
+        loop {
+            if stdin.is_terminal() {
+                print("> ")?;
+            }
+            let mut line = String::new();
+            let unreadable = |source| Error::ReadFile { path: "stdin".into(), source };
+            if stdin.lock().read_line(&mut line).map_err(unreadable)? == 0 {
+                return Ok(ExitCode::SUCCESS);
+            }
+            match line.trim() {
+                "" => (),
+                "/exit" => return Ok(ExitCode::SUCCESS),
+                "/reset" => self.messages = self.system.iter().cloned().collect(),
+                text => self.turn(text).await?,
+            }
+        }
+    }
+
+    /// One question and its answer. A question that cannot be answered is told and forgotten.
+    async fn turn(&mut self, text: &str) -> Result<()> {
+        self.messages.push(message("user", text.to_owned()));
+        let answer = match self.prompt() {
+            Ok(prompt) => self.answer(prompt).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => self.messages.push(message("assistant", answer)),
+            Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_))) => {
+                complain(&error);
+                self.messages.pop();
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The conversation as tokens. Its oldest turns are dropped where it would leave no room for an answer.
+    fn prompt(&mut self) -> Result<Vec<TokenId>> {
+        let room = self.engine.scheduler().config().max_model_len.saturating_sub(self.params.max_new_tokens);
+        let first_turn = usize::from(self.system.is_some());
+        loop {
+            let rendered = self.template.render(&self.messages, true)?;
+            let prompt = self.engine.tokenizer().encode_rendered(&rendered)?;
+            let only_the_question = self.messages.len() <= first_turn + 2;
+            if prompt.len() <= room || only_the_question {
+                return Ok(prompt);
+            }
+            tell("the beginning of the conversation no longer fits and is forgotten");
+            self.messages.drain(first_turn..first_turn + 2);
+        }
+    }
+
+    /// Streams the answer to stdout until it ends or Ctrl-C stops it.
+    async fn answer(&mut self, prompt: Vec<TokenId>) -> Result<String> {
+        let id = self.engine.submit(prompt, self.params.clone())?;
+        self.interrupt.begin();
+        while !self.interrupt.came() {
+            for update in self.engine.step().await?.updates {
+                match update {
+                    Update::Token { text, .. } => print(&text)?,
+                    Update::Finished { rest, output } => {
+                        self.interrupt.end();
+                        print(&format!("{rest}\n"))?;
+                        return Ok(output.text);
+                    }
+                    Update::Preempted(_) => (),
+                }
+            }
+        }
+        self.interrupt.end();
+        print(" …\n")?;
+        Ok(self.engine.abort(id)?.map_or(String::new(), |output| output.text))
+    }
+}
+
+/// Ctrl-C: noted while an answer is being generated, the end of the program otherwise.
+struct Interrupt {
+    answering: Arc<AtomicBool>,
+    came: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    fn install() -> Result<Self> {
+        let interrupt = Self { answering: Arc::default(), came: Arc::default() };
+        let (answering, came) = (Arc::clone(&interrupt.answering), Arc::clone(&interrupt.came));
+        let handler = move || {
+            if answering.load(Ordering::SeqCst) {
+                came.store(true, Ordering::SeqCst);
+            } else {
+                std::process::exit(INTERRUPTED);
+            }
+        };
+        ctrlc::set_handler(handler).map_err(|error| Error::WriteOutput(std::io::Error::other(error)))?;
+        Ok(interrupt)
+    }
+
+    fn begin(&self) {
+        self.came.store(false, Ordering::SeqCst);
+        self.answering.store(true, Ordering::SeqCst);
+    }
+
+    fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst)
+    }
+
+    fn end(&self) {
+        self.answering.store(false, Ordering::SeqCst);
+    }
+}
+
+fn message(role: &str, content: String) -> Message {
+    Message { role: role.into(), content }
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::WriteOutput)
+}
