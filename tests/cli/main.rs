@@ -9,6 +9,7 @@ mod gpu;
 mod harness;
 mod model_copy;
 
+mod chat;
 mod devices;
 mod golden;
 mod help;
@@ -31,7 +32,7 @@ fn main() {
 
     let mut trials = Vec::new();
     trials.extend(required);
-    trials.extend([help::trials(), devices::trials(), shaders::trials()].into_iter().flatten());
+    trials.extend([help::trials(), chat::trials(), devices::trials(), shaders::trials()].into_iter().flatten());
     trials.extend([wrong_options::trials(), wrong_folders::trials(), wrong_prompts::trials()].into_iter().flatten());
     trials.extend([prompt_lines::trials(), output::trials(), streams::trials(), steps::trials()].into_iter().flatten());
     trials.extend([limits::trials(), sampling::trials(), golden::trials()].into_iter().flatten());
