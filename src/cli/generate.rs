@@ -13,15 +13,15 @@ use crate::config::EngineConfig;
 use crate::core::request::{Request, SamplingParams};
 use crate::core::scheduler::Scheduler;
 use crate::engine::admission::request_for;
-use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
 use crate::error::Result;
 use crate::ids::RequestId;
 use crate::model::ModelFolder;
 use crate::model::memory_plan::MemoryPlan;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use web_time::Instant;
 
 /// Tokens per prompt if nothing is said about it.
 const DEFAULT_MAX_NEW_TOKENS: usize = 64;
@@ -92,10 +92,9 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
         check_fits(&MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?, &limits)?;
     }
-    let record = (args.record.as_deref(), &model);
     let all_finished = match backend {
-        Chosen::Gpu(backend) => generate(*backend, folder, &options, &jobs, args.format, record, progress).await?,
-        Chosen::Cpu(backend) => generate(backend, folder, &options, &jobs, args.format, record, progress).await?,
+        Chosen::Gpu(backend) => generate(*backend, &model, folder, &args, &jobs, progress).await?,
+        Chosen::Cpu(backend) => generate(backend, &model, folder, &args, &jobs, progress).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
 }
@@ -103,14 +102,13 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
 /// True if every job was accepted and has finished.
 async fn generate<B: Backend>(
     backend: B,
+    model: &ModelFolder,
     folder: LoadedFolder,
-    options: &LimitOptions,
+    args: &GenerateArgs,
     jobs: &[PromptJob],
-    format: Format,
-    (record_path, model): (Option<&Path>, &ModelFolder),
     mut progress: Progress,
 ) -> Result<bool> {
-    let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
+    let limits = args.limits.options().resolve(&folder.config, backend.max_buffer_words())?;
     let plan = MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?;
     progress.say(&format!(
         "KV pool: {} of {}, {}; at most {} a sequence",
@@ -120,7 +118,7 @@ async fn generate<B: Backend>(
         count_text(limits.max_model_len, "token"),
     ));
 
-    let mut writer = OutputWriter::new(std::io::stdout().lock(), format, jobs);
+    let mut writer = OutputWriter::new(std::io::stdout().lock(), args.format, jobs);
     let requests = admit(jobs, &folder, &limits)?;
     let mut accepted = Vec::new();
     for (job_idx, request) in requests.into_iter().enumerate() {
@@ -137,14 +135,14 @@ async fn generate<B: Backend>(
     }
 
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
-    let mut record = RecordFile::create(record_path, model, &mut engine)?;
+    let mut record = RecordFile::create(args.record.as_deref(), model, &mut engine)?;
     let mut job_of_request = Vec::new();
-    for (job_idx, request) in accepted {
-        let id = engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+    for (job_idx, request) in &accepted {
+        let id = engine.submit(request.prompt_token_ids.clone(), jobs[*job_idx].params.clone())?;
         record.submitted(&engine, id)?;
-        job_of_request.push(job_idx);
+        job_of_request.push(*job_idx);
     }
-    progress.begin();
+    progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
     while !engine.is_idle() {
         record.begin_step();
         let report = engine.step().await?;
@@ -152,16 +150,43 @@ async fn generate<B: Backend>(
         progress.step(&report);
         for update in report.updates {
             match update {
-                Update::Token { text, .. } => writer.text(&text)?,
+                Update::Token { id, text, .. } => {
+                    progress.token(job_of_request[id.0 as usize], id, &text);
+                    writer.text(&text)?;
+                }
                 Update::Finished { rest, output } => {
-                    writer.finish(job_of_request[output.id.0 as usize], &rest, output)?;
+                    let job_idx = job_of_request[output.id.0 as usize];
+                    progress.finish(job_idx, &rest, || writer.finish(job_idx, &rest, output))?;
                 }
                 Update::Preempted(_) => (),
             }
         }
     }
     progress.summary(job_of_request.len(), engine.scheduler().num_free_blocks(), &limits);
+    // The built-in prompts are there to show what batching is good for.
+    if args.is_bare() && !args.quiet {
+        let begin = Instant::now();
+        let num_steps = one_at_a_time(&mut engine, accepted, jobs).await?;
+        progress.one_at_a_time(num_steps, begin.elapsed());
+    }
     Ok(job_of_request.len() == jobs.len())
+}
+
+/// Computes each request alone, as a server without batching would, and counts the steps.
+async fn one_at_a_time<B: Backend>(
+    engine: &mut Engine<B>,
+    requests: Vec<(usize, Request)>,
+    jobs: &[PromptJob],
+) -> Result<usize> {
+    let mut num_steps = 0;
+    for (job_idx, request) in requests {
+        engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+        while !engine.is_idle() {
+            engine.step().await?;
+            num_steps += 1;
+        }
+    }
+    Ok(num_steps)
 }
 
 /// Checks every job as the engine will, before the engine takes any device memory.
@@ -177,6 +202,11 @@ fn admit(jobs: &[PromptJob], folder: &LoadedFolder, limits: &EngineConfig) -> Re
 }
 
 impl GenerateArgs {
+    /// Nobody gave a prompt.
+    fn is_bare(&self) -> bool {
+        self.prompts.is_empty() && self.prompts_file.is_none()
+    }
+
     /// All jobs in order, and a complaint for each bad line of the prompts file.
     fn jobs(&self, defaults: &SamplingParams) -> Result<(Vec<PromptJob>, Vec<String>)> {
         let mut jobs = prompts::from_arguments(&self.prompts, defaults);

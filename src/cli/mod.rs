@@ -5,6 +5,7 @@ pub mod choose_backend;
 mod devices;
 mod engine_args;
 mod generate;
+mod live;
 mod memory;
 mod output;
 mod progress;

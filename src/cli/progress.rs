@@ -1,10 +1,12 @@
 //! What `generate` tells on stderr while it runs and at its end.
 
+use super::live::Live;
 use super::memory::peak_resident_bytes;
 use super::wording::{bytes_text, count_text, tell};
 use crate::config::EngineConfig;
 use crate::engine::StepReport;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::ids::RequestId;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 use web_time::Instant;
@@ -23,34 +25,47 @@ pub enum Verbosity {
 /// Watches a run.
 pub struct Progress {
     verbosity: Verbosity,
-    bar: ProgressBar,
+    live: Live,
     begin: Instant,
+    /// What the run took, once it has ended.
+    time: Duration,
     num_steps: usize,
     num_generated: usize,
     num_computed: usize,
+    /// Since the run began, of each request that has a token.
+    first_tokens: BTreeMap<RequestId, Duration>,
 }
 
 impl Progress {
     /// Begins to watch.
     pub fn new(verbosity: Verbosity) -> Self {
-        let shown = verbosity == Verbosity::Normal && std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
+        let (live, begin, first_tokens) = (Live::hidden(), Instant::now(), BTreeMap::new());
+        Self {
+            verbosity,
+            live,
+            begin,
+            time: Duration::ZERO,
+            num_steps: 0,
+            num_generated: 0,
+            num_computed: 0,
+            first_tokens,
         }
-        Self { verbosity, bar, begin: Instant::now(), num_steps: 0, num_generated: 0, num_computed: 0 }
     }
 
     /// A line for people.
     pub fn say(&self, line: &str) {
         if self.verbosity != Verbosity::Quiet {
-            self.bar.suspend(|| tell(line));
+            self.live.suspend(|| tell(line));
         }
     }
 
-    /// The first step is about to run: time counts from here.
-    pub fn begin(&mut self) {
+    /// The first step is about to run: time counts from here. On a terminal there is a row for each title, unless the
+    /// only text is itself written to the terminal as it comes.
+    pub fn begin(&mut self, titles: &[String]) {
+        let text_is_seen = titles.len() == 1 && std::io::stdout().is_terminal();
+        if self.verbosity == Verbosity::Normal && std::io::stderr().is_terminal() && !text_is_seen {
+            self.live = Live::on_stderr(titles);
+        }
         self.begin = Instant::now();
     }
 
@@ -63,21 +78,46 @@ impl Progress {
         if self.verbosity == Verbosity::Steps {
             tell(step_line(self.num_steps, report));
         }
-        self.bar.set_message(format!(
-            "step {}: {} running, {} waiting, {} tokens, {:.1} tokens/s",
+        self.live.draw(format!(
+            "  step {}: decode {}, prefill {}, waiting {}, free blocks {}, {:.0} tokens/s",
             self.num_steps,
-            report.num_running,
+            plan.num_decodes(),
+            plan.num_tokens() - plan.num_decodes(),
             report.num_waiting,
-            self.num_generated,
+            report.num_free_blocks,
             self.num_generated as f64 / self.begin.elapsed().as_secs_f64(),
         ));
-        self.bar.tick();
+    }
+
+    /// A request got a token.
+    pub fn token(&mut self, row_idx: usize, id: RequestId, text: &str) {
+        self.first_tokens.entry(id).or_insert_with(|| self.begin.elapsed());
+        self.live.text(row_idx, text);
+    }
+
+    /// A request has ended; `write` writes its results.
+    pub fn finish<T>(&mut self, row_idx: usize, rest: &str, write: impl FnOnce() -> T) -> T {
+        self.live.text(row_idx, rest);
+        self.live.finish(row_idx);
+        self.live.suspend(write)
+    }
+
+    /// The same requests were computed again, each alone.
+    pub fn one_at_a_time(&self, num_steps: usize, time: Duration) {
+        let (together, alone) = (self.time.as_secs_f64(), time.as_secs_f64());
+        self.say(&format!(
+            "one request at a time: {} in {alone:.2} s; together {:.1} times fewer steps and {:.1} times the speed",
+            count_text(num_steps, "step"),
+            num_steps as f64 / self.num_steps.max(1) as f64,
+            alone / together,
+        ));
     }
 
     /// The run has ended, with this many blocks that nobody holds.
-    pub fn summary(&self, num_finished: usize, num_free_blocks: usize, limits: &EngineConfig) {
-        self.bar.finish_and_clear();
-        let seconds = self.begin.elapsed().max(Duration::from_millis(1)).as_secs_f64();
+    pub fn summary(&mut self, num_finished: usize, num_free_blocks: usize, limits: &EngineConfig) {
+        self.live.clear();
+        self.time = self.begin.elapsed().max(Duration::from_millis(1));
+        let seconds = self.time.as_secs_f64();
         self.say(&format!(
             "{}, {} in {seconds:.2} s: {:.1} tokens/s, {} of {:.1} rows",
             count_text(num_finished, "request"),
@@ -86,6 +126,10 @@ impl Progress {
             count_text(self.num_steps, "step"),
             self.num_computed as f64 / self.num_steps.max(1) as f64,
         ));
+        let longest = self.first_tokens.values().max().copied().unwrap_or_default();
+        let mean = self.first_tokens.values().sum::<Duration>() / (self.first_tokens.len() as u32).max(1);
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        self.say(&format!("time to first token: {:.1} ms on average, {:.1} ms at most", ms(mean), ms(longest)));
         if self.verbosity == Verbosity::Steps {
             self.say(&format!("KV blocks free at the end: {num_free_blocks} of {}", limits.num_kv_blocks));
             let peak = peak_resident_bytes().map_or("unknown on this system".into(), bytes_text);
