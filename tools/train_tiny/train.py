@@ -1,0 +1,118 @@
+"""Trains the model: AdamW; a rate that warms up, holds, and falls by a cosine; packed rows; everything seeded."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
+
+
+@dataclass
+class Recipe:
+    """What a run is made of."""
+
+    vocab: int = 1792
+    hidden: int = 160
+    mlp: int = 384
+    layers: int = 5
+    heads: int = 5
+    kv_heads: int = 1
+    row_length: int = 400
+    longest: int = 480  # of a document
+    batch: int = 4  # rows
+    tokens: int = 7_000_000  # in all, each seen once
+    held_out_tokens: int = 200_000
+    peak_lr: float = 3e-3
+    warm_up: int = 100  # steps
+    decay: float = 0.5  # of the steps: the rate is held before
+    weight_decay: float = 0.1
+    seed: int = 7
+
+
+def build(recipe: Recipe, eos: int) -> LlamaForCausalLM:
+    """A Llama with fresh weights."""
+    torch.manual_seed(recipe.seed)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=recipe.vocab, hidden_size=recipe.hidden, intermediate_size=recipe.mlp, num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads, num_key_value_heads=recipe.kv_heads, head_dim=recipe.hidden // recipe.heads,
+        max_position_embeddings=512, rms_norm_eps=1e-5, tie_word_embeddings=True, bos_token_id=None, eos_token_id=eos, pad_token_id=None,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}))
+
+
+def loss_of(model, rows: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """Cross-entropy in nats of the next tokens of `rows`, whose padding is -1."""
+    logits = model(input_ids=rows.clamp(min=0), use_cache=False).logits[:, :-1]
+    return F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten(), ignore_index=-1, reduction=reduction)
+
+
+@torch.no_grad()
+def held_out_loss(model, rows: np.ndarray, eos: int, device: str) -> float:
+    """Nats per token in f32, over every token of every document: rows without a leading eos get one."""
+    model.eval()
+    total, count = 0.0, 0
+    for chunk in np.array_split(rows, max(1, len(rows) // 8)):
+        padded = np.full((len(chunk), rows.shape[1] + 1), -1, dtype=np.int64)
+        for out, row in zip(padded, chunk):
+            full = row[row >= 0] if row[0] == eos else np.concatenate([[eos], row[row >= 0]])
+            out[: len(full)] = full
+        batch = torch.from_numpy(padded).to(device)
+        total += loss_of(model, batch, "sum").item()
+        count += int((batch[:, 1:] >= 0).sum())
+    model.train()
+    return total / count
+
+
+def rate_at(step: int, steps: int, recipe: Recipe) -> float:
+    """The learning rate of a step."""
+    fallen = max(0.0, 1 - (steps - step) / (recipe.decay * steps))
+    return recipe.peak_lr * min((step + 1) / recipe.warm_up, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fallen)))
+
+
+def run(recipe: Recipe, rows: np.ndarray, held_out: np.ndarray, eos: int, device: str, checkpoint: Path) -> tuple[LlamaForCausalLM, dict]:
+    """Trains on `rows` once through; returns the model and the curves: (tokens, loss) pairs in nats.
+
+    `checkpoint` is written on the way, and a run that finds one goes on from there.
+    """
+    model = build(recipe, eos).to(device).train()
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay},
+              {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(0.9, 0.99), fused=True)
+    steps = len(rows) // recipe.batch
+    curves = {"train": [], "held_out": [], "parameters": sum(p.numel() for p in model.parameters()), "step": 0, "tokens": 0, "seconds": 0.0}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        curves = saved["curves"]
+    start, recent = time.time() - curves["seconds"], []
+    for step in range(curves["step"], steps):
+        rate = rate_at(step, steps, recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        part = rows[step * recipe.batch : (step + 1) * recipe.batch]
+        part = part[:, : (part >= 0).any(0).sum()]  # as wide as its longest row
+        batch = torch.from_numpy(part.astype(np.int64)).to(device)
+        # bf16 products double the speed on this CPU; weights and optimizer stay f32.
+        with torch.autocast(device, torch.bfloat16):
+            loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        curves["step"], curves["tokens"] = step + 1, curves["tokens"] + int((batch >= 0).sum())
+        recent.append(loss.item())
+        if (step + 1) % 40 == 0:
+            curves["train"].append((curves["tokens"], sum(recent) / len(recent)))
+            recent = []
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            curves["held_out"].append((curves["tokens"], held_out_loss(model, held_out[:48], eos, device)))
+            curves["seconds"] = time.time() - start
+            print(f"step {step + 1} of {steps}, {curves['tokens']} tokens, {curves['seconds']:.0f} s, rate {rate:.1e}: "
+                  f"train {curves['train'][-1][1]:.4f}, held out {curves['held_out'][-1][1]:.4f}", flush=True)
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "curves": curves}, checkpoint)
+    return model, curves
