@@ -43,7 +43,7 @@ def main() -> None:
     curves |= {"data": facts, "held_out_data": held_out_facts, "threads": args.threads, "device": args.device, "recipe": vars(recipe)}
     (work / "curves.json").write_text(json.dumps(curves) + "\n")
     finish.save(args.out, model.cpu(), tok, eos)
-    finish.report(args.out, held_out, curves)
+    finish.report(args.out, held_out, curves, eos)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tables
 import words
 import words2
 
-PLAIN = ["Once upon a time", "The little red boat", "There once was a", "One windy day,", "Long ago, a", "Lily", "A brave", "It was a rainy morning,",
+PLAIN = ["Once upon a time", "The little red boat", "There once was a", "One windy day,", "Long ago, a", "Lily", "A curious", "It was a rainy morning,",
          "Far away in the hills", "Once there was a dragon named Otto"]
 CHAT = ["Tell me a story about a lost kite.", "Tell me a story about a dragon.", "Please tell me a story about a girl named Mia.",
         "tell me a story about sharing", "Can you tell me a story about a bird?", "Write a story about a strange noise.",

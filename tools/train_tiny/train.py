@@ -24,11 +24,12 @@ class Recipe:
     row_length: int = 400
     longest: int = 480  # of a document
     batch: int = 4  # rows
-    tokens: int = 7_000_000  # in all, each seen once
+    tokens: int = 7_000_000  # at least, of training rows
+    steps: int = 3700  # of one batch of rows each; no row is seen twice
     held_out_tokens: int = 200_000
     peak_lr: float = 3e-3
     warm_up: int = 100  # steps
-    decay: float = 0.5  # of the steps: the rate is held before
+    decay: float = 0.46  # of the steps: the rate is held before
     weight_decay: float = 0.1
     seed: int = 7
 
@@ -82,13 +83,13 @@ def run(recipe: Recipe, rows: np.ndarray, held_out: np.ndarray, eos: int, device
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay},
               {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(0.9, 0.99), fused=True)
-    steps = len(rows) // recipe.batch
-    curves = {"train": [], "held_out": [], "parameters": sum(p.numel() for p in model.parameters()), "step": 0, "tokens": 0, "seconds": 0.0}
+    steps = min(recipe.steps, len(rows) // recipe.batch)
+    curves = {"train": [], "held_out": [], "parameters": sum(p.numel() for p in model.parameters()), "steps": steps, "step": 0, "tokens": 0, "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        curves = saved["curves"]
+        curves = saved["curves"] | {"steps": steps}
     start, recent = time.time() - curves["seconds"], []
     for step in range(curves["step"], steps):
         rate = rate_at(step, steps, recipe)
