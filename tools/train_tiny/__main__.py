@@ -34,9 +34,9 @@ def main() -> None:
     start = time.time()
     tok = bpe.train((text for text, _ in itertools.islice(documents(recipe.seed, False), 20_000)), recipe.vocab)
     eos = tok.token_to_id(EOS)
-    rows, facts = data.cached(work, "train", lambda: data.make(tok, recipe.seed + 1, False, recipe.tokens, recipe.row_length, recipe.longest))
+    rows, facts = data.cached(work, "train", lambda: data.make(tok, recipe.seed + 1, False, recipe.tokens, recipe.batch, recipe.longest))
     held_out, held_out_facts = data.cached(
-        work, "held_out", lambda: data.make(tok, recipe.seed + 2, True, recipe.held_out_tokens, recipe.row_length, recipe.longest))
+        work, "held_out", lambda: data.make(tok, recipe.seed + 2, True, recipe.held_out_tokens, recipe.batch, recipe.longest))
     print(f"{time.time() - start:.0f} s for the data: {facts}, held out: {held_out_facts}", flush=True)
 
     model, curves = train.run(recipe, rows, held_out, eos, args.device, work / "checkpoint.pt")

@@ -14,7 +14,7 @@ EOS, USER, ASSISTANT = "<|endoftext|>", "<|user|>", "<|assistant|>"
 PLOTS = {"lost": plots.LOST, "help": plots.HELP, "share": plots.SHARE, "brave": plots.BRAVE, "make": plots.MAKE, "gift": plots2.GIFT,
          "truth": plots2.TRUTH, "grow": plots2.GROW, "travel": plots2.TRAVEL, "noise": plots2.NOISE}
 CHILDREN = ["girl", "boy"] * 4 + list(w.PEOPLE)[2:]
-CHAT_SHARE = 0.3
+CHAT_SHARE = 0.35
 HELD_OUT = 40  # one skeleton in this many is held out
 
 

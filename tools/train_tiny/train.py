@@ -1,4 +1,4 @@
-"""Trains the model: AdamW; a rate that warms up, holds, and falls by a cosine; packed rows; everything seeded."""
+"""Trains the model: AdamW; a rate that warms up and falls by a cosine; every document once; everything seeded."""
 
 import math
 import time
@@ -15,21 +15,18 @@ from transformers import LlamaConfig, LlamaForCausalLM
 class Recipe:
     """What a run is made of."""
 
-    vocab: int = 1792
-    hidden: int = 160
-    mlp: int = 384
+    vocab: int = 2048
+    hidden: int = 192
+    mlp: int = 256
     layers: int = 5
-    heads: int = 5
-    kv_heads: int = 1
-    row_length: int = 400
-    longest: int = 480  # of a document
-    batch: int = 4  # rows
-    tokens: int = 7_000_000  # at least, of training rows
-    steps: int = 3700  # of one batch of rows each; no row is seen twice
+    heads: int = 6
+    kv_heads: int = 3
+    longest: int = 480  # tokens of a document
+    batch: int = 8  # documents
+    tokens: int = 6_500_000  # in all, each seen once
     held_out_tokens: int = 200_000
-    peak_lr: float = 3e-3
+    peak_lr: float = 3.5e-3
     warm_up: int = 100  # steps
-    decay: float = 0.46  # of the steps: the rate is held before
     weight_decay: float = 0.1
     seed: int = 7
 
@@ -60,7 +57,7 @@ def held_out_loss(model, rows: np.ndarray, eos: int, device: str) -> float:
         for out, row in zip(padded, chunk):
             full = row[row >= 0] if row[0] == eos else np.concatenate([[eos], row[row >= 0]])
             out[: len(full)] = full
-        batch = torch.from_numpy(padded).to(device)
+        batch = torch.from_numpy(padded[:, : (padded >= 0).any(0).sum()]).to(device)
         total += loss_of(model, batch, "sum").item()
         count += int((batch[:, 1:] >= 0).sum())
     model.train()
@@ -69,8 +66,7 @@ def held_out_loss(model, rows: np.ndarray, eos: int, device: str) -> float:
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:
     """The learning rate of a step."""
-    fallen = max(0.0, 1 - (steps - step) / (recipe.decay * steps))
-    return recipe.peak_lr * min((step + 1) / recipe.warm_up, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fallen)))
+    return recipe.peak_lr * min((step + 1) / recipe.warm_up, 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def run(recipe: Recipe, rows: np.ndarray, held_out: np.ndarray, eos: int, device: str, checkpoint: Path) -> tuple[LlamaForCausalLM, dict]:
@@ -83,13 +79,13 @@ def run(recipe: Recipe, rows: np.ndarray, held_out: np.ndarray, eos: int, device
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay},
               {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(0.9, 0.99), fused=True)
-    steps = min(recipe.steps, len(rows) // recipe.batch)
+    steps = len(rows) // recipe.batch
     curves = {"train": [], "held_out": [], "parameters": sum(p.numel() for p in model.parameters()), "steps": steps, "step": 0, "tokens": 0, "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        curves = saved["curves"] | {"steps": steps}
+        curves = saved["curves"]
     start, recent = time.time() - curves["seconds"], []
     for step in range(curves["step"], steps):
         rate = rate_at(step, steps, recipe)
@@ -111,7 +107,7 @@ def run(recipe: Recipe, rows: np.ndarray, held_out: np.ndarray, eos: int, device
             curves["train"].append((curves["tokens"], sum(recent) / len(recent)))
             recent = []
         if (step + 1) % 200 == 0 or step + 1 == steps:
-            curves["held_out"].append((curves["tokens"], held_out_loss(model, held_out[:48], eos, device)))
+            curves["held_out"].append((curves["tokens"], held_out_loss(model, held_out[:96], eos, device)))
             curves["seconds"] = time.time() - start
             print(f"step {step + 1} of {steps}, {curves['tokens']} tokens, {curves['seconds']:.0f} s, rate {rate:.1e}: "
                   f"train {curves['train'][-1][1]:.4f}, held out {curves['held_out'][-1][1]:.4f}", flush=True)

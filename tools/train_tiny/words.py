@@ -14,8 +14,8 @@ def rows(keys: str, text: str) -> list[dict]:
 
 LISTS = {"spots"}
 
-GIRLS = "Lily Mia Anna Rosa Nora Ella Zoe Ruby Ivy Maya Lucy Emma Clara Daisy Tara Amy Sara Jane Kate Molly".split()
-BOYS = "Tom Ben Sam Max Leo Finn Jack Noah Omar Tim Hugo Felix Oscar Adam Luke Henry Theo Peter Billy Dan".split()
+GIRLS = "Lily Mia Anna Rosa Nora Ella Zoe Ruby Ivy Maya Lucy Emma Clara Daisy".split()
+BOYS = "Tom Ben Sam Max Leo Finn Jack Noah Omar Tim Hugo Felix Oscar Adam".split()
 PEOPLE = {"girl": "girl", "boy": "boy", "princess": "girl", "prince": "boy", "witch": "girl", "wizard": "boy"}
 KINDS = "fox rabbit bear mouse duck frog squirrel cat dog dragon robot turtle pig lamb penguin owl".split()
 HE_ANIMALS = "Pip Bo Rusty Moss Otto Milo Toby Biscuit".split()
