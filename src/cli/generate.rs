@@ -25,6 +25,8 @@ use web_time::Instant;
 
 /// Tokens per prompt if nothing is said about it.
 const DEFAULT_MAX_NEW_TOKENS: usize = 64;
+/// The same for the built-in prompts: enough for a story of the embedded model to end by itself.
+const BUILT_IN_MAX_NEW_TOKENS: usize = 250;
 
 /// Options of `generate`.
 #[derive(clap::Args)]
@@ -72,7 +74,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         _ => Verbosity::Normal,
     };
     let progress = Progress::new(verbosity);
-    let defaults = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
+    let defaults = args.sampling.params(if args.is_bare() { BUILT_IN_MAX_NEW_TOKENS } else { DEFAULT_MAX_NEW_TOKENS });
     defaults.validate()?;
 
     let (jobs, complaints) = args.jobs(&defaults)?;

@@ -9,8 +9,16 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// What `generate` runs when it is given nothing.
-const BUILT_IN: [&str; 4] =
-    ["Once upon a time", "The little red boat", "Tell me why the sky is blue. Begin with the sun, and", "A"];
+const BUILT_IN: [&str; 8] = [
+    "Once upon a time",
+    "Lily",
+    "One windy day,",
+    "Far away in the hills",
+    "Once there was a dragon named Otto",
+    "It was a rainy morning, and a girl named Mia was wide awake.",
+    "A curious rabbit",
+    "Long ago, a brave boy named Tom lived by the sea. He liked to sing. One sunny morning,",
+];
 
 /// A prompt and how to go on, as its owner wrote it.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 pub const NAMES: [&str; 6] = ["llama", "llama3", "smollm2", "qwen2", "qwen3", "mistral"];
 
+/// The model that is part of the binary, in the folder models.
+pub const EMBEDDED: &str = "tiny";
+
 /// A greedy continuation by transformers in f32.
 #[derive(Clone, Deserialize)]
 pub struct GoldenCase {
@@ -33,7 +36,8 @@ impl GoldenCase {
 }
 
 pub fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    let folder = if name == EMBEDDED { "models" } else { "tests/fixtures" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name)
 }
 
 pub fn golden_cases(name: &str) -> Vec<GoldenCase> {
