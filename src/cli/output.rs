@@ -1,6 +1,6 @@
 //! Results on stdout, in the order of the input.
 
-use super::prompts::PromptJob;
+use super::prompts::{Prompt, PromptJob};
 use crate::engine::stream::Output;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -96,7 +96,11 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         let job = &self.jobs[job_idx];
         match self.format {
             Format::Text if self.streams() => writeln!(self.out),
-            Format::Text => writeln!(self.out, "[{job_idx}] {}\n{}\n", job.prompt.title(), output.text),
+            Format::Text => {
+                // Plain text goes on where the prompt ends; an answer to tokens or messages begins a line of its own.
+                let gap = if matches!(job.prompt, Prompt::Text(_)) { "" } else { "\n" };
+                writeln!(self.out, "[{job_idx}] {}{gap}{}\n", job.prompt.title(), output.text)
+            }
             Format::Jsonl => {
                 let line = JsonLine {
                     id: &job.id,

@@ -55,7 +55,7 @@ fn text_of_one_prompt() {
 fn text_of_several_prompts() {
     let args = ["Once upon", "A", "--max-new-tokens", "9"];
     let texts = generate(&[&args[..], &["--format", "jsonl"]].concat()).finished().texts();
-    let expected = format!("[0] Once upon\n{}\n\n[1] A\n{}\n\n", texts[0], texts[1]);
+    let expected = format!("[0] Once upon{}\n\n[1] A{}\n\n", texts[0], texts[1]);
     assert_eq!(generate(&args).finished().stdout, expected);
 }
 

@@ -11,8 +11,11 @@ use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
-    let mut trials: Vec<Trial> =
-        fixtures::NAMES.into_iter().chain([fixtures::EMBEDDED]).flat_map(|name| machines.all(&format!("golden/{name}"), Golden(name))).collect();
+    let mut trials: Vec<Trial> = fixtures::NAMES
+        .into_iter()
+        .chain([fixtures::EMBEDDED])
+        .flat_map(|name| machines.all(&format!("golden/{name}"), Golden(name)))
+        .collect();
     trials.extend(machines.gpus("golden/llama with its matrices in pieces", matrices_in_pieces));
     trials
 }
