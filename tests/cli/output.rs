@@ -62,6 +62,6 @@ fn text_of_several_prompts() {
 fn built_in() {
     let args = ["generate", "--backend", "cpu", "--max-new-tokens", "2", "--ignore-eos", "--format", "jsonl"];
     let run = run(cb_lab(&args)).finished();
-    assert_eq!(run.json_lines().len(), 4, "a few prompts, batched together");
-    assert!(run.stderr.contains("4 requests, 8 tokens in "), "{}", run.stderr);
+    assert_eq!(run.json_lines().len(), 8, "a few prompts, batched together");
+    assert!(run.stderr.contains("8 requests, 16 tokens in "), "{}", run.stderr);
 }
