@@ -123,7 +123,9 @@ impl<B: Backend> Chat<B> {
 
     /// The conversation as tokens. Its oldest turns are dropped where it would leave no room for an answer.
     fn prompt(&mut self) -> Result<Vec<TokenId>> {
-        let room = self.engine.scheduler().config().max_model_len.saturating_sub(self.params.max_new_tokens);
+        let limits = self.engine.scheduler().config();
+        let most = limits.max_model_len.min(limits.num_kv_blocks * limits.block_size);
+        let room = most.saturating_sub(self.params.max_new_tokens);
         let first_turn = usize::from(self.system.is_some());
         loop {
             let rendered = self.template.render(&self.messages, true)?;

@@ -42,7 +42,11 @@ pub async fn choose_backend(choice: BackendChoice) -> Result<(Chosen, String)> {
                 };
                 return Ok(cpu(why));
             };
-            GpuBackend::new(adapter, GpuOptions::default()).await?
+            match GpuBackend::new(adapter, GpuOptions::default()).await {
+                Ok(gpu) => gpu,
+                // A driver may list a device and refuse it, for instance to a container.
+                Err(error) => return Ok(cpu(&format!(": {error}"))),
+            }
         }
     };
     let line = format!("running on {}", gpu.name());

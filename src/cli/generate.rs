@@ -147,7 +147,13 @@ async fn generate<B: Backend>(
     progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
     while !engine.is_idle() {
         record.begin_step();
-        let report = engine.step().await?;
+        let report = match engine.step().await {
+            Ok(report) => report,
+            Err(error) => {
+                writer.write_finished()?;
+                return Err(error);
+            }
+        };
         record.step(&report, &engine)?;
         progress.step(&report);
         for update in report.updates {

@@ -74,6 +74,17 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         self.write_ready()
     }
 
+    /// The run has failed: writes what finished and waited for an earlier job, so that it is not lost.
+    ///
+    /// # Errors
+    /// [`Error::WriteOutput`]
+    pub fn write_finished(&mut self) -> Result<()> {
+        for (job_idx, output) in std::mem::take(&mut self.finished) {
+            self.write(job_idx, &output).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
+        }
+        Ok(())
+    }
+
     fn streams(&self) -> bool {
         self.format == Format::Text && self.jobs.len() == 1
     }

@@ -130,11 +130,6 @@ impl StepPlan {
         self.rows.iter().filter(|row| row.is_decode()).count()
     }
 
-    /// Sequences that compute more of their context than that.
-    pub fn num_prefills(&self) -> usize {
-        self.num_seqs() - self.num_decodes()
-    }
-
     /// Sequences that get a token: as many as `commit` is to be given.
     pub fn num_samples(&self) -> usize {
         self.rows.iter().filter(|row| row.samples).count()
