@@ -14,7 +14,7 @@ use params::*;
 /// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::download`].
 ///
 /// All buffers hold 4-byte words, f32 or u32. Shapes are row major. A kernel's formula stands at its params.
-/// Buffers are made at start-up; nothing is allocated while stepping.
+/// Buffers are made at start-up; nothing is allocated while stepping once [`Backend::reserve`] has said how large a step is.
 #[expect(async_fn_in_trait, reason = "the engine is generic over its backend and a browser has one thread")]
 pub trait Backend {
     /// Words in the backend's memory.
@@ -32,6 +32,15 @@ pub trait Backend {
     /// # Errors
     /// [`crate::Error::Device`] if it is larger than the device allows or memory has run out.
     fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer>;
+    /// Makes room for all that a step of this size needs besides its buffers, so that nothing is made while stepping. To
+    /// be called when all matrices are there.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    fn reserve(&mut self, step: StepSize) -> Result<()> {
+        let _ = step;
+        Ok(())
+    }
     /// Overwrites words of a buffer from `offset` on, before any kernel of the next submission runs.
     fn upload(&mut self, buffer: &mut Self::Buffer, offset: usize, words: &[u32]);
     /// A zeroed matrix of elements of the given type, or of a wider one where the backend cannot do better.
@@ -115,6 +124,15 @@ pub trait Backend {
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
     /// Greedy choice: `out` is `[num_rows, 2]`, a u32 index and the f32 log-probability of that index.
     fn argmax(&mut self, p: ArgmaxParams, x: &Self::Buffer, out: &mut Self::Buffer);
+}
+
+/// The most that a step does on a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepSize {
+    /// Kernels called.
+    pub num_kernel_calls: usize,
+    /// Words read back.
+    pub num_download_words: usize,
 }
 
 /// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.

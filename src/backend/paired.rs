@@ -5,7 +5,7 @@
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KvPool};
+use super::{Backend, KvPool, StepSize};
 use crate::error::{Error, Result};
 
 /// Runs `reference` and `subject`; results are those of the reference.
@@ -86,6 +86,11 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer> {
         Ok((self.reference.alloc(label, len)?, self.subject.alloc(label, len)?))
+    }
+
+    fn reserve(&mut self, step: StepSize) -> Result<()> {
+        self.reference.reserve(step)?;
+        self.subject.reserve(step)
     }
 
     fn upload(&mut self, buffer: &mut Self::Buffer, offset: usize, words: &[u32]) {

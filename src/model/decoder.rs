@@ -92,6 +92,7 @@ impl<B: Backend> Decoder<B> {
             logits: backend.alloc("logits", plan.logits)?,
         };
         let step = backend.alloc("step table", plan.step_table)?;
+        backend.reserve(plan.step)?;
         backend.flush().await?;
         let block_size = limits.block_size as u32;
         Ok(Self {

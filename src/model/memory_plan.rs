@@ -1,11 +1,12 @@
 //! How large each buffer of a decoder is. Worked out and checked against the device before any of its memory is taken.
 
 use super::config::ModelConfig;
+use crate::backend::StepSize;
 use crate::backend::step_table::StepTable;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 
-/// Words (4 bytes) of every buffer but the weights.
+/// Words (4 bytes) of every buffer but the weights, and how much a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// K of one layer, and as many for V.
@@ -30,7 +31,14 @@ pub struct MemoryPlan {
     pub intermediate: usize,
     /// `[num_logit_rows, vocab_size]`
     pub logits: usize,
+    /// What a step does with all of these.
+    pub step: StepSize,
 }
+
+/// Kernels that a layer calls where heads are normed, and those before the first layer and after the last: embedding,
+/// rows that sample, norm, logits, greedy choice.
+const KERNELS_PER_LAYER: usize = 19;
+const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
 impl MemoryPlan {
     /// The plan for a model within these limits.
@@ -40,6 +48,7 @@ impl MemoryPlan {
     pub fn new(model: &ModelConfig, limits: &EngineConfig, max_buffer_words: usize) -> Result<Self> {
         let num_tokens = limits.max_tokens_per_step;
         let num_logit_rows = limits.max_num_seqs.min(num_tokens);
+        let logits = num_logit_rows * model.vocab_size;
         let plan = Self {
             kv_pool: limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim,
             num_layers: model.num_layers,
@@ -51,7 +60,12 @@ impl MemoryPlan {
             q: num_tokens * model.num_heads * model.head_dim,
             kv: num_tokens * model.num_kv_heads * model.head_dim,
             intermediate: num_tokens * model.intermediate_size,
-            logits: num_logit_rows * model.vocab_size,
+            logits,
+            step: StepSize {
+                num_kernel_calls: KERNELS_PER_LAYER * model.num_layers + KERNELS_OUTSIDE_LAYERS,
+                // Greedy choices take two words a row, which is less.
+                num_download_words: logits,
+            },
         };
         let buffers = [
             ("num-kv-blocks", limits.num_kv_blocks, "the KV pool of a layer", plan.kv_pool),

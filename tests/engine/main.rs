@@ -3,6 +3,7 @@
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `one_readback`: what a step asks of the device;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
 //!
@@ -16,6 +17,7 @@ mod rng;
 
 mod fixtures;
 mod machines;
+mod watched_cpu;
 
 mod abort;
 mod dense_model;
@@ -23,6 +25,7 @@ mod failed_step;
 mod golden;
 mod grid;
 mod layers;
+mod one_readback;
 mod paired;
 mod poison;
 mod refusals;
@@ -42,6 +45,7 @@ fn main() {
     trials.extend(abort::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
+    trials.extend(one_readback::trials(&machines));
     trials.extend(sampling::trials(&machines));
     trials.extend(stopping::trials(&machines));
     trials.extend(streaming::trials(&machines));

@@ -14,7 +14,7 @@ pub use variants::Variant;
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KvPool};
+use super::{Backend, KvPool, StepSize};
 use crate::error::{Error, Result};
 use device::Device;
 use pipelines::Pipelines;
@@ -47,6 +47,8 @@ pub struct GpuBackend {
     max_binding_bytes: u64,
     max_workgroup_bytes: u32,
     max_workgroups: u32,
+    /// Of all matrices.
+    num_pieces: usize,
 }
 
 /// Words on the device.
@@ -89,6 +91,7 @@ impl GpuBackend {
             max_binding_bytes: options.max_binding_bytes.map_or(largest, |bytes| bytes.min(largest)),
             max_workgroup_bytes: options.max_workgroup_bytes.map_or(workgroup, |bytes| bytes.min(workgroup)),
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
+            num_pieces: 0,
             device,
         })
     }
@@ -104,9 +107,15 @@ impl GpuBackend {
     }
 
     /// One thread per vec4 of `len` words.
-    fn record_elementwise<P: KernelParams>(&mut self, kernel: Kernel, params: &P, len: u32, buffers: &[&wgpu::Buffer]) {
+    fn record_elementwise<P: KernelParams>(
+        &mut self,
+        variant: Variant,
+        params: &P,
+        len: u32,
+        buffers: &[&wgpu::Buffer],
+    ) {
         let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
-        self.record(Variant::plain(kernel), params, buffers, grid);
+        self.record(variant, params, buffers, grid);
     }
 
     /// `count` workgroups over x and y, which hold 65,535 each; kernels take `y * num_workgroups.x + x`.
@@ -139,6 +148,14 @@ impl Backend for GpuBackend {
         Ok(GpuBuffer(storage_buffer(&self.device, label, bytes)?))
     }
 
+    fn reserve(&mut self, step: StepSize) -> Result<()> {
+        // A split matrix takes a dispatch per piece, and the embedding table may serve at both ends of a model.
+        let num_dispatches = step.num_kernel_calls + 2 * self.num_pieces;
+        let readback_bytes = 4 * step.num_download_words as u64;
+        self.recorder.reserve(&self.device, &mut self.pipelines, num_dispatches, readback_bytes);
+        self.device.check()
+    }
+
     fn upload(&mut self, buffer: &mut GpuBuffer, offset: usize, words: &[u32]) {
         self.device.queue.write_buffer(&buffer.0, 4 * offset as u64, bytemuck::cast_slice(words));
     }
@@ -157,6 +174,7 @@ impl Backend for GpuBackend {
             let buffer = storage_buffer(&self.device, label, num_rows as u64 * row_bytes)?;
             pieces.push(Piece { buffer, first_row, num_rows });
         }
+        self.num_pieces += pieces.len();
         Ok(GpuMatrix { pieces, cols, elements, stored })
     }
 
@@ -198,10 +216,9 @@ impl Backend for GpuBackend {
     fn embed_tokens(&mut self, p: EmbedTokensParams, step: &GpuBuffer, table: &GpuMatrix, out: &mut GpuBuffer) {
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
-            let len = p.num_tokens * p.hidden_size;
-            let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
             let variant = Variant::embed_tokens(table.stored);
-            self.record(variant, &p, &[&step.0, &piece.buffer, &out.0], grid);
+            let len = p.num_tokens * p.hidden_size;
+            self.record_elementwise(variant, &p, len, &[&step.0, &piece.buffer, &out.0]);
         }
     }
 
@@ -232,7 +249,7 @@ impl Backend for GpuBackend {
 
     fn rope(&mut self, p: RopeParams, step: &GpuBuffer, table: &GpuBuffer, x: &mut GpuBuffer) {
         let len = p.num_tokens * p.num_heads * p.head_dim / 2;
-        self.record_elementwise(Kernel::Rope, &p, len, &[&step.0, &table.0, &x.0]);
+        self.record_elementwise(Variant::plain(Kernel::Rope), &p, len, &[&step.0, &table.0, &x.0]);
     }
 
     fn store_kv(
@@ -244,7 +261,7 @@ impl Backend for GpuBackend {
         kv: KvPool<&mut GpuBuffer>,
     ) {
         let len = p.num_tokens * p.num_kv_heads * p.head_dim;
-        self.record_elementwise(Kernel::StoreKv, &p, len, &[&step.0, &k.0, &v.0, &kv.k.0, &kv.v.0]);
+        self.record_elementwise(Variant::plain(Kernel::StoreKv), &p, len, &[&step.0, &k.0, &v.0, &kv.k.0, &kv.v.0]);
     }
 
     fn ragged_attention(
@@ -275,15 +292,15 @@ impl Backend for GpuBackend {
     }
 
     fn silu_mul(&mut self, p: SiluMulParams, gate: &GpuBuffer, up: &GpuBuffer, out: &mut GpuBuffer) {
-        self.record_elementwise(Kernel::SiluMul, &p, p.len, &[&gate.0, &up.0, &out.0]);
+        self.record_elementwise(Variant::plain(Kernel::SiluMul), &p, p.len, &[&gate.0, &up.0, &out.0]);
     }
 
     fn residual_add(&mut self, p: ResidualAddParams, y: &GpuBuffer, x: &mut GpuBuffer) {
-        self.record_elementwise(Kernel::ResidualAdd, &p, p.len, &[&y.0, &x.0]);
+        self.record_elementwise(Variant::plain(Kernel::ResidualAdd), &p, p.len, &[&y.0, &x.0]);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {
-        self.record_elementwise(Kernel::GatherRows, &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
+        self.record_elementwise(Variant::plain(Kernel::GatherRows), &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
     }
 
     fn argmax(&mut self, p: ArgmaxParams, x: &GpuBuffer, out: &mut GpuBuffer) {

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::pipelines::{PARAMS_BYTES, Pipelines};
 use super::variants::Variant;
 use crate::error::{Error, Result};
-use std::sync::mpsc;
+use futures_channel::oneshot;
 
 /// One thing to do on the device.
 enum Command {
@@ -45,6 +45,19 @@ impl Recorder {
         self.commands.push(Command::Copy { from: from.clone(), to: to.clone(), bytes });
     }
 
+    /// Makes room for the params of so many dispatches and for so many bytes read back. What is recorded without asking
+    /// first makes its own.
+    pub fn reserve(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize, readback_bytes: u64) {
+        let params_bytes = (num_dispatches * self.params_stride) as u64;
+        if self.params_buffer.size() < params_bytes {
+            self.params_buffer = params_buffer(device, params_bytes);
+            pipelines.forget_bind_groups();
+        }
+        if self.readback.size() < readback_bytes {
+            self.readback = readback_buffer(device, readback_bytes);
+        }
+    }
+
     /// Submits everything recorded and reads the first `bytes` of `buffer`.
     pub async fn submit_and_read(
         &mut self,
@@ -55,19 +68,19 @@ impl Recorder {
     ) -> Result<Vec<u32>> {
         // An empty range cannot be mapped; a step in which nobody samples still has to be waited for.
         let bytes = bytes.max(4);
-        if self.readback.size() < bytes {
-            self.readback = readback_buffer(device, bytes.next_power_of_two());
-        }
+        self.reserve(device, pipelines, self.params.len() / self.params_stride, bytes);
         let mut encoder = self.encode(device, pipelines);
         encoder.copy_buffer_to_buffer(buffer, 0, &self.readback, 0, bytes);
         device.queue.submit([encoder.finish()]);
         device.check()?;
 
-        let (sender, receiver) = mpsc::channel();
-        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-            let _ = sender.send(result);
-        });
-        mapped(device, receiver).await?;
+        let (sender, mapped) = oneshot::channel();
+        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
+        // Natively callbacks run while somebody polls the device, so this thread waits here. A browser runs them by
+        // itself, and they wake whoever awaits.
+        device.wait()?;
+        let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
+        mapped.map_err(|error| Error::Device(error.to_string()))?;
         let words = {
             let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
             bytemuck::pod_collect_to_vec(&view)
@@ -78,10 +91,6 @@ impl Recorder {
     }
 
     fn encode(&mut self, device: &Device, pipelines: &mut Pipelines) -> wgpu::CommandEncoder {
-        if self.params_buffer.size() < self.params.len() as u64 + PARAMS_BYTES {
-            self.params_buffer = params_buffer(device, (self.params.len() as u64).next_power_of_two() * 2);
-            pipelines.forget_bind_groups();
-        }
         device.queue.write_buffer(&self.params_buffer, 0, &self.params);
         self.params.clear();
 
@@ -104,20 +113,6 @@ impl Recorder {
         }
         encoder
     }
-}
-
-/// Waits for a mapping. Natively the device has to be polled for the callback to run; a browser runs it by itself.
-async fn mapped(device: &Device, receiver: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>) -> Result<()> {
-    device.wait()?;
-    let result = std::future::poll_fn(|context| match receiver.try_recv() {
-        Ok(result) => std::task::Poll::Ready(result.map_err(|error| Error::Device(error.to_string()))),
-        Err(mpsc::TryRecvError::Disconnected) => std::task::Poll::Ready(Err(Error::Device("device lost".into()))),
-        Err(mpsc::TryRecvError::Empty) => {
-            context.waker().wake_by_ref();
-            std::task::Poll::Pending
-        }
-    });
-    result.await
 }
 
 fn params_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {

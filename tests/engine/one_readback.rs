@@ -1,0 +1,52 @@
+//! A step is one upload, one submission and one readback, and stays within what was reserved for it at start-up.
+
+use crate::abort::{self, TIGHT};
+use crate::fixtures;
+use crate::machines::{Machines, ensure};
+use crate::watched_cpu::{Seen, WatchedCpu};
+use cb_lab::core::request::SamplingParams;
+use cb_lab::engine::limits::LimitOptions;
+use libtest_mimic::{Failed, Trial};
+
+pub fn trials(machines: &Machines) -> Vec<Trial> {
+    // With norms of each head, and without.
+    let names = ["qwen3", "llama"].into_iter();
+    names.flat_map(|name| machines.cpu(&format!("one_readback/{name}"), move || one_readback(name))).collect()
+}
+
+fn one_readback(name: &str) -> Result<(), Failed> {
+    let cases = fixtures::golden_cases(name);
+    let limits = LimitOptions { num_kv_blocks: Some(200), ..TIGHT };
+    let mut engine = fixtures::engine(name, WatchedCpu::reliable(), &limits);
+    // As long as one of these runs, whole rows of logits are read back.
+    for seed in 0..6 {
+        let params = SamplingParams { temperature: 1.0, seed, max_new_tokens: 8, ..Default::default() };
+        engine.submit(cases[2].prompt_token_ids.clone(), params)?;
+    }
+    abort::submit_all(&mut engine, &cases)?;
+    let mut largest = (0, 0);
+    while !engine.is_idle() {
+        let before = engine.device_mut().1.seen.clone();
+        let plan = pollster::block_on(engine.step())?.plan;
+        let Seen { reserved, downloads, num_kernel_calls, .. } = engine.device_mut().1.seen.clone();
+        let (num_kernel_calls, num_words) =
+            (num_kernel_calls - before.num_kernel_calls, downloads[downloads.len() - 1]);
+        let expected = Seen {
+            num_uploads: before.num_uploads + 1,
+            num_kernel_calls: before.num_kernel_calls + num_kernel_calls,
+            downloads: [&before.downloads[..], &[num_words]].concat(),
+            ..before
+        };
+        let seen = &engine.device_mut().1.seen;
+        ensure!(*seen == expected, "step {} did {seen:?} instead of {expected:?}", plan.step);
+        ensure!(num_kernel_calls <= reserved.num_kernel_calls, "{num_kernel_calls} kernels, reserved: {reserved:?}");
+        ensure!(num_words <= reserved.num_download_words, "{num_words} words, reserved: {reserved:?}");
+        largest = (largest.0.max(num_kernel_calls), largest.1.max(num_words));
+    }
+    let model = engine.model();
+    let left_out = if model.qk_norm { 0 } else { 2 * model.num_layers };
+    let reserved = engine.device_mut().1.seen.reserved;
+    ensure!(largest.0 + left_out == reserved.num_kernel_calls, "at most {largest:?}, reserved: {reserved:?}");
+    ensure!(largest.1 == reserved.num_download_words, "at most {largest:?}, reserved: {reserved:?}");
+    Ok(())
+}

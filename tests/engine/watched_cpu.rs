@@ -1,0 +1,103 @@
+//! The CPU reference, watched: it counts what is asked of it, and its cable may be loose.
+
+use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
+use cb_lab::backend::element_type::ElementType;
+use cb_lab::backend::params::*;
+use cb_lab::backend::{Backend, KvPool, StepSize};
+use cb_lab::{Error, Result};
+
+/// What a download says that fails.
+pub const UNPLUGGED: &str = "unplugged";
+
+/// Computes as the reference does.
+pub struct WatchedCpu {
+    pub seen: Seen,
+    /// Whether the download of this number, from 1, fails after the kernels have run.
+    fails: fn(usize) -> bool,
+}
+
+/// What was asked for so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    pub reserved: StepSize,
+    /// Buffers, matrices and snapshots made.
+    pub num_made: usize,
+    pub num_uploads: usize,
+    pub num_flushes: usize,
+    pub num_kernel_calls: usize,
+    /// Words of each download.
+    pub downloads: Vec<usize>,
+}
+
+impl WatchedCpu {
+    pub fn reliable() -> Self {
+        Self::failing(|_| false)
+    }
+
+    pub fn failing(fails: fn(usize) -> bool) -> Self {
+        Self { seen: Seen::default(), fails }
+    }
+}
+
+type Buf = CpuBuffer;
+type Mat = <CpuBackend as Backend>::Matrix;
+
+/// Methods that the reference does, with what is counted.
+macro_rules! on_the_cpu {
+    ($($count:ident: $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?;)*) => {
+        $(fn $name(&mut self, $($arg: $type),*) $(-> $out)? {
+            self.seen.$count += 1;
+            CpuBackend.$name($($arg),*)
+        })*
+    };
+}
+
+impl Backend for WatchedCpu {
+    type Buffer = Buf;
+    type Matrix = Mat;
+
+    fn name(&self) -> String {
+        "watched".into()
+    }
+
+    fn max_buffer_words(&self) -> usize {
+        CpuBackend.max_buffer_words()
+    }
+
+    fn reserve(&mut self, step: StepSize) -> Result<()> {
+        self.seen.reserved = step;
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.seen.num_flushes += 1;
+        Ok(())
+    }
+
+    async fn download(&mut self, buffer: &Buf, len: usize) -> Result<Vec<u32>> {
+        self.seen.downloads.push(len);
+        if (self.fails)(self.seen.downloads.len()) {
+            return Err(Error::Device(UNPLUGGED.into()));
+        }
+        CpuBackend.download(buffer, len).await
+    }
+
+    on_the_cpu! {
+        num_made: alloc(label: &str, len: usize) -> Result<Buf>;
+        num_uploads: upload(buffer: &mut Buf, offset: usize, words: &[u32]);
+        num_made: alloc_matrix(label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat>;
+        num_uploads: upload_rows(matrix: &mut Mat, first_row: usize, values: &[f32]);
+        num_made: snapshot(buffer: &Buf, len: usize) -> Result<Buf>;
+        num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
+        num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
+        num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);
+        num_kernel_calls: rope(p: RopeParams, step: &Buf, table: &Buf, x: &mut Buf);
+        num_kernel_calls: store_kv(p: StoreKvParams, step: &Buf, k: &Buf, v: &Buf, kv: KvPool<&mut Buf>);
+        num_kernel_calls: ragged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
+        num_kernel_calls: paged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
+        num_kernel_calls: silu_mul(p: SiluMulParams, gate: &Buf, up: &Buf, out: &mut Buf);
+        num_kernel_calls: residual_add(p: ResidualAddParams, y: &Buf, x: &mut Buf);
+        num_kernel_calls: gather_rows(p: GatherRowsParams, step: &Buf, x: &Buf, out: &mut Buf);
+        num_kernel_calls: argmax(p: ArgmaxParams, x: &Buf, out: &mut Buf);
+    }
+}
