@@ -4,6 +4,7 @@ mod common;
 
 use cb_lab::RequestId;
 use cb_lab::backend::Backend;
+use cb_lab::core::request::FinishReason;
 use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::Update;
 use cb_lab::engine::record::Step;
@@ -72,10 +73,17 @@ impl Demo for Args {
                 }
             }
             for update in updates {
-                let Update::Finished { output, .. } = update else { continue };
-                let why = match output.finish_reason.as_str() {
-                    "length" => format!("it has its {} tokens", output.token_ids.len()),
-                    _ => format!("end of text after {} tokens", output.token_ids.len()),
+                let (output, why) = match update {
+                    Update::Finished { output, .. } if output.finish_reason == FinishReason::Length => {
+                        let why = format!("it has its {} tokens", output.token_ids.len());
+                        (output, why)
+                    }
+                    Update::Finished { output, .. } => {
+                        let why = format!("end of text after {} tokens", output.token_ids.len());
+                        (output, why)
+                    }
+                    Update::Failed { output, reason } => (output, reason),
+                    Update::Token { .. } | Update::Preempted(_) => continue,
                 };
                 writeln!(screen, "      {}", screen.paint(output.id, &format!("{} finished: {why}", output.id)))?;
                 outputs.insert(output.id, output.text);

@@ -111,7 +111,8 @@ impl<B: Backend> Chat<B> {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => self.messages.push(message("assistant", answer)),
+            Ok(Some(answer)) => self.messages.push(message("assistant", answer)),
+            Ok(None) => drop(self.messages.pop()),
             Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_))) => {
                 complain(&error);
                 self.messages.pop();
@@ -139,8 +140,8 @@ impl<B: Backend> Chat<B> {
         }
     }
 
-    /// Streams the answer to stdout until it ends or Ctrl-C stops it.
-    async fn answer(&mut self, prompt: Vec<TokenId>) -> Result<String> {
+    /// Streams the answer to stdout until it ends or Ctrl-C stops it. `None` if it failed, which is told.
+    async fn answer(&mut self, prompt: Vec<TokenId>) -> Result<Option<String>> {
         let id = self.engine.submit(prompt, self.params.clone())?;
         self.interrupt.begin();
         while !self.interrupt.came() {
@@ -150,7 +151,13 @@ impl<B: Backend> Chat<B> {
                     Update::Finished { rest, output } => {
                         self.interrupt.end();
                         print(&format!("{rest}\n"))?;
-                        return Ok(output.text);
+                        return Ok(Some(output.text));
+                    }
+                    Update::Failed { reason, .. } => {
+                        self.interrupt.end();
+                        print("\n")?;
+                        complain(reason);
+                        return Ok(None);
                     }
                     Update::Preempted(_) => (),
                 }
@@ -158,7 +165,7 @@ impl<B: Backend> Chat<B> {
         }
         self.interrupt.end();
         print(" …\n")?;
-        Ok(self.engine.abort(id)?.map_or(String::new(), |output| output.text))
+        Ok(self.engine.abort(id)?.map(|output| output.text))
     }
 }
 

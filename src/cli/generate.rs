@@ -65,8 +65,8 @@ pub struct GenerateArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever keeps the engine from starting or going on. Bad lines and refused requests are reported and others still run;
-/// then the exit code is 1.
+/// Whatever keeps the engine from starting or going on. Bad lines, refused requests and those that fail are reported and
+/// others still run; then the exit code is 1.
 pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let verbosity = match (args.quiet, args.log_steps) {
         (true, _) => Verbosity::Quiet,
@@ -139,6 +139,7 @@ async fn generate<B: Backend>(
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
     let mut record = RecordFile::create(args.record.as_deref(), model, &mut engine)?;
     let mut job_of_request = Vec::new();
+    let mut num_failed = 0;
     for (job_idx, request) in &accepted {
         let id = engine.submit(request.prompt_token_ids.clone(), jobs[*job_idx].params.clone())?;
         record.submitted(&engine, id)?;
@@ -166,18 +167,27 @@ async fn generate<B: Backend>(
                     let job_idx = job_of_request[output.id.0 as usize];
                     progress.finish(job_idx, &rest, || writer.finish(job_idx, &rest, output))?;
                 }
+                Update::Failed { output, reason } => {
+                    let job_idx = job_of_request[output.id.0 as usize];
+                    num_failed += 1;
+                    progress.finish(job_idx, "", || {
+                        complain(format_args!("{}: {reason}", jobs[job_idx].place));
+                        writer.refuse(job_idx)
+                    })?;
+                }
                 Update::Preempted(_) => (),
             }
         }
     }
-    progress.summary(job_of_request.len(), engine.scheduler().num_free_blocks(), &limits);
+    let num_finished = job_of_request.len() - num_failed;
+    progress.summary(num_finished, engine.scheduler().num_free_blocks(), &limits);
     // The built-in prompts are there to show what batching is good for.
     if args.is_bare() && !args.quiet {
         let begin = Instant::now();
         let num_steps = one_at_a_time(&mut engine, accepted, jobs).await?;
         progress.one_at_a_time(num_steps, begin.elapsed());
     }
-    Ok(job_of_request.len() == jobs.len())
+    Ok(num_finished == jobs.len())
 }
 
 /// Computes each request alone, as a server without batching would, and counts the steps.

@@ -44,7 +44,7 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         Self { out, format, jobs, finished: BTreeMap::new(), next: 0, refused: vec![false; jobs.len()] }
     }
 
-    /// This job will bring no output.
+    /// This job was refused or has failed, and brings no output.
     ///
     /// # Errors
     /// [`Error::WriteOutput`]

@@ -94,6 +94,8 @@ pub enum FinishReason {
     Stop,
     /// Its owner gave it up.
     Abort,
+    /// Its text could not be decoded.
+    Error,
 }
 
 impl FinishReason {
@@ -103,6 +105,7 @@ impl FinishReason {
             Self::Length => "length",
             Self::Stop => "stop",
             Self::Abort => "abort",
+            Self::Error => "error",
         }
     }
 }

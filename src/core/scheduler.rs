@@ -17,14 +17,15 @@ use crate::config::EngineConfig;
 use crate::core::kv_cache::BlockAllocator;
 use crate::core::request::{FinishReason, Request};
 use crate::core::sequence::{SeqIdx, Sequence, Slab};
-use crate::core::step_plan::Event;
+use crate::core::step_plan::{Event, Preemption};
 use crate::error::{Error, Result};
 use crate::ids::RequestId;
 
 /// Every request that has not ended, and the pool of blocks they share.
 ///
 /// After each [`schedule`](Self::schedule) the plan is executed and then [committed](Self::commit). If execution fails
-/// the plan is dropped instead and the next `schedule` plans the same tokens again.
+/// the plan is dropped instead and the next `schedule` plans the same tokens again; the next commit tells of its
+/// preemptions, too.
 #[derive(Debug)]
 pub struct Scheduler {
     config: EngineConfig,
@@ -37,6 +38,8 @@ pub struct Scheduler {
     step: u64,
     /// The step whose plan may be committed.
     uncommitted_step: Option<u64>,
+    /// Who lost their blocks since the last commit.
+    untold: Vec<Preemption>,
     /// Working memory of `schedule`, kept so that it is allocated once: what ran before the step.
     oldest_first: Vec<SeqIdx>,
 }
@@ -56,6 +59,7 @@ impl Scheduler {
             running: BTreeMap::new(),
             step: 0,
             uncommitted_step: None,
+            untold: Vec::new(),
             oldest_first: Vec::new(),
         })
     }
@@ -113,6 +117,7 @@ impl Scheduler {
     pub fn finish(&mut self, id: RequestId, reason: FinishReason) -> Option<Event> {
         let idx = self.waiting.remove(&id).or_else(|| self.running.remove(&id))?;
         let mut sequence = self.sequences.remove(idx)?;
+        self.untold.retain(|preemption| preemption.victim != id);
         sequence.block_table.release(&mut self.allocator);
         Some(Event::Finished { id, reason })
     }

@@ -17,6 +17,8 @@ pub struct StepPlan {
     pub rows: Vec<ScheduledRow>,
     /// Sequences that lost their blocks to this step, youngest first.
     pub preempted: Vec<Preemption>,
+    /// The same of earlier plans that were never committed, oldest first: nobody has been told of it yet.
+    pub preempted_before: Vec<Preemption>,
     /// Why no further request was admitted.
     pub admission_stop: AdmissionStop,
 }
@@ -133,6 +135,11 @@ impl StepPlan {
     /// Sequences that get a token: as many as `commit` is to be given.
     pub fn num_samples(&self) -> usize {
         self.rows.iter().filter(|row| row.samples).count()
+    }
+
+    /// All that lost their blocks since the last step that was committed.
+    pub fn all_preempted(&self) -> impl Iterator<Item = &Preemption> {
+        self.preempted_before.iter().chain(&self.preempted)
     }
 
     /// Whether there is nothing to compute.

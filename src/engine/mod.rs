@@ -15,7 +15,7 @@ use crate::core::batch_builder::RaggedBatch;
 use crate::core::request::{FinishReason, SamplingParams};
 use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::{Event, StepPlan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 use crate::model::ModelConfig;
 use crate::model::decoder::Decoder;
@@ -74,6 +74,13 @@ pub enum Update {
         /// All it brought.
         output: Output,
     },
+    /// It ended because its text could not be decoded. Others go on.
+    Failed {
+        /// What it had brought.
+        output: Output,
+        /// The sentence of the error.
+        reason: String,
+    },
     /// It lost its blocks to an older request and will be computed again. What it has given out stays.
     Preempted(RequestId),
 }
@@ -99,7 +106,7 @@ impl<B: Backend> Engine<B> {
     /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
     ///
     /// # Errors
-    /// [`crate::Error::RequestRefused`] or [`crate::Error::InvalidOption`] if it can never run; the message has the figures.
+    /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
         let request = request_for(self.decoder.config(), id, prompt_token_ids, params)?;
@@ -112,17 +119,19 @@ impl<B: Backend> Engine<B> {
     /// Gives a request up; its blocks are free at once. `None` if there is no such request.
     ///
     /// # Errors
-    /// [`crate::Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
+    /// [`Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
     pub fn abort(&mut self, id: RequestId) -> Result<Option<Output>> {
         self.scheduler.abort(id);
-        let stream = self.streams.remove(&id);
-        stream.map(|stream| Ok(stream.finish(FinishReason::Abort, &self.tokenizer)?.1)).transpose()
+        let Some(mut stream) = self.streams.remove(&id) else { return Ok(None) };
+        let (_, reason) = stream.end(FinishReason::Abort, &self.tokenizer)?;
+        Ok(Some(stream.into_output(reason)))
     }
 
     /// Computes one step: every running request that the token budget reaches gets a token or a chunk of its prompt.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again.
+    /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again, and reports
+    /// what was preempted for this one. A request whose text cannot be decoded is no error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
         let plan = self.scheduler.schedule();
         let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
@@ -133,11 +142,12 @@ impl<B: Backend> Engine<B> {
         let choices = self.sampler.sample(&mut self.backend, &logits, &draws).await?;
         let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
         let events = self.scheduler.commit(&plan, &token_ids);
-        let updates = self.stream(&plan, &events, &choices)?;
+        let updates = self.stream(&plan, &events, &choices);
         Ok(StepReport { plan, num_running, num_waiting, num_free_blocks, updates })
     }
 
-    /// Steps until every request has ended, and returns their outputs in order of id.
+    /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
+    /// decoded it is what it had brought; its `finish_reason` says so.
     ///
     /// # Errors
     /// As [`Engine::step`].
@@ -146,8 +156,8 @@ impl<B: Backend> Engine<B> {
         while !self.is_idle() {
             let updates = self.step().await?.updates;
             outputs.extend(updates.into_iter().filter_map(|update| match update {
-                Update::Finished { output, .. } => Some(output),
-                _ => None,
+                Update::Finished { output, .. } | Update::Failed { output, .. } => Some(output),
+                Update::Token { .. } | Update::Preempted(_) => None,
             }));
         }
         outputs.sort_by_key(|output| output.id);
@@ -184,8 +194,8 @@ impl<B: Backend> Engine<B> {
         (&mut self.decoder, &mut self.backend)
     }
 
-    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text.
-    fn stream(&mut self, plan: &StepPlan, events: &[Event], choices: &[Choice]) -> Result<Vec<Update>> {
+    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded.
+    fn stream(&mut self, plan: &StepPlan, events: &[Event], choices: &[Choice]) -> Vec<Update> {
         // Events come in the order of the plan's rows, so each search goes on where the last one ended.
         let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(choices);
         let mut updates = Vec::with_capacity(events.len());
@@ -195,27 +205,36 @@ impl<B: Backend> Engine<B> {
                 Event::Token { id, token_id } => {
                     let choice = sampled.find(|(row, _)| row.id == id).map(|(_, choice)| *choice);
                     let (Some(stream), Some(choice)) = (self.streams.get_mut(&id), choice) else { continue };
-                    match stream.push(choice, &self.tokenizer)? {
-                        Pushed::Text(text) => updates.push(Update::Token { id, token_id, text }),
-                        Pushed::Stopped(rest) => {
+                    match stream.push(choice, &self.tokenizer) {
+                        Ok(Pushed::Text(text)) => updates.push(Update::Token { id, token_id, text }),
+                        Ok(Pushed::Stopped(rest)) => {
                             self.scheduler.finish(id, FinishReason::Stop);
-                            updates.extend(self.finish(id, FinishReason::Stop, rest)?);
+                            updates.extend(self.finish(id, FinishReason::Stop, rest));
+                        }
+                        Err(error) => {
+                            self.scheduler.finish(id, FinishReason::Error);
+                            updates.extend(self.streams.remove(&id).map(|stream| failed(stream, &error)));
                         }
                     }
                 }
-                // Already gone if its last token completed a stop text.
-                Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())?),
+                // Already gone if its last token completed a stop text, or could not be decoded.
+                Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())),
             }
         }
-        Ok(updates)
+        updates
     }
 
-    fn finish(&mut self, id: RequestId, reason: FinishReason, mut rest: String) -> Result<Option<Update>> {
-        let Some(stream) = self.streams.remove(&id) else { return Ok(None) };
-        let (more, output) = stream.finish(reason, &self.tokenizer)?;
-        rest.push_str(&more);
-        Ok(Some(Update::Finished { rest, output }))
+    fn finish(&mut self, id: RequestId, reason: FinishReason, rest: String) -> Option<Update> {
+        let mut stream = self.streams.remove(&id)?;
+        Some(match stream.end(reason, &self.tokenizer) {
+            Ok((more, reason)) => Update::Finished { rest: rest + &more, output: stream.into_output(reason) },
+            Err(error) => failed(stream, &error),
+        })
     }
+}
+
+fn failed(stream: Stream, error: &Error) -> Update {
+    Update::Failed { output: stream.into_output(FinishReason::Error), reason: error.to_string() }
 }
 
 /// What the sampler is to do for each row that samples, in the order of the plan.

@@ -62,20 +62,24 @@ impl Stream {
         Ok(Pushed::Text(found.text))
     }
 
-    /// Ends the stream: the text still held back, and the whole output.
-    pub fn finish(mut self, finish_reason: FinishReason, tokenizer: &Tokenizer) -> Result<(String, Output)> {
+    /// The request has ended: the text still held back, and why it ended, as that may hold a stop text.
+    pub fn end(&mut self, reason: FinishReason, tokenizer: &Tokenizer) -> Result<(String, FinishReason)> {
         let found = self.stop.push(&self.detokenizer.finish(tokenizer)?);
-        let finish_reason = if found.stopped { FinishReason::Stop } else { finish_reason };
+        let reason = if found.stopped { FinishReason::Stop } else { reason };
         let rest = found.text + &self.stop.finish();
         self.text.push_str(&rest);
-        let output = Output {
+        Ok((rest, reason))
+    }
+
+    /// All that the request brought.
+    pub fn into_output(self, finish_reason: FinishReason) -> Output {
+        Output {
             id: self.request.id,
             prompt_token_ids: self.request.prompt_token_ids,
             token_ids: self.token_ids,
             logprobs: self.logprobs,
             text: self.text,
             finish_reason,
-        };
-        Ok((rest, output))
+        }
     }
 }

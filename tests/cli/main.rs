@@ -20,6 +20,7 @@ mod sampling;
 mod shaders;
 mod steps;
 mod streams;
+mod undecodable;
 mod wrong_folders;
 mod wrong_options;
 mod wrong_prompts;
@@ -35,7 +36,8 @@ fn main() {
     trials.extend([help::trials(), chat::trials(), devices::trials(), shaders::trials()].into_iter().flatten());
     trials.extend([wrong_options::trials(), wrong_folders::trials(), wrong_prompts::trials()].into_iter().flatten());
     trials.extend([prompt_lines::trials(), output::trials(), streams::trials(), steps::trials()].into_iter().flatten());
-    trials.extend([limits::trials(), sampling::trials(), golden::trials()].into_iter().flatten());
+    trials
+        .extend([limits::trials(), sampling::trials(), golden::trials(), undecodable::trials()].into_iter().flatten());
     trials.extend(gpu::on_each(best, missing, "limits/absurd", |_| limits::absurd_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "sampling/seeds", |_| sampling::seeds_on("gpu")));
     trials.extend(golden::FIXTURES.into_iter().flat_map(|fixture| {

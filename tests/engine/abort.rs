@@ -72,6 +72,7 @@ impl Check for Abort {
                     Update::Preempted(id) => preempted.push(id),
                     Update::Finished { output, .. } => outputs.push(output),
                     Update::Token { .. } => {}
+                    Update::Failed { reason, .. } => return Err(reason.into()),
                 }
             }
             if victim.is_none() {

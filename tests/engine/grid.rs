@@ -95,6 +95,7 @@ fn run_cell<M: Machine>(
                 Update::Preempted(_) => num_preempted += 1,
                 Update::Finished { output, .. } => outputs.push(output),
                 Update::Token { .. } => {}
+                Update::Failed { reason, .. } => return Err(reason.into()),
             }
         }
     }

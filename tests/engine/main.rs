@@ -2,7 +2,7 @@
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
-//! * `abort`, `poison`, `failed_step`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `one_readback`: what a step asks of the device;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
@@ -32,6 +32,7 @@ mod refusals;
 mod sampling;
 mod stopping;
 mod streaming;
+mod undecodable;
 
 use libtest_mimic::Arguments;
 use machines::Machines;
@@ -45,6 +46,7 @@ fn main() {
     trials.extend(abort::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
+    trials.extend(undecodable::trials(&machines));
     trials.extend(one_readback::trials(&machines));
     trials.extend(sampling::trials(&machines));
     trials.extend(stopping::trials(&machines));

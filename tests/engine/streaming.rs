@@ -51,6 +51,7 @@ pub fn run<B: Backend>(
                     let tokens = tokens.remove(&output.id).ok_or("a request ended twice")?;
                     ended.insert(output.id, Streamed { tokens, rest, output });
                 }
+                Update::Failed { reason, .. } => return Err(reason.into()),
                 Update::Preempted(_) => {}
             }
         }

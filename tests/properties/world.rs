@@ -21,6 +21,8 @@ pub struct World {
     live: BTreeMap<RequestId, (Request, Vec<TokenId>)>,
     /// The tokens of those that ran to their end.
     pub outputs: BTreeMap<RequestId, Vec<TokenId>>,
+    /// Who lost their blocks in a step that failed, and was not told yet.
+    untold: Vec<RequestId>,
 }
 
 impl World {
@@ -32,6 +34,7 @@ impl World {
             batch: RaggedBatch::default(),
             live: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            untold: Vec::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl World {
         expected.forget(id, num_blocks);
         assert_eq!(Snapshot::of(&self.scheduler), expected, "the others stay as they were");
         self.live.remove(&id);
+        self.untold.retain(|untold| *untold != id);
         self.after_change();
     }
 
@@ -109,7 +113,8 @@ impl World {
 
     /// A step whose execution fails after some rows were written.
     pub fn failed_step(&mut self, num_rows: usize) {
-        self.plan_and_execute(num_rows);
+        let (plan, _) = self.plan_and_execute(num_rows);
+        self.untold.extend(plan.preempted.iter().map(|preemption| preemption.victim));
     }
 
     /// A step that is committed. `meanwhile` happens between execution and commit.
@@ -137,8 +142,9 @@ impl World {
 
     /// Exactly the events that the sampled tokens of the living call for, in order.
     fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
-        let mut expected: Vec<_> = plan.preempted.iter().map(|p| Event::Preempted { id: p.victim }).collect();
-        expected.retain(|event| matches!(event, Event::Preempted { id } if self.live.contains_key(id)));
+        let victims = self.untold.drain(..).chain(plan.preempted.iter().map(|preemption| preemption.victim));
+        let told = victims.filter(|id| self.live.contains_key(id));
+        let mut expected: Vec<_> = told.map(|id| Event::Preempted { id }).collect();
         for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {
             let id = row.id;
             let Some((request, output)) = self.live.get_mut(&id) else { continue };

@@ -23,8 +23,10 @@ impl Scheduler {
         }
         self.uncommitted_step = None;
 
-        let mut events = Vec::with_capacity(plan.preempted.len() + sampled.len());
-        let victims = plan.preempted.iter().map(|preemption| preemption.victim);
+        self.untold.clear();
+
+        let mut events = Vec::with_capacity(plan.all_preempted().count() + sampled.len());
+        let victims = plan.all_preempted().map(|preemption| preemption.victim);
         events.extend(victims.filter(|&id| self.get(id).is_some()).map(|id| Event::Preempted { id }));
         let mut sampled = sampled.iter();
         for row in &plan.rows {

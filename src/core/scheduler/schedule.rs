@@ -21,7 +21,7 @@ impl Scheduler {
     pub fn schedule(&mut self) -> StepPlan {
         self.step += 1;
         self.uncommitted_step = Some(self.step);
-        let mut plan = StepPlan { step: self.step, ..StepPlan::default() };
+        let mut plan = StepPlan { step: self.step, preempted_before: self.untold.clone(), ..StepPlan::default() };
         plan.rows.reserve(self.running.len());
 
         self.oldest_first.clear();
@@ -35,6 +35,7 @@ impl Scheduler {
             true => self.admit_waiting(&mut plan, budget),
             false => AdmissionStop::StepPreempted,
         };
+        self.untold.extend(&plan.preempted);
         self.debug_check_integrity();
         plan
     }

@@ -92,7 +92,7 @@ pub struct Step {
     pub step: u64,
     /// What was computed, in this order.
     pub rows: Vec<Row>,
-    /// Who lost their blocks, and to whom.
+    /// Who lost their blocks, and to whom, in this step and in failed ones just before it.
     pub preempted: Vec<Preemption>,
     /// Why no further request was admitted.
     pub admission_stop: AdmissionStop,

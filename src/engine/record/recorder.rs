@@ -55,6 +55,11 @@ impl Recorder {
                     let (id, reason) = (output.id, output.finish_reason);
                     finished.push(Finished { id, reason, rest: rest.clone(), blocks });
                 }
+                Update::Failed { output, .. } => {
+                    let blocks = self.tables.remove(&output.id).unwrap_or_default();
+                    let (id, reason) = (output.id, output.finish_reason);
+                    finished.push(Finished { id, reason, rest: String::new(), blocks });
+                }
                 Update::Preempted(_) => {} // the plan says it, and for whom
             }
         }
@@ -70,7 +75,7 @@ impl Recorder {
                     samples: row.samples,
                 })
                 .collect(),
-            preempted: plan.preempted.clone(),
+            preempted: plan.all_preempted().copied().collect(),
             admission_stop: plan.admission_stop,
             skipped: all_skipped(scheduler, plan).into_iter().map(|(id, why)| SkippedRequest { id, why }).collect(),
             freed,

@@ -1,0 +1,41 @@
+//! A tokenizer that takes text back which it had given out: the request fails, and nothing else.
+
+use super::harness::{cb_lab, file_of, generate_lines, run, trials};
+use super::model_copy::ModelCopy;
+use serde_json::{Value, json};
+
+trials!(one_request_fails, a_chat_goes_on);
+
+/// Two characters or more are decoded to one, so the second token takes back what the first one gave.
+fn model_that_takes_text_back() -> ModelCopy {
+    ModelCopy::of("smollm2").edit("tokenizer.json", |contents| {
+        let mut json: Value = serde_json::from_slice(contents).expect("tokenizer.json is JSON");
+        let replace = json!({"type": "Replace", "pattern": {"Regex": "(?s)..+"}, "content": "?"});
+        json["decoder"] = json!({"type": "Sequence", "decoders": [json["decoder"].take(), replace]});
+        *contents = serde_json::to_vec(&json).expect("JSON can be written");
+    })
+}
+
+const TAKEN_BACK: &str = "was given out and has become \"?\"";
+
+fn one_request_fails() {
+    let model = model_that_takes_text_back();
+    let lines = [
+        r#"{"id":"first","prompt":"a","max_new_tokens":1}"#,
+        r#"{"id":"broken","prompt":"b","max_new_tokens":40}"#,
+        r#"{"id":"last","prompt":"c","max_new_tokens":1}"#,
+    ];
+    let run = generate_lines(&["--model", model.path(), "--max-num-seqs", "2"], &lines).failed(1);
+    let run = run.complains(&["stdin, line 2: tokenizer: ", TAKEN_BACK]);
+    let ids: Vec<_> = run.json_lines().iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(ids, ["first", "last"]);
+    assert!(run.stderr.contains("2 requests, "), "{}", run.stderr);
+}
+
+fn a_chat_goes_on() {
+    let model = model_that_takes_text_back();
+    let mut command = cb_lab(&["chat", "--backend", "cpu", "--model", model.path(), "--max-new-tokens", "40"]);
+    command.stdin(file_of("hello\nhello\n"));
+    let run = run(command).finished();
+    assert_eq!(run.stderr.matches(TAKEN_BACK).count(), 2, "both are answered, as well as can be: {}", run.stderr);
+}
