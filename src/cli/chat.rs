@@ -1,7 +1,8 @@
 //! `cb-lab chat`: a conversation in the terminal. Ctrl-C stops an answer, and ends the program at the prompt.
 
-use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::choose_backend::{BackendChoice, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::start::start;
 use super::wording::{complain, tell};
 use crate::backend::Backend;
 use crate::core::request::SamplingParams;
@@ -50,18 +51,15 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?;
-    let (backend, line) = choose_backend(args.backend).await?;
-    tell(line);
+    let started = start(args.backend, &args.limits.options(), &folder.config, |line| tell(line)).await?;
     tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
     let system = args.system.map(|content| message("system", content));
-    let limits = args.limits.options();
-    match backend {
+    let limits = started.limits;
+    match started.backend {
         Chosen::Gpu(backend) => {
-            let limits = limits.resolve(&folder.config, backend.max_buffer_words())?;
             Chat::new(Engine::new(*backend, folder, limits).await?, template, system, params)?.run().await
         }
         Chosen::Cpu(backend) => {
-            let limits = limits.resolve(&folder.config, backend.max_buffer_words())?;
             Chat::new(Engine::new(backend, folder, limits).await?, template, system, params)?.run().await
         }
     }

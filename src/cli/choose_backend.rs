@@ -25,6 +25,16 @@ pub enum Chosen {
     Cpu(CpuBackend),
 }
 
+impl Chosen {
+    /// The most words one buffer may have.
+    pub fn max_buffer_words(&self) -> usize {
+        match self {
+            Self::Gpu(backend) => backend.max_buffer_words(),
+            Self::Cpu(backend) => backend.max_buffer_words(),
+        }
+    }
+}
+
 /// Takes a backend; the second value is a line for people that says which, and why.
 ///
 /// # Errors

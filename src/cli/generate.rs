@@ -1,13 +1,13 @@
 //! `cb-lab generate`: prompts in, text out, all prompts batched together.
 
-use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::choose_backend::{BackendChoice, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
-use super::memory::check_fits;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
 use super::record::RecordFile;
-use super::wording::{bytes_text, complain, count_text};
+use super::start::start;
+use super::wording::complain;
 use crate::backend::Backend;
 use crate::config::EngineConfig;
 use crate::core::request::{Request, SamplingParams};
@@ -18,7 +18,6 @@ use crate::engine::{Engine, Update};
 use crate::error::Result;
 use crate::ids::RequestId;
 use crate::model::ModelFolder;
-use crate::model::memory_plan::MemoryPlan;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use web_time::Instant;
@@ -86,17 +85,11 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
-    // The device may allow less; what no device allows is told before one is opened.
-    options.resolve(&folder.config, usize::MAX)?;
-    let (backend, line) = choose_backend(args.backend).await?;
-    progress.say(&line);
-    if let Chosen::Cpu(backend) = &backend {
-        let limits = options.resolve(&folder.config, backend.max_buffer_words())?;
-        check_fits(&MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?, &limits)?;
-    }
-    let all_finished = match backend {
-        Chosen::Gpu(backend) => generate(*backend, &model, folder, &args, &jobs, progress).await?,
-        Chosen::Cpu(backend) => generate(backend, &model, folder, &args, &jobs, progress).await?,
+    let started = start(args.backend, &options, &folder.config, |line| progress.say(line)).await?;
+    let limits = started.limits;
+    let all_finished = match started.backend {
+        Chosen::Gpu(backend) => generate(*backend, &model, folder, limits, &args, &jobs, progress).await?,
+        Chosen::Cpu(backend) => generate(backend, &model, folder, limits, &args, &jobs, progress).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
 }
@@ -106,20 +99,11 @@ async fn generate<B: Backend>(
     backend: B,
     model: &ModelFolder,
     folder: LoadedFolder,
+    limits: EngineConfig,
     args: &GenerateArgs,
     jobs: &[PromptJob],
     mut progress: Progress,
 ) -> Result<bool> {
-    let limits = args.limits.options().resolve(&folder.config, backend.max_buffer_words())?;
-    let plan = MemoryPlan::new(&folder.config, &limits, backend.max_buffer_words())?;
-    progress.say(&format!(
-        "KV pool: {} of {}, {}; at most {} a sequence",
-        count_text(limits.num_kv_blocks, "block"),
-        count_text(limits.block_size, "token"),
-        bytes_text(plan.kv_bytes() as u64),
-        count_text(limits.max_model_len, "token"),
-    ));
-
     let mut writer = OutputWriter::new(std::io::stdout().lock(), args.format, jobs);
     let requests = admit(jobs, &folder, &limits)?;
     let mut accepted = Vec::new();

@@ -3,7 +3,7 @@
 use super::wording::bytes_text;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
-use crate::model::memory_plan::MemoryPlan;
+use crate::model::memory_plan::{MemoryNeed, MemoryPlan};
 use std::fs::read_to_string;
 
 /// Peak resident set in bytes, where the system tells (Linux).
@@ -26,30 +26,62 @@ fn entry_bytes(text: &str, key: &str) -> Option<u64> {
 }
 
 /// Refuses an engine whose buffers this machine could never fill. Systems hand out memory that they do not have and kill
-/// whoever uses it, so asking for it and looking at the answer is not enough.
+/// whoever uses it, so asking for it and looking at the answer is not enough. Where the system does not tell (anything but
+/// Linux), nothing is refused.
 ///
 /// # Errors
-/// [`Error::InvalidOption`] names the option that takes most.
+/// [`Error::InvalidOption`] names the option that takes most, [`Error::Device`] says that the weights alone are too much.
 pub fn check_fits(plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
     machine_bytes().map_or(Ok(()), |machine| check_fits_in(machine, plan, limits))
 }
 
 fn check_fits_in(machine: u64, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
-    let activations = 4 * plan.hidden + 2 * plan.q + 3 * plan.kv + 3 * plan.intermediate + plan.step_table;
-    let needs = [
-        ("num-kv-blocks", limits.num_kv_blocks, plan.kv_bytes()),
-        // The angles are worked out in one piece before they go to the backend.
-        ("max-model-len", limits.max_model_len, 2 * 4 * plan.rope_table),
-        ("max-tokens-per-step", limits.max_tokens_per_step, 4 * activations),
-        ("max-num-seqs", limits.max_num_seqs, 4 * plan.logits),
-    ];
-    let total: u64 = needs.iter().map(|(.., bytes)| *bytes as u64).sum();
-    let Some((option, value, bytes)) = needs.into_iter().max_by_key(|(.., bytes)| *bytes) else { return Ok(()) };
-    if total <= machine {
-        return Ok(());
+    let weights = 4 * plan.weights as u64;
+    if weights > machine {
+        return Err(Error::Device(format!(
+            "the CPU keeps weights in f32, where these take {}, and this machine has {}: take a smaller model, or \
+             --backend gpu if there is one",
+            bytes_text(weights),
+            bytes_text(machine)
+        )));
     }
-    let half = (value as u128 * u128::from(machine / 2) / bytes as u128).max(1);
+    let needs = plan.words_by_option(limits);
+    // The angles of rope are worked out in one piece before they go to the backend.
+    let words = needs.iter().map(|need| need.words).sum::<usize>() + plan.rope_table;
+    let total = weights + 4 * words as u64;
+    let Some(largest) = needs.into_iter().max_by_key(|need| need.words).filter(|_| total > machine) else {
+        return Ok(());
+    };
+    let MemoryNeed { option, value, words } = largest;
+    let half_of_the_rest = u128::from((machine - weights) / 2);
+    let fits = (value as u128 * half_of_the_rest / (4 * words as u128)).max(1);
     let (total, machine) = (bytes_text(total), bytes_text(machine));
-    let reason = format!("the engine would take {total} and this machine has {machine}; lower it to {half} or less");
+    let reason = format!("the engine would take {total} and this machine has {machine}; lower it to {fits} or less");
     Err(Error::InvalidOption { option, value: value.to_string(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::limits::LimitOptions;
+    use crate::model::ModelConfig;
+    use crate::model::embedded::default_model;
+
+    #[test]
+    fn weights_count_as_buffers_do() {
+        let model = ModelConfig::open(&default_model()).unwrap();
+        let limits = LimitOptions::default().resolve(&model, usize::MAX).unwrap();
+        let plan = MemoryPlan::new(&model, &limits, usize::MAX).unwrap();
+        let buffers = plan.words_by_option(&limits).iter().map(|need| need.words).sum::<usize>() + plan.rope_table;
+        let (weights, buffers) = (4 * plan.weights as u64, 4 * buffers as u64);
+        assert!(weights > 1_000_000, "the default model has about a million weights");
+
+        check_fits_in(weights + buffers, &plan, &limits).unwrap();
+        for machine in [weights + buffers - 1, buffers, weights] {
+            let refused = check_fits_in(machine, &plan, &limits).unwrap_err().to_string();
+            assert!(refused.starts_with("num-kv-blocks is ") && refused.contains("lower it to "), "{refused}");
+        }
+        let refused = check_fits_in(weights - 1, &plan, &limits).unwrap_err().to_string();
+        assert!(refused.contains("smaller model"), "{refused}");
+    }
 }

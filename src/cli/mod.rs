@@ -12,6 +12,7 @@ mod progress;
 mod prompts;
 mod record;
 mod shader_files;
+mod start;
 mod wording;
 
 use crate::error::Error;

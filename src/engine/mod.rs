@@ -97,7 +97,7 @@ impl<B: Backend> Engine<B> {
         let scheduler = Scheduler::new(limits.clone())?;
         let weights = Weights::load(&mut backend, &files, &config).await?;
         let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
-        let sampler = Sampler::new(&mut backend, plan.num_logit_rows)?;
+        let sampler = Sampler::new(&mut backend, &plan)?;
         let (batch, streams) = (RaggedBatch::default(), BTreeMap::new());
         Ok(Self { backend, decoder, sampler, scheduler, batch, tokenizer, streams, next_id: 0 })
     }

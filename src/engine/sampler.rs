@@ -8,6 +8,7 @@ use crate::core::request::SamplingParams;
 use crate::error::Result;
 use crate::ids::TokenId;
 use crate::model::decoder::Logits;
+use crate::model::memory_plan::MemoryPlan;
 
 /// A chosen token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,12 +34,12 @@ pub struct Sampler<B: Backend> {
 }
 
 impl<B: Backend> Sampler<B> {
-    /// Room for `max_rows` choices.
+    /// Room for the choices of a step.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device has not enough memory.
-    pub fn new(backend: &mut B, max_rows: usize) -> Result<Self> {
-        Ok(Self { greedy: backend.alloc("greedy choices", 2 * max_rows)? })
+    pub fn new(backend: &mut B, plan: &MemoryPlan) -> Result<Self> {
+        Ok(Self { greedy: backend.alloc("greedy choices", plan.choices)? })
     }
 
     /// One choice per row of logits. The only wait of a step: two words a sequence if all are greedy, else the logits.

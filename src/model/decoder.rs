@@ -88,7 +88,7 @@ impl<B: Backend> Decoder<B> {
             gate: backend.alloc("gate", plan.intermediate)?,
             up: backend.alloc("up", plan.intermediate)?,
             activated: backend.alloc("activated", plan.intermediate)?,
-            last_rows: backend.alloc("last_rows", plan.num_logit_rows * config.hidden_size)?,
+            last_rows: backend.alloc("last_rows", plan.last_rows)?,
             logits: backend.alloc("logits", plan.logits)?,
         };
         let step = backend.alloc("step table", plan.step_table)?;

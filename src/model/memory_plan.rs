@@ -1,14 +1,17 @@
 //! How large each buffer of a decoder is. Worked out and checked against the device before any of its memory is taken.
 
 use super::config::ModelConfig;
+use super::expected_tensors::expected_tensors;
 use crate::backend::StepSize;
 use crate::backend::step_table::StepTable;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 
-/// Words (4 bytes) of every buffer but the weights, and how much a step does.
+/// Words (4 bytes) of every buffer, and how much a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
+    /// All weights, where each takes a word: that is how the CPU keeps them.
+    pub weights: usize,
     /// K of one layer, and as many for V.
     pub kv_pool: usize,
     /// Layers, each with a K and a V pool.
@@ -27,12 +30,29 @@ pub struct MemoryPlan {
     pub q: usize,
     /// `[num_tokens, num_kv_heads * head_dim]`
     pub kv: usize,
+    /// Buffers of that size: K, V, and K before the norm of each head, where a model has one.
+    pub num_kv: usize,
     /// `[num_tokens, intermediate_size]`
     pub intermediate: usize,
+    /// `[num_logit_rows, hidden_size]`
+    pub last_rows: usize,
     /// `[num_logit_rows, vocab_size]`
     pub logits: usize,
+    /// `[num_logit_rows, 2]`
+    pub choices: usize,
     /// What a step does with all of these.
     pub step: StepSize,
+}
+
+/// What the buffers take that grow with one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// The limit's option, without dashes.
+    pub option: &'static str,
+    /// Its value.
+    pub value: usize,
+    /// Words of all those buffers.
+    pub words: usize,
 }
 
 /// Kernels that a layer calls where heads are normed, and those before the first layer and after the last: embedding,
@@ -50,6 +70,7 @@ impl MemoryPlan {
         let num_logit_rows = limits.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
         let plan = Self {
+            weights: expected_tensors(model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
             kv_pool: limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim,
             num_layers: model.num_layers,
             rope_table: limits.max_model_len * model.head_dim,
@@ -59,8 +80,11 @@ impl MemoryPlan {
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
             kv: num_tokens * model.num_kv_heads * model.head_dim,
+            num_kv: if model.qk_norm { 3 } else { 2 },
             intermediate: num_tokens * model.intermediate_size,
+            last_rows: num_logit_rows * model.hidden_size,
             logits,
+            choices: 2 * num_logit_rows,
             step: StepSize {
                 num_kernel_calls: KERNELS_PER_LAYER * model.num_layers + KERNELS_OUTSIDE_LAYERS,
                 // Greedy choices take two words a row, which is less.
@@ -91,6 +115,19 @@ impl MemoryPlan {
             }
         }
         Ok(plan)
+    }
+
+    /// Words of all buffers, by the option that they grow with. With the weights this is all that the decoder and the
+    /// sampler make.
+    pub fn words_by_option(&self, limits: &EngineConfig) -> [MemoryNeed; 4] {
+        let need = |option, value, words| MemoryNeed { option, value, words };
+        let activations = 2 * self.hidden + 2 * self.q + self.num_kv * self.kv + 3 * self.intermediate;
+        [
+            need("num-kv-blocks", limits.num_kv_blocks, 2 * self.kv_pool * self.num_layers),
+            need("max-model-len", limits.max_model_len, self.rope_table),
+            need("max-tokens-per-step", limits.max_tokens_per_step, self.step_table + activations),
+            need("max-num-seqs", limits.max_num_seqs, self.last_rows + self.logits + self.choices),
+        ]
     }
 
     /// Bytes of the KV pools of all layers.

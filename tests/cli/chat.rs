@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 trials![answers_in_turn, remembers_and_forgets, needs_a_template, an_interrupt_stops_the_answer_alone];
 
 /// `cb-lab chat` on the CPU reference.
-fn chatting(model: &str, args: &[&str]) -> Command {
+pub fn chatting(model: &str, args: &[&str]) -> Command {
     let model = fixture(model);
     let model = model.to_str().expect("the repository has a plain path");
     cb_lab(&[&["chat", "--backend", "cpu", "--model", model], args].concat())

@@ -1,11 +1,12 @@
 //! Limits no machine has: an error that names the option, never an abort.
 
+use super::chat::chatting;
 use super::harness::{generate, generating, run, trials};
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
 
-trials!(absurd_on_the_cpu, beyond_what_a_u32_counts, memory_that_is_not_there, large_and_possible);
+trials!(absurd_on_the_cpu, absurd_in_a_chat, beyond_what_a_u32_counts, memory_that_is_not_there, large_and_possible);
 
 /// Each with the option that is to blame.
 const ABSURD: [&[&str]; 4] = [
@@ -19,6 +20,16 @@ fn absurd_on_the_cpu() {
     // Other systems do not say how much memory there is, and give what they do not have.
     if cfg!(target_os = "linux") {
         absurd_on("cpu").unwrap();
+    }
+}
+
+/// A chat starts as `generate` does.
+fn absurd_in_a_chat() {
+    if cfg!(target_os = "linux") {
+        for limits in ABSURD {
+            let run = run(chatting("smollm2", limits)).failed(2).complains(&["error: --", " is 16000000: "]);
+            assert!(!run.without_results().stderr.contains("KV pool: "));
+        }
     }
 }
 

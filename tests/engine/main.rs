@@ -3,7 +3,7 @@
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
-//! * `one_readback`: what a step asks of the device;
+//! * `device_use`: what a step asks of the device;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
 //!
@@ -21,11 +21,11 @@ mod watched_cpu;
 
 mod abort;
 mod dense_model;
+mod device_use;
 mod failed_step;
 mod golden;
 mod grid;
 mod layers;
-mod one_readback;
 mod paired;
 mod poison;
 mod refusals;
@@ -47,7 +47,7 @@ fn main() {
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
     trials.extend(undecodable::trials(&machines));
-    trials.extend(one_readback::trials(&machines));
+    trials.extend(device_use::trials(&machines));
     trials.extend(sampling::trials(&machines));
     trials.extend(stopping::trials(&machines));
     trials.extend(streaming::trials(&machines));

@@ -20,8 +20,8 @@ pub struct WatchedCpu {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     pub reserved: StepSize,
-    /// Buffers, matrices and snapshots made.
-    pub num_made: usize,
+    /// Words of each buffer, matrix and snapshot made.
+    pub made: Vec<usize>,
     pub num_uploads: usize,
     pub num_flushes: usize,
     pub num_kernel_calls: usize,
@@ -64,6 +64,21 @@ impl Backend for WatchedCpu {
         CpuBackend.max_buffer_words()
     }
 
+    fn alloc(&mut self, label: &str, len: usize) -> Result<Buf> {
+        self.seen.made.push(len);
+        CpuBackend.alloc(label, len)
+    }
+
+    fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat> {
+        self.seen.made.push(rows * cols);
+        CpuBackend.alloc_matrix(label, rows, cols, elements)
+    }
+
+    fn snapshot(&mut self, buffer: &Buf, len: usize) -> Result<Buf> {
+        self.seen.made.push(len);
+        CpuBackend.snapshot(buffer, len)
+    }
+
     fn reserve(&mut self, step: StepSize) -> Result<()> {
         self.seen.reserved = step;
         Ok(())
@@ -83,11 +98,8 @@ impl Backend for WatchedCpu {
     }
 
     on_the_cpu! {
-        num_made: alloc(label: &str, len: usize) -> Result<Buf>;
         num_uploads: upload(buffer: &mut Buf, offset: usize, words: &[u32]);
-        num_made: alloc_matrix(label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat>;
         num_uploads: upload_rows(matrix: &mut Mat, first_row: usize, values: &[f32]);
-        num_made: snapshot(buffer: &Buf, len: usize) -> Result<Buf>;
         num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
         num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
         num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);

@@ -1,4 +1,5 @@
-//! A step is one upload, one submission and one readback, and stays within what was reserved for it at start-up.
+//! What an engine asks of a device: at start-up what the memory plan says; in a step one upload, one submission and one
+//! readback, within what was reserved.
 
 use crate::abort::{self, TIGHT};
 use crate::fixtures;
@@ -6,12 +7,33 @@ use crate::machines::{Machines, ensure};
 use crate::watched_cpu::{Seen, WatchedCpu};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
+use cb_lab::model::memory_plan::MemoryPlan;
 use libtest_mimic::{Failed, Trial};
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
     // With norms of each head, and without.
     let names = ["qwen3", "llama"].into_iter();
-    names.flat_map(|name| machines.cpu(&format!("one_readback/{name}"), move || one_readback(name))).collect()
+    let trial = |what, name, check: fn(&str) -> Result<(), Failed>| {
+        machines.cpu(&format!("device_use/{what}, {name}"), move || check(name))
+    };
+    names
+        .flat_map(|name| {
+            [trial("what was planned is made", name, as_planned), trial("one readback a step", name, one_readback)]
+        })
+        .flatten()
+        .collect()
+}
+
+fn as_planned(name: &str) -> Result<(), Failed> {
+    for limits in [LimitOptions::default(), TIGHT] {
+        let mut engine = fixtures::engine(name, WatchedCpu::reliable(), &limits);
+        let limits = engine.scheduler().config().clone();
+        let plan = MemoryPlan::new(engine.model(), &limits, usize::MAX)?;
+        let buffers = plan.words_by_option(&limits).iter().map(|need| need.words).sum::<usize>();
+        let made = &engine.device_mut().1.seen.made;
+        ensure!(made.iter().sum::<usize>() == plan.weights + buffers, "made {made:?}, planned {plan:?}");
+    }
+    Ok(())
 }
 
 fn one_readback(name: &str) -> Result<(), Failed> {

@@ -1,0 +1,49 @@
+//! How every command that runs an engine starts: what can be wrong is found before any device memory is taken.
+
+use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::memory::check_fits;
+use super::wording::{bytes_text, count_text};
+use crate::config::EngineConfig;
+use crate::engine::limits::LimitOptions;
+use crate::error::Result;
+use crate::model::ModelConfig;
+use crate::model::memory_plan::MemoryPlan;
+
+/// A backend, and limits that fit it and this machine.
+pub struct Start {
+    /// What will compute.
+    pub backend: Chosen,
+    /// What the engine is to run within.
+    pub limits: EngineConfig,
+}
+
+/// Chooses a backend and settles the limits. `say` is told which and why, a line at a time.
+///
+/// # Errors
+/// [`crate::Error::InvalidOption`] if a limit cannot work or does not fit, [`crate::Error::NoGpu`] if a GPU was asked for
+/// and there is none, [`crate::Error::Device`] if the weights alone are too large for this machine.
+pub async fn start(
+    choice: BackendChoice,
+    options: &LimitOptions,
+    model: &ModelConfig,
+    say: impl Fn(&str),
+) -> Result<Start> {
+    // The device may allow less; what no device allows is told before one is opened.
+    options.resolve(model, usize::MAX)?;
+    let (backend, line) = choose_backend(choice).await?;
+    say(&line);
+    let max_buffer_words = backend.max_buffer_words();
+    let limits = options.resolve(model, max_buffer_words)?;
+    let plan = MemoryPlan::new(model, &limits, max_buffer_words)?;
+    if let Chosen::Cpu(_) = backend {
+        check_fits(&plan, &limits)?;
+    }
+    say(&format!(
+        "KV pool: {} of {}, {}; at most {} a sequence",
+        count_text(limits.num_kv_blocks, "block"),
+        count_text(limits.block_size, "token"),
+        bytes_text(plan.kv_bytes() as u64),
+        count_text(limits.max_model_len, "token"),
+    ));
+    Ok(Start { backend, limits })
+}
