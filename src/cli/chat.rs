@@ -9,9 +9,10 @@ use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
 use crate::error::{Error, Result};
-use crate::ids::TokenId;
+use crate::ids::{RequestId, TokenId};
 use crate::text::{ChatTemplate, Message};
 use std::io::{BufRead, IsTerminal, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,11 +88,15 @@ impl<B: Backend> Chat<B> {
             if stdin.is_terminal() {
                 print("> ")?;
             }
-            let mut line = String::new();
+            let mut line = Vec::new();
             let unreadable = |source| Error::ReadFile { path: "stdin".into(), source };
-            if stdin.lock().read_line(&mut line).map_err(unreadable)? == 0 {
+            if stdin.lock().read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
                 return Ok(ExitCode::SUCCESS);
             }
+            let Ok(line) = str::from_utf8(&line) else {
+                complain("this line is not UTF-8, and was passed over");
+                continue;
+            };
             match line.trim() {
                 "" => (),
                 "/exit" => return Ok(ExitCode::SUCCESS),
@@ -104,14 +109,14 @@ impl<B: Backend> Chat<B> {
     /// One question and its answer. A question that cannot be answered is told and forgotten.
     async fn turn(&mut self, text: &str) -> Result<()> {
         self.messages.push(message("user", text.to_owned()));
-        let answer = match self.prompt() {
-            Ok(prompt) => self.answer(prompt).await,
+        let answer = match self.ask() {
+            Ok(id) => self.answer(id).await,
             Err(error) => Err(error),
         };
         match answer {
             Ok(Some(answer)) => self.messages.push(message("assistant", answer)),
             Ok(None) => drop(self.messages.pop()),
-            Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_))) => {
+            Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_) | Error::Tokenizer(_))) => {
                 complain(&error);
                 self.messages.pop();
             }
@@ -120,27 +125,39 @@ impl<B: Backend> Chat<B> {
         Ok(())
     }
 
-    /// The conversation as tokens. Its oldest turns are dropped where it would leave no room for an answer.
-    fn prompt(&mut self) -> Result<Vec<TokenId>> {
+    /// Submits the conversation. Its oldest turns are forgotten where it would leave no room for an answer; all of them
+    /// stay if it is refused even so.
+    fn ask(&mut self) -> Result<RequestId> {
+        let (prompt, forgotten) = self.prompt()?;
+        let id = self.engine.submit(prompt, self.params.clone())?;
+        if !forgotten.is_empty() {
+            tell("the beginning of the conversation no longer fits and is forgotten");
+            self.messages.drain(forgotten);
+        }
+        Ok(id)
+    }
+
+    /// The conversation as tokens, and the oldest turns that are left out of it.
+    fn prompt(&self) -> Result<(Vec<TokenId>, Range<usize>)> {
         let limits = self.engine.scheduler().config();
         let most = limits.max_model_len.min(limits.num_kv_blocks * limits.block_size);
         let room = most.saturating_sub(self.params.max_new_tokens);
         let first_turn = usize::from(self.system.is_some());
+        let mut forgotten = first_turn..first_turn;
         loop {
-            let rendered = self.template.render(&self.messages, true)?;
-            let prompt = self.engine.tokenizer().encode_rendered(&rendered)?;
-            let only_the_question = self.messages.len() <= first_turn + 2;
+            let messages = [&self.messages[..forgotten.start], &self.messages[forgotten.end..]].concat();
+            let prompt = self.engine.tokenizer().encode_rendered(&self.template.render(&messages, true)?)?;
+            let only_the_question = forgotten.end + 1 == self.messages.len();
             if prompt.len() <= room || only_the_question {
-                return Ok(prompt);
+                return Ok((prompt, forgotten));
             }
-            tell("the beginning of the conversation no longer fits and is forgotten");
-            self.messages.drain(first_turn..first_turn + 2);
+            // A question and its answer.
+            forgotten.end += 2;
         }
     }
 
     /// Streams the answer to stdout until it ends or Ctrl-C stops it. `None` if it failed, which is told.
-    async fn answer(&mut self, prompt: Vec<TokenId>) -> Result<Option<String>> {
-        let id = self.engine.submit(prompt, self.params.clone())?;
+    async fn answer(&mut self, id: RequestId) -> Result<Option<String>> {
         self.interrupt.begin();
         while !self.interrupt.came() {
             for update in self.engine.step().await?.updates {

@@ -5,7 +5,14 @@ use super::model_copy::fixture;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
-trials![answers_in_turn, remembers_and_forgets, needs_a_template, an_interrupt_stops_the_answer_alone];
+trials![
+    answers_in_turn,
+    remembers_and_forgets,
+    a_question_that_is_too_long,
+    a_line_that_is_not_utf8,
+    needs_a_template,
+    an_interrupt_stops_the_answer_alone
+];
 
 /// `cb-lab chat` on the CPU reference.
 pub fn chatting(model: &str, args: &[&str]) -> Command {
@@ -14,7 +21,7 @@ pub fn chatting(model: &str, args: &[&str]) -> Command {
     cb_lab(&[&["chat", "--backend", "cpu", "--model", model], args].concat())
 }
 
-fn chat(args: &[&str], lines: &str) -> Run {
+fn chat(args: &[&str], lines: impl AsRef<[u8]>) -> Run {
     let mut command = chatting("smollm2", args);
     command.stdin(file_of(lines));
     run(command)
@@ -38,8 +45,24 @@ fn remembers_and_forgets() {
     assert_eq!(last_answer("hello\n/reset\nhow are you\n"), alone);
     assert_ne!(last_answer("hello\nhow are you\n"), alone);
     // 40 turns do not fit 512 tokens; the oldest are dropped.
-    let long = chat(&["--max-new-tokens", "4"], &"tell me more about the little red boat\n".repeat(40)).finished();
+    let long = chat(&["--max-new-tokens", "4"], "tell me more about the little red boat\n".repeat(40)).finished();
     assert!(long.stderr.contains("no longer fits"), "{}", long.stderr);
+}
+
+/// It is refused, and the conversation goes on as if it had never been asked.
+fn a_question_that_is_too_long() {
+    let args = ["--max-new-tokens", "12"];
+    let too_long = "more ".repeat(600);
+    let run = chat(&args, format!("hello\n{too_long}\nhow are you\n")).finished();
+    assert_eq!(run.stdout, chat(&args, "hello\nhow are you\n").finished().stdout);
+    let run = run.complains(&["request refused", "max-model-len is 512"]);
+    assert!(!run.stderr.contains("no longer fits"), "{}", run.stderr);
+}
+
+fn a_line_that_is_not_utf8() {
+    let args = ["--max-new-tokens", "4"];
+    let run = chat(&args, b"h\xe9llo\nhello\n").finished().complains(&["not UTF-8"]);
+    assert_eq!(run.stdout, chat(&args, "hello\n").finished().stdout);
 }
 
 fn needs_a_template() {
