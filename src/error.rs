@@ -63,6 +63,14 @@ pub enum Error {
     /// Results could not be written.
     #[error("cannot write the results: {0}")]
     WriteOutput(std::io::Error),
+    /// A file that was asked for could not be written: the log of a run, a shader.
+    #[error("cannot write {path}: {source}", path = .path.display())]
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The `paired` backend found two backends that disagree.
     #[error("{0}")]
     Diverged(String),

@@ -22,7 +22,7 @@ pub struct DevicesArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Error::WriteOutput`] if the result cannot be written.
+/// [`Error::WriteOutput`] if the result cannot be written, [`Error::WriteFile`] if a shader cannot.
 pub async fn run(args: &DevicesArgs) -> Result<ExitCode> {
     if let Some(dir) = &args.dump_shaders {
         let num_files = shader_files::write(dir)?;

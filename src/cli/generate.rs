@@ -139,7 +139,7 @@ async fn generate<B: Backend>(
                 return Err(error);
             }
         };
-        record.step(&report, &engine)?;
+        let recorded = record.step(&report, &engine);
         progress.step(&report);
         for update in report.updates {
             match update {
@@ -161,6 +161,10 @@ async fn generate<B: Backend>(
                 }
                 Update::Preempted(_) => (),
             }
+        }
+        if let Err(error) = recorded {
+            writer.write_finished()?;
+            return Err(error);
         }
     }
     let num_finished = job_of_request.len() - num_failed;

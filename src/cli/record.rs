@@ -8,12 +8,12 @@ use crate::ids::RequestId;
 use crate::model::ModelFolder;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use web_time::Instant;
 
 /// A log being written, or none.
 pub struct RecordFile {
-    out: Option<BufWriter<File>>,
+    out: Option<(BufWriter<File>, PathBuf)>,
     recorder: Recorder,
     begin: Instant,
     step_began_ms: f64,
@@ -23,10 +23,10 @@ impl RecordFile {
     /// Begins the log of an engine that has no requests yet. Without a path nothing is written, here and below.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteOutput`] if it cannot be written.
+    /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
     pub fn create<B: Backend>(path: Option<&Path>, model: &ModelFolder, engine: &mut Engine<B>) -> Result<Self> {
         let create = |path: &Path| match File::create(path) {
-            Ok(file) => Ok(BufWriter::new(file)),
+            Ok(file) => Ok((BufWriter::new(file), path.to_path_buf())),
             Err(error) => {
                 let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
                 Err(Error::InvalidOption { option: "record", value, reason })
@@ -42,7 +42,7 @@ impl RecordFile {
     /// A request was submitted.
     ///
     /// # Errors
-    /// [`Error::WriteOutput`]
+    /// [`Error::WriteFile`]
     pub fn submitted<B: Backend>(&mut self, engine: &Engine<B>, id: RequestId) -> Result<()> {
         let entry = self.recorder.submitted(engine.scheduler(), id, self.now_ms());
         entry.map_or(Ok(()), |entry| self.write(&entry))
@@ -56,7 +56,7 @@ impl RecordFile {
     /// A step was computed.
     ///
     /// # Errors
-    /// [`Error::WriteOutput`]
+    /// [`Error::WriteFile`]
     pub fn step<B: Backend>(&mut self, report: &StepReport, engine: &Engine<B>) -> Result<()> {
         let ms = self.now_ms() - self.step_began_ms;
         if self.out.is_none() {
@@ -71,7 +71,9 @@ impl RecordFile {
     }
 
     fn write(&mut self, entry: &Entry) -> Result<()> {
-        let Some(out) = &mut self.out else { return Ok(()) };
-        writeln!(out, "{}", entry.to_json()).and_then(|()| out.flush()).map_err(Error::WriteOutput)
+        let Some((out, path)) = &mut self.out else { return Ok(()) };
+        let written = writeln!(out, "{}", entry.to_json()).and_then(|()| out.flush());
+        // Of its own kind: nobody at the other end of stdout is no failure, a log that is not written is.
+        written.map_err(|source| Error::WriteFile { path: path.clone(), source })
     }
 }

@@ -3,25 +3,20 @@
 use crate::backend::gpu::Variant;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 /// Writes `linear-WORKGROUP_SIZE=64-ROW_TILE=8.wgsl` and all others into `dir`, which is made if need be; returns how many.
 ///
 /// # Errors
-/// [`Error::WriteOutput`] names the file or folder.
+/// [`Error::WriteFile`] names the file or folder.
 pub fn write(dir: &Path) -> Result<usize> {
     let named = |variant: Variant| (variant.label().replace(' ', "-") + ".wgsl", variant.final_wgsl());
     let files: BTreeMap<String, String> = Variant::all_in_use().into_iter().map(named).collect();
-    std::fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
+    let unwritable = |path: &Path, source| Error::WriteFile { path: path.into(), source };
+    std::fs::create_dir_all(dir).map_err(|source| unwritable(dir, source))?;
     for (name, wgsl) in &files {
         let path = dir.join(name);
-        std::fs::write(&path, wgsl).map_err(|error| unwritable(&path, &error))?;
+        std::fs::write(&path, wgsl).map_err(|source| unwritable(&path, source))?;
     }
     Ok(files.len())
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Error {
-    // Of another kind: a broken pipe on stdout is no failure, a file that cannot be written is.
-    Error::WriteOutput(io::Error::other(format!("{}: {error}", path.display())))
 }

@@ -1,8 +1,17 @@
 //! What goes where: results to stdout, everything else to stderr, and nobody has to listen to either.
 
-use super::harness::{Run, cb_lab, generate, generate_lines, generating, run, trials};
+use super::harness::{Run, cb_lab, file_of, generate, generate_lines, generating, run, trials};
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 
-trials!(stdin_is_a_file_of_prompts, quiet, nothing_but_results_on_stdout, nobody_listens, a_full_disk);
+trials!(
+    stdin_is_a_file_of_prompts,
+    quiet,
+    nothing_but_results_on_stdout,
+    nobody_listens,
+    nobody_reads_the_record,
+    a_full_disk
+);
 
 const SHORT: [&str; 2] = ["--max-new-tokens", "3"];
 
@@ -65,6 +74,29 @@ fn nobody_listens() {
     // What went wrong shows in the exit code even if nobody hears it.
     into_a_closed_pipe(&["generate", "", "--backend", "cpu"], false, true).failed(1);
     into_a_closed_pipe(&["generate", "a", "--top-p", "2"], false, true).failed(2);
+}
+
+/// Unlike stdout, a log was asked for by name.
+fn nobody_reads_the_record() {
+    if !cfg!(unix) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jsonl");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("there is mkfifo").success());
+    // More steps than a pipe has room for: the run is not over before the reader is gone.
+    let lines = [r#"{"prompt":"a","max_new_tokens":450}"#, r#"{"id":"short","prompt":"b","max_new_tokens":1}"#];
+    let args = ["--ignore-eos", "--format", "jsonl", "--prompts", "-", "--record", path.to_str().unwrap()];
+    let mut command = generating("cpu", &args);
+    command.stdin(file_of(lines.join("\n")));
+    let reader = std::thread::spawn(move || {
+        let log = BufReader::new(std::fs::File::open(path).unwrap());
+        log.lines().map_while(Result::ok).find(|line| line.starts_with(r#"{"event":"step""#))
+    });
+    let run = run(command).failed(1).complains(&["cannot write ", "run.jsonl: "]);
+    assert!(reader.join().unwrap().is_some());
+    let ids: Vec<_> = run.json_lines().iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(ids, ["short"], "what had finished is not lost");
 }
 
 fn a_full_disk() {
