@@ -51,7 +51,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     params.validate()?;
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
-    let template = folder.chat_template.take().ok_or_else(no_template)?;
+    let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
     let started = start(args.backend, &args.limits.options(), &folder.config, |line| tell(line)).await?;
     tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
     let system = args.system.map(|content| message("system", content));

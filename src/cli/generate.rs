@@ -199,7 +199,7 @@ async fn one_at_a_time<B: Backend>(
 fn admit(jobs: &[PromptJob], folder: &LoadedFolder, limits: &EngineConfig) -> Result<Vec<Result<Request>>> {
     let mut rehearsal = Scheduler::new(limits.clone())?;
     let mut admit = |(id, job): (u64, &PromptJob)| {
-        let prompt_token_ids = job.prompt.encode(&folder.tokenizer, folder.chat_template.as_ref())?;
+        let prompt_token_ids = job.prompt.encode(folder)?;
         let request = request_for(&folder.config, RequestId(id), prompt_token_ids, job.params.clone())?;
         rehearsal.submit(request.clone())?;
         Ok(request)

@@ -1,9 +1,10 @@
 //! Where prompts come from: the command line, a JSONL file or stdin, or the built-in ones.
 
 use crate::core::request::SamplingParams;
+use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
 use crate::ids::TokenId;
-use crate::text::{ChatTemplate, Message, Tokenizer};
+use crate::text::Message;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -162,7 +163,8 @@ impl Prompt {
     ///
     /// # Errors
     /// [`Error::RequestRefused`] if it is empty or the model has no chat template; what tokenizer or template report.
-    pub fn encode(&self, tokenizer: &Tokenizer, chat_template: Option<&ChatTemplate>) -> Result<Vec<TokenId>> {
+    pub fn encode(&self, folder: &LoadedFolder) -> Result<Vec<TokenId>> {
+        let tokenizer = &folder.tokenizer;
         match self {
             // Some tokenizers begin every text with a token of their own, so the text itself is looked at.
             Self::Text(text) if text.is_empty() => {
@@ -177,7 +179,9 @@ impl Prompt {
                 let no_template = || {
                     Error::RequestRefused("this model has no chat template: give a prompt instead of messages".into())
                 };
-                tokenizer.encode_rendered(&chat_template.ok_or_else(no_template)?.render(messages, true)?)
+                let template = folder.chat_template.as_ref().ok_or_else(no_template)?;
+                let template = template.as_ref().map_err(|reason| Error::ChatTemplate(reason.clone()))?;
+                tokenizer.encode_rendered(&template.render(messages, true)?)
             }
         }
     }

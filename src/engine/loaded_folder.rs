@@ -1,7 +1,7 @@
 //! A model folder that was opened and checked: everything about it that can be wrong is known before any device memory is
 //! taken.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{ModelConfig, ModelFolder, WeightFiles};
 use crate::text::chat_template::ChatTemplate;
 use crate::text::tokenizer::Tokenizer;
@@ -14,21 +14,26 @@ pub struct LoadedFolder {
     pub files: WeightFiles,
     /// Text to tokens and back.
     pub tokenizer: Tokenizer,
-    /// Messages to text, if the model is for chat.
-    pub chat_template: Option<ChatTemplate>,
+    /// Messages to text, if the model is for chat; or why its template cannot be compiled. Plain prompts need none.
+    pub chat_template: Option<Result<ChatTemplate, String>>,
 }
 
 impl LoadedFolder {
     /// Opens and checks a folder.
     ///
     /// # Errors
-    /// Names the file, and where it applies the key or the tensor, that is missing or wrong.
+    /// Names the file, and where it applies the key or the tensor, that is missing or wrong. A chat template that cannot
+    /// be compiled is none: whoever wants to use it is told.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
         let config = ModelConfig::open(folder)?;
         let files = WeightFiles::open(folder)?;
         files.check_all(&config)?;
         let tokenizer = Tokenizer::open(folder)?;
-        let chat_template = ChatTemplate::open(folder)?;
+        let chat_template = match ChatTemplate::open(folder) {
+            Ok(template) => template.map(Ok),
+            Err(Error::ChatTemplate(reason)) => Some(Err(reason)),
+            Err(error) => return Err(error),
+        };
         Ok(Self { config, files, tokenizer, chat_template })
     }
 }

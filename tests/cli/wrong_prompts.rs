@@ -1,13 +1,14 @@
 //! Prompts that cannot work: each is named with its place and refused, the others still run, the exit code is 1.
 
-use super::harness::{Run, generate, generate_lines, trials};
-use super::model_copy::fixture;
+use super::harness::{Run, cb_lab, file_of, generate, generate_lines, run, trials};
+use super::model_copy::{ModelCopy, fixture};
 
 trials!(
     lines_that_are_no_requests,
     requests_that_cannot_run,
     too_long,
     messages_without_a_template,
+    messages_for_a_template_that_does_not_compile,
     unreadable_files,
     files_of_other_encodings,
     no_prompts_at_all,
@@ -99,6 +100,17 @@ fn messages_without_a_template() {
     let llama = fixture("llama");
     let line = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
     check(&["--model", llama.to_str().unwrap()], &[(line, &["no chat template", "give a prompt"])]);
+}
+
+/// Plain prompts need none.
+fn messages_for_a_template_that_does_not_compile() {
+    let model = ModelCopy::of("smollm2").edit("chat_template.jinja", |template| *template = b"hi\n{% if %}".into());
+    let line = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+    let says = ["chat template: ", "(line 2)"];
+    check(&["--model", model.path()], &[(line, &says)]);
+    let mut chat = cb_lab(&["chat", "--backend", "cpu", "--model", model.path()]);
+    chat.stdin(file_of("hello\n"));
+    run(chat).failed(1).complains(&says).without_results();
 }
 
 fn unreadable_files() {
