@@ -2,6 +2,7 @@
 
 mod inspect;
 mod recording;
+mod snapshots;
 
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::core::request::SamplingParams;

@@ -2,6 +2,7 @@
 
 use super::{engine, params};
 use cb_lab::RequestId;
+use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::record::views::{Cell, Summary, budget_use, latencies, summary, timeline};
 use cb_lab::engine::record::{Entry, Recorder, Recording, Run, VERSION};
@@ -10,7 +11,12 @@ use pollster::block_on;
 /// The run of `the_youngest_is_preempted_and_computed_again` in the scheduler's examples, but to its end: 3 + 3 + 1
 /// blocks at first, and 8 in the pool. Request 2 is aborted when it waits; request 3 comes late. A step takes 10 ms, and
 /// 5 ms pass between two.
-fn recording() -> Recording {
+pub fn recording() -> Recording {
+    recording_with_batches().0
+}
+
+/// The log, and the batch of each of its steps.
+pub fn recording_with_batches() -> (Recording, Vec<RaggedBatch>) {
     let mut engine = engine(8, 32);
     let limits = engine.scheduler().config().clone();
     let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), limits };
@@ -19,10 +25,11 @@ fn recording() -> Recording {
         let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
         recording.push(recorder.submitted(engine.scheduler(), id, 0.0).unwrap());
     }
-    let mut start_ms = 5.0;
+    let (mut batches, mut start_ms) = (Vec::new(), 5.0);
     while !engine.is_idle() {
         let report = block_on(engine.step()).unwrap();
         recording.push(recorder.step(&report, engine.batch(), engine.scheduler(), start_ms, 10.0));
+        batches.push(engine.batch().clone());
         if report.plan.step == 3 {
             engine.abort(RequestId(2)).unwrap();
             recording.push(recorder.aborted(RequestId(2), start_ms + 10.0));
@@ -31,7 +38,7 @@ fn recording() -> Recording {
         }
         start_ms += 15.0;
     }
-    recording
+    (recording, batches)
 }
 
 #[test]

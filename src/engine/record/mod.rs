@@ -12,6 +12,7 @@
 
 mod recorder;
 mod recording;
+pub mod snapshots;
 pub mod views;
 
 pub use recorder::Recorder;
