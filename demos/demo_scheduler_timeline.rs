@@ -7,12 +7,11 @@ use cb_lab::backend::Backend;
 use cb_lab::engine::record::Recording;
 use cb_lab::engine::record::views::{Cell, Summary, budget_use, latencies, summary, timeline};
 use clap::Parser;
-use common::{Demo, Device, Lab, Limits, Outcome, Requests, Sampling, Screen};
+use common::scenario::Scenario;
+use common::{Demo, Device, Lab, Limits, Outcome, Screen};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Too few for all at a time, so that somebody is preempted.
-const POOL_TOKENS: usize = 48;
 /// Steps that fit a line.
 const STEPS_PER_LINE: usize = 64;
 
@@ -25,14 +24,7 @@ struct Args {
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
-    limits: Limits,
-    #[command(flatten)]
-    requests: Requests,
-    #[command(flatten)]
-    sampling: Sampling,
-    /// Steps from one request's arrival to the next one's
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    arrival_gap: usize,
+    scenario: Scenario,
 }
 
 fn main() -> ExitCode {
@@ -42,8 +34,8 @@ fn main() -> ExitCode {
 
 impl Demo for Args {
     fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome {
-        let Limits { max_tokens_per_step: budget, prefill_chunk_size: chunk, .. } = self.limits;
-        let limits = self.limits.with_pool_for(POOL_TOKENS);
+        let limits = self.scenario.limits();
+        let Limits { max_tokens_per_step: budget, prefill_chunk_size: chunk, .. } = limits;
         let recording = self.record(backends()?, &limits)?;
         writeln!(screen, "{}", screen.bold(&format!("Budget {budget} tokens a step, prompts in chunks of {chunk}")))?;
         writeln!(screen, "· waits   1-9 + prompt tokens computed   █ decodes   ! preempted   (blank) ended")?;
@@ -54,7 +46,7 @@ impl Demo for Args {
         writeln!(screen, "                  tokens a step    first token, mean   longest gap     whole")?;
         writeln!(screen, "budget chunk steps   mean most*       steps       ms   steps    ms    run ms")?;
         for (budget, chunk) in [(budget.div_ceil(2), chunk.div_ceil(2)), (budget, chunk), (4 * budget, 4 * chunk)] {
-            let limits = Limits { max_tokens_per_step: budget, prefill_chunk_size: chunk, ..self.limits };
+            let limits = Limits { max_tokens_per_step: budget, prefill_chunk_size: chunk, ..self.scenario.limits };
             self.show_summary(&self.record(backends()?, &limits)?, screen)?;
         }
         writeln!(
@@ -69,20 +61,15 @@ impl Demo for Args {
 }
 
 impl Args {
-    /// Runs all requests; they come one after the other.
     fn record<B: Backend>(&self, backend: B, limits: &Limits) -> Outcome<Recording> {
         let mut lab = Lab::new(backend, limits)?;
         lab.warm_up()?;
-        for nth in 0..self.requests.requests {
-            lab.submit(self.requests.prompt_len(nth), self.requests.max_new_tokens, Some(&self.sampling))?;
-            lab.run_steps(self.arrival_gap)?;
-        }
-        lab.run_steps(usize::MAX)?;
-        Ok(lab.recording)
+        self.scenario.record(lab)
     }
 
     fn draw_chart(&self, recording: &Recording, screen: &mut Screen) -> Outcome {
         let (lanes, budget) = (timeline(recording), budget_use(recording));
+        let max_tokens_per_step = recording.run.limits.max_tokens_per_step;
         for first in (0..budget.len()).step_by(STEPS_PER_LINE) {
             let steps = first..budget.len().min(first + STEPS_PER_LINE);
             let ruler: String = steps.clone().map(|step| if step % 10 == 0 { '|' } else { ' ' }).collect();
@@ -91,12 +78,12 @@ impl Args {
                 let drawn: String = lane.cells[steps.clone()].iter().map(draw).collect();
                 writeln!(screen, "request {:2}  {}", lane.request.id, screen.paint(lane.request.id, &drawn))?;
             }
-            let bar = |used: usize| "▁▁▂▃▄▅▆▇█".chars().nth((used * 8).div_ceil(self.limits.max_tokens_per_step));
+            let bar = |used: usize| "▁▁▂▃▄▅▆▇█".chars().nth((used * 8).div_ceil(max_tokens_per_step));
             let bars: String = budget[steps].iter().filter_map(|used| bar(used.decode + used.prefill)).collect();
             writeln!(screen, "budget used {bars}")?;
         }
         let used: usize = budget.iter().map(|used| used.decode + used.prefill).sum();
-        let most = budget.len() * self.limits.max_tokens_per_step;
+        let most = budget.len() * max_tokens_per_step;
         writeln!(screen, "{used} of {most} tokens of budget used: {} %", 100 * used / most.max(1))?;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What the demos share: flags, the screen, and a run that is recorded.
 #![allow(dead_code, reason = "each demo uses its part of it")]
 
+pub mod scenario;
+
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::cli::choose_backend::{BackendChoice, Chosen, choose_backend};
@@ -87,7 +89,12 @@ pub trait Demo {
 pub fn main(device: &Device, demo: &impl Demo) -> ExitCode {
     let mut screen = Screen::new();
     let outcome = run(device.backend, demo, &mut screen);
-    let Err(error) = outcome.and_then(|()| Ok(screen.flush()?)) else { return ExitCode::SUCCESS };
+    exit_code(outcome.and_then(|()| Ok(screen.flush()?)))
+}
+
+/// Says what went wrong.
+pub fn exit_code(outcome: Outcome) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
     match error.downcast_ref::<io::Error>() {
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         _ => {
