@@ -46,7 +46,8 @@ const WORDS: [&str; 36] = [
 /// Paths of files, from the root of the repository or from the folder of the text.
 fn path_complaints(file: &File) -> Vec<String> {
     let url = Regex::new(r"https?://\S+").expect("a regex");
-    let file_name = Regex::new(r"[\w.-]+(?:/[\w.-]+)*/[\w.-]+\.(?:rs|wgsl|md|toml|py|jinja|json)\b").expect("a regex");
+    let file_name =
+        Regex::new(r"[\w.-]+(?:/[\w.-]+)*/[\w.-]+\.(?:rs|wgsl|md|toml|py|jinja|json|svg|html)\b").expect("a regex");
     let folder_name = Regex::new(r"`([\w.-][\w./-]*/)`").expect("a regex");
     let here = file.path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let mut complaints = Vec::new();

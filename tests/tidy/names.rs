@@ -71,6 +71,18 @@ fn unregistered(manifest: &str, paths: &[String]) -> Vec<String> {
     missing.map(|path| format!("{path} is never run: name it in Cargo.toml")).collect()
 }
 
+/// Tests inside a demo are not run either, unless its target says so.
+fn demos_without_tests(manifest: &str, demos: &[File]) -> Vec<String> {
+    let is_off = |folder: &str| {
+        let target = manifest.split("[[").find(|target| target.contains(&format!("path = \"{folder}/main.rs\"")));
+        !target.is_some_and(|target| target.contains("test = true"))
+    };
+    let tested = demos.iter().filter(|file| file.text.contains("#[test]"));
+    let folders = tested.filter_map(|file| file.path.rsplit_once('/'));
+    let silent = folders.filter(|(folder, _)| is_off(folder));
+    silent.map(|(folder, name)| format!("{folder}/{name} is never run: give the example `test = true`")).collect()
+}
+
 #[test]
 fn kernel_twin_test_and_method_have_one_name() {
     let table = Kernel::ALL.iter().map(|kernel| kernel.source().name.to_owned()).collect();
@@ -100,6 +112,7 @@ fn every_target_is_run() {
     let targets = ["tests", "benches", "demos"].into_iter().flat_map(|folder| files(folder, "rs"));
     let paths: Vec<_> = targets.map(|file| file.path).filter(is_main).collect();
     report(unregistered(&file("Cargo.toml").text, &paths));
+    report(demos_without_tests(&file("Cargo.toml").text, &files("demos", "rs")));
     // What is data, and what several tests share.
     let is_no_target = |name: &String| name.contains('.') || name == "fixtures" || name == "common";
     for folder in entries("tests").iter().filter(|name| !is_no_target(name)) {
@@ -120,5 +133,9 @@ fn the_rules_find_what_they_are_for() {
         File::new("shaders/rope.wgsl", "// Twin: src/backend/cpu/norm.rs\n\n// Test: tests/kernels/rope.rs");
     assert_eq!(header_complaints(&wrong_twin).len(), 2);
     let paths = ["tests/a/main.rs", "tests/b/main.rs", "benches/c.rs"].map(String::from);
+    let tests = [File::new("demos/a/tests.rs", "#[test]"), File::new("demos/b/tests.rs", "#[test]")];
+    let manifest = "[[example]]\npath = \"demos/a/main.rs\"\ntest = true\n\n[[example]]\npath = \"demos/b/main.rs\"";
+    let complaints = demos_without_tests(manifest, &tests);
+    assert_eq!(complaints, ["demos/b/tests.rs is never run: give the example `test = true`"]);
     assert_finds(unregistered("name = \"c\"\npath = \"tests/a/main.rs\"", &paths), "tests/b/main.rs is never run");
 }
