@@ -15,7 +15,7 @@ pub struct Output {
     pub id: RequestId,
     /// Its prompt.
     pub prompt_token_ids: Vec<TokenId>,
-    /// The generated tokens, without the one that stopped it.
+    /// The generated tokens, without the one that stopped it. Their text may reach into a stop text.
     pub token_ids: Vec<TokenId>,
     /// The natural log-probability of each under the unmodified logits.
     pub logprobs: Vec<f32>,
@@ -50,7 +50,8 @@ impl Stream {
         Self { request, token_ids: Vec::new(), logprobs: Vec::new(), text: String::new(), detokenizer, stop }
     }
 
-    /// Takes a generated token. The token that completes a stop text is not part of the output.
+    /// Takes a generated token. The one that shows that a stop text is complete is not part of the output. Mostly it is
+    /// the one that completes it; where text was held back ([`StopMatcher`]) it comes later, and those before it stay.
     pub fn push(&mut self, choice: Choice, tokenizer: &Tokenizer) -> Result<Pushed> {
         let found = self.stop.push(&self.detokenizer.push(tokenizer, choice.token_id)?);
         self.text.push_str(&found.text);

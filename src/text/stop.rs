@@ -3,7 +3,9 @@
 /// Looks for stop texts in one output stream.
 ///
 /// The match that ends first wins; of several that end together, the longest. So the result does not depend on how the
-/// text is cut into pieces, and no token is generated after the one that completes a stop text.
+/// text is cut into pieces, and no token is generated after the one that completes a stop text, with one exception: text
+/// that a detokenizer holds back is looked at when it comes out. That is a run of sentencepiece byte tokens until it ends,
+/// and a token that ends inside a character until that is whole. A stop text in there is seen so much later.
 #[derive(Clone, Debug)]
 pub struct StopMatcher {
     stops: Vec<String>,

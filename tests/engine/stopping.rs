@@ -14,7 +14,35 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
         trials.extend(machines.cpu(&format!("stopping/{name} at a stop text"), move || stop_texts(name)));
         trials.extend(machines.cpu(&format!("stopping/{name} at its end tokens"), move || end_tokens(name)));
     }
+    trials.extend(machines.cpu("stopping/llama after bytes", stop_text_of_bytes));
     trials
+}
+
+/// A sentencepiece byte token is text once its run has ended: a stop text in it is found a token later, and the bytes
+/// stay in `token_ids`.
+fn stop_text_of_bytes() -> Result<(), Failed> {
+    let cases = fixtures::golden_cases("llama");
+    let tokenizer = fixtures::load("llama").tokenizer;
+    let mut engine = fixtures::engine("llama", CpuBackend, &LimitOptions::default());
+    let plain: Vec<_> = cases.iter().map(|case| (case, case.params())).collect();
+    let mut requests = Vec::new();
+    for (case, streamed) in cases.iter().zip(streaming::run(&mut engine, &plain)?) {
+        // The first piece of text, where bytes came before it.
+        let Some(num_held) = streamed.tokens.iter().position(|(_, text)| !text.is_empty()) else { continue };
+        let held = &streamed.output.token_ids[..num_held];
+        if num_held > 0 && held.iter().all(|&id| tokenizer.is_byte(id)) {
+            let stop = streamed.tokens[num_held].1.chars().take(1).collect();
+            requests.push((case, SamplingParams { stop: vec![stop], ..case.params() }, held.to_vec()));
+        }
+    }
+    ensure!(requests.len() > 2, "only {} outputs begin with bytes", requests.len());
+    let wanted: Vec<_> = requests.iter().map(|(case, params, _)| (*case, params.clone())).collect();
+    for (streamed, (case, _, held)) in streaming::run(&mut engine, &wanted)?.iter().zip(&requests) {
+        let output = &streamed.output;
+        ensure!(output.text.is_empty() && output.token_ids == *held, "{}: {output:?}, held {held:?}", case.name);
+        ensure!(output.finish_reason == FinishReason::Stop, "{}: {output:?}", case.name);
+    }
+    Ok(())
 }
 
 /// Stop texts from the middle of what transformers generated: inside a token, over two tokens, over three.
