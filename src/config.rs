@@ -19,6 +19,10 @@ pub struct EngineConfig {
     pub max_model_len: usize,
 }
 
+/// `linear` has a workgroup for every few rows along one dimension of its grid, and WebGPU promises as many workgroups
+/// along one.
+const MAX_TOKENS_PER_STEP: usize = 65_535;
+
 impl EngineConfig {
     /// Checks every limit by itself.
     ///
@@ -33,14 +37,16 @@ impl EngineConfig {
                 reason: "use a power of two from 1 to 256".into(),
             });
         }
-        let at_least_one = [
-            ("num-kv-blocks", self.num_kv_blocks),
-            ("max-tokens-per-step", self.max_tokens_per_step),
-            ("prefill-chunk-size", self.prefill_chunk_size),
-            ("max-num-seqs", self.max_num_seqs),
-            ("max-model-len", self.max_model_len),
+        // Everything that reaches a GPU is a u32; slots are block_id * block_size + offset.
+        let most = u32::MAX as usize / 256;
+        let from_one_to = [
+            ("num-kv-blocks", self.num_kv_blocks, most),
+            ("max-tokens-per-step", self.max_tokens_per_step, MAX_TOKENS_PER_STEP),
+            ("prefill-chunk-size", self.prefill_chunk_size, most),
+            ("max-num-seqs", self.max_num_seqs, most),
+            ("max-model-len", self.max_model_len, most),
         ];
-        for (option, value) in at_least_one {
+        for (option, value, most) in from_one_to {
             if value == 0 {
                 return Err(Error::InvalidOption {
                     option,
@@ -48,12 +54,11 @@ impl EngineConfig {
                     reason: "it must be at least 1".into(),
                 });
             }
-            // Everything that reaches a GPU is a u32; slots are block_id * block_size + offset.
-            if value > u32::MAX as usize / 256 {
+            if value > most {
                 return Err(Error::InvalidOption {
                     option,
                     value: value.to_string(),
-                    reason: format!("it must be at most {}", u32::MAX / 256),
+                    reason: format!("it must be at most {most}"),
                 });
             }
         }

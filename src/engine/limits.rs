@@ -1,7 +1,7 @@
 //! From what a user asks for, or leaves out, to the limits of an engine.
 
 use crate::config::EngineConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 
 /// Limits a user may set; what is left out is derived from the model and the device.
@@ -18,7 +18,7 @@ pub struct LimitOptions {
     pub prefill_chunk_size: Option<usize>,
     /// Sequences running at a time. Default 64.
     pub max_num_seqs: Option<usize>,
-    /// Tokens of a sequence. Default: what the model was made for, but not more than the pool holds.
+    /// Tokens of a sequence, at most what the model was made for. Default: as many as that and the pool allow.
     pub max_model_len: Option<usize>,
 }
 
@@ -29,7 +29,7 @@ impl LimitOptions {
     /// Fills in what was left out.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidOption`] if a limit cannot work.
+    /// [`Error::InvalidOption`] if a limit cannot work.
     pub fn resolve(&self, model: &ModelConfig, max_buffer_words: usize) -> Result<EngineConfig> {
         let mut limits = EngineConfig {
             block_size: self.block_size.unwrap_or(16),
@@ -52,7 +52,25 @@ impl LimitOptions {
             let pool_tokens = limits.num_kv_blocks.saturating_mul(limits.block_size);
             limits.max_model_len = limits.max_model_len.min(pool_tokens);
         }
-        limits.validate()?;
+        check(model, &limits)?;
         Ok(limits)
     }
+}
+
+/// Checks every limit by itself, and that the model was made for sequences so long.
+///
+/// # Errors
+/// [`Error::InvalidOption`] names the first that cannot work.
+pub fn check(model: &ModelConfig, limits: &EngineConfig) -> Result<()> {
+    limits.validate()?;
+    let most = model.max_position_embeddings;
+    if limits.max_model_len > most {
+        // Beyond that attention meets angles that it was never trained on, and the text falls apart.
+        return Err(Error::InvalidOption {
+            option: "max-model-len",
+            value: limits.max_model_len.to_string(),
+            reason: format!("the model was made for sequences of {most} tokens; lower it to {most} or less"),
+        });
+    }
+    Ok(())
 }

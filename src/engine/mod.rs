@@ -93,6 +93,7 @@ impl<B: Backend> Engine<B> {
     /// device without memory.
     pub async fn new(mut backend: B, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
         let LoadedFolder { config, files, tokenizer, .. } = folder;
+        limits::check(&config, &limits)?;
         let plan = MemoryPlan::new(&config, &limits, backend.max_buffer_words())?;
         let scheduler = Scheduler::new(limits.clone())?;
         let weights = Weights::load(&mut backend, &files, &config).await?;

@@ -37,7 +37,8 @@ pub enum RopeScaling {
 
 impl RopeConfig {
     /// Reads either form: `rope_theta` and `rope_scaling` (up to transformers 4), or `rope_parameters` (from 5 on).
-    /// Where both are given, the value inside the object wins, and `rope_scaling` wins over `rope_parameters`.
+    /// As in transformers, `rope_scaling` wins over `rope_parameters`, and a value inside the object wins over the same
+    /// key beside it, with one exception: `original_max_position_embeddings` beside the object wins.
     pub(super) fn parse(config: &Keys, max_position_embeddings: usize) -> Result<Self> {
         let parameters = config.object("rope_scaling")?.or(config.object("rope_parameters")?);
         let outer_theta = config.positive("rope_theta")?.unwrap_or(10_000.0);

@@ -4,6 +4,7 @@ use crate::fixtures;
 use crate::golden;
 use crate::gpu::Gpu;
 use crate::machines::{Machines, ensure};
+use cb_lab::EngineConfig;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::gpu::GpuOptions;
@@ -98,7 +99,14 @@ fn limits() -> Result<(), Failed> {
     refused(with(|o| o.num_kv_blocks = Some(0)), &["num-kv-blocks is 0", "at least 1"])?;
     refused(with(|o| o.max_num_seqs = Some(0)), &["max-num-seqs is 0", "at least 1"])?;
     refused(with(|o| o.max_model_len = Some(0)), &["max-model-len is 0", "at least 1"])?;
-    refused(with(|o| o.num_kv_blocks = Some(usize::MAX)), &["num-kv-blocks is 1844", "at most 16777215"])
+    refused(with(|o| o.num_kv_blocks = Some(usize::MAX)), &["num-kv-blocks is 1844", "at most 16777215"])?;
+    refused(with(|o| o.max_tokens_per_step = Some(65_536)), &["max-tokens-per-step is 65536", "at most 65535"])?;
+    with(|o| (o.max_tokens_per_step, o.max_model_len) = (Some(65_535), Some(512)))?;
+    let too_long = ["max-model-len is 513", "made for sequences of 512 tokens"];
+    refused(with(|o| o.max_model_len = Some(513)), &too_long)?;
+    // Also where nobody asked `resolve`.
+    let limits = EngineConfig { max_model_len: 513, ..LimitOptions::default().resolve(&model, usize::MAX)? };
+    refused(pollster::block_on(Engine::new(CpuBackend, fixtures::load("llama"), limits)), &too_long)
 }
 
 /// Each buffer names the option that makes it smaller, and a value that would do.

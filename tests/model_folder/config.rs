@@ -70,10 +70,17 @@ fn rope_in_all_its_forms() {
     assert_eq!(scaling(json!({"rope_scaling": {"type": "linear", "factor": 2}})), RopeScaling::Linear { factor: 2.0 });
     assert_eq!(scaling(json!({"rope_scaling": null, "rope_parameters": {}})), RopeScaling::None);
 
+    // Inside and beside the object: as in `standardize_rope_params` of transformers 5.23.
+    let beside = json!({"rope_scaling": with("type", "llama3"), "original_max_position_embeddings": 32});
+    let RopeScaling::Llama3 { original_max_position_embeddings, .. } = scaling(beside) else { panic!("not llama3") };
+    assert_eq!(original_max_position_embeddings, 32);
+
     let theta = |changes| config_with(changes).unwrap().rope.theta;
     assert_eq!(theta(json!({"rope_theta": null})), 10_000.0);
     assert_eq!(theta(json!({"rope_theta": 500000})), 500_000.0);
     assert_eq!(theta(json!({"rope_parameters": {"rope_theta": 7.0, "rope_type": "default"}})), 7.0);
+    let both = json!({"rope_scaling": {"rope_theta": 8.0}, "rope_parameters": {"rope_theta": 7.0}, "rope_theta": 9.0});
+    assert_eq!(theta(both), 8.0);
 }
 
 #[test]
