@@ -8,7 +8,6 @@ use cb_lab::core::request::FinishReason;
 use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::Update;
 use cb_lab::engine::record::Step;
-use cb_lab::engine::record::views::is_decode;
 use clap::Parser;
 use common::{Demo, Device, Lab, Limits, Outcome, Requests, Sampling, Screen};
 use std::collections::BTreeMap;
@@ -57,7 +56,7 @@ impl Demo for Args {
         let mut told: BTreeMap<RequestId, Skipped> = BTreeMap::new();
         while !lab.engine.is_idle() {
             let (step, updates) = lab.step()?;
-            self.show_step(&step, &prompt_lens, screen)?;
+            self.show_step(&step, screen)?;
             for preemption in &step.preempted {
                 told.remove(&preemption.victim);
             }
@@ -108,10 +107,10 @@ fn is_same(a: &Skipped, b: &Skipped) -> bool {
 }
 
 impl Args {
-    fn show_step(&self, step: &Step, prompt_lens: &BTreeMap<RequestId, usize>, screen: &mut Screen) -> Outcome {
+    fn show_step(&self, step: &Step, screen: &mut Screen) -> Outcome {
         let (mut decodes, mut prefills, mut num_prefill) = (Vec::new(), Vec::new(), 0);
         for row in &step.rows {
-            if is_decode(row, prompt_lens[&row.id]) {
+            if row.is_decode() {
                 decodes.push(row.id.to_string());
             } else {
                 prefills.push(format!("{}+{}", row.id, row.query_len));

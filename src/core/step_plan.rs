@@ -110,10 +110,17 @@ impl ScheduledRow {
         self.context_len + self.query_len
     }
 
-    /// Whether it computes one token to get the next.
+    /// See [`is_decode`].
     pub fn is_decode(&self) -> bool {
-        self.samples && self.query_len == 1
+        is_decode(self.query_len, self.samples)
     }
+}
+
+/// Whether a row is a decode: it computes one token, the last that is known of a sequence, to get the next. It does not
+/// matter whether that token is of the output, or all that was left of a prompt or of what a preemption took away: who
+/// needs one row for a token is scheduled first. Every other row is prefill.
+pub fn is_decode(query_len: usize, samples: bool) -> bool {
+    samples && query_len == 1
 }
 
 impl StepPlan {
@@ -127,7 +134,7 @@ impl StepPlan {
         self.rows.len()
     }
 
-    /// Sequences that compute one token to get the next.
+    /// Rows that are decodes: see [`is_decode`].
     pub fn num_decodes(&self) -> usize {
         self.rows.iter().filter(|row| row.is_decode()).count()
     }

@@ -49,6 +49,27 @@ fn a_log_reads_back_as_it_was() {
     assert_eq!(jsonl.lines().count(), 1 + recording.entries().len());
 }
 
+/// A decode is a row of one token that samples, to the log as to the plan: also what the chunks left of a prompt.
+#[test]
+fn log_and_plan_call_the_same_rows_decodes() {
+    let mut engine = engine(16, 8);
+    let limits = engine.scheduler().config().clone();
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), limits };
+    let (mut recording, mut recorder, mut in_plans) = (Recording::new(run), Recorder::default(), Vec::new());
+    for prompt_len in [9, 1, 12] {
+        let id = engine.submit(vec![7; prompt_len], params(2)).unwrap();
+        recording.push(recorder.submitted(engine.scheduler(), id, 0.0).unwrap());
+    }
+    while !engine.is_idle() {
+        let report = block_on(engine.step()).unwrap();
+        in_plans.push(report.plan.num_decodes());
+        recording.push(recorder.step(&report, engine.batch(), engine.scheduler(), 0.0, 1.0));
+    }
+    let in_log: Vec<usize> = budget_use(&recording).iter().map(|used| used.decode).collect();
+    assert_eq!((&in_log, in_plans[..2].to_vec()), (&in_plans, vec![1, 2]));
+    assert_eq!(timeline(&recording)[0].cells[..2], [Cell::Prefill(8), Cell::Decode]);
+}
+
 #[test]
 fn a_lane_says_what_a_request_did_in_every_step() {
     let drawn = |cell: &Cell| match cell {

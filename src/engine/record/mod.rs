@@ -21,7 +21,7 @@ pub use recording::{BlockTables, Recording};
 use crate::config::EngineConfig;
 use crate::core::request::FinishReason;
 use crate::core::skipped::Skipped;
-use crate::core::step_plan::{AdmissionStop, Preemption};
+use crate::core::step_plan::{AdmissionStop, Preemption, is_decode};
 use crate::ids::{BlockId, RequestId, TokenId};
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,13 @@ pub struct Row {
     pub query_len: usize,
     /// Whether it got its next token.
     pub samples: bool,
+}
+
+impl Row {
+    /// See [`is_decode`].
+    pub fn is_decode(&self) -> bool {
+        is_decode(self.query_len, self.samples)
+    }
 }
 
 /// A request without a row.

@@ -1,6 +1,5 @@
 //! How things stood while each step was computed: queues, token table and pool, worked out from the log.
 
-use super::views::is_decode;
 use super::{BlockTables, Entry, Recording, Row, Step};
 use crate::core::request::FinishReason;
 use crate::ids::{BlockId, RequestId};
@@ -126,7 +125,7 @@ fn token_rows(
     let positions = row.context_len..row.context_len + row.query_len;
     positions.filter_map(move |position| {
         let slot = blocks.get(position / block_size)?.0 as usize * block_size + position % block_size;
-        let kind = if is_decode(row, request.prompt_len) {
+        let kind = if row.is_decode() {
             TokenKind::Decode
         } else if position < request.num_computed || position >= request.prompt_len {
             TokenKind::Recomputed

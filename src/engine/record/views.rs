@@ -1,6 +1,6 @@
 //! What people want to know of a run, as pure functions of its log.
 
-use super::{Entry, Recording, Row, Step, Submitted};
+use super::{Entry, Recording, Step, Submitted};
 use crate::ids::RequestId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,9 +42,9 @@ impl Latency {
 /// What the budget of a step went to, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetUse {
-    /// Rows that continue an output.
+    /// Decodes: [`Row::is_decode`](super::Row::is_decode).
     pub decode: usize,
-    /// Rows of prompts, and of what is computed again after a preemption.
+    /// All other tokens: of prompts, and of what is computed again after a preemption.
     pub prefill: usize,
     /// What it could have been at most.
     pub max_tokens_per_step: usize,
@@ -95,11 +95,6 @@ pub struct Lane {
     pub cells: Vec<Cell>,
 }
 
-/// Whether a row continues an output. One token of a prompt is prefill, also where a step computes no more of it.
-pub fn is_decode(row: &Row, prompt_len: usize) -> bool {
-    row.samples && row.query_len == 1 && row.context_len >= prompt_len
-}
-
 /// When each request got its tokens, in the order they came.
 pub fn latencies(recording: &Recording) -> Vec<Latency> {
     let mut latencies = Vec::new();
@@ -136,10 +131,8 @@ pub fn latencies(recording: &Recording) -> Vec<Latency> {
 
 /// What the budget of each step went to.
 pub fn budget_use(recording: &Recording) -> Vec<BudgetUse> {
-    let prompt_lens: BTreeMap<_, _> = recording.requests().map(|request| (request.id, request.prompt_len)).collect();
     let of_step = |step: &Step| {
-        let is_decode = |row: &&Row| is_decode(row, prompt_lens.get(&row.id).copied().unwrap_or(0));
-        let decode = step.rows.iter().filter(is_decode).count();
+        let decode = step.rows.iter().filter(|row| row.is_decode()).count();
         let all: usize = step.rows.iter().map(|row| row.query_len).sum();
         let max_tokens_per_step = recording.run.limits.max_tokens_per_step;
         BudgetUse { decode, prefill: all - decode, max_tokens_per_step }
@@ -182,7 +175,7 @@ pub fn timeline(recording: &Recording) -> Vec<Lane> {
                 for Lane { request, cells } in &mut lanes {
                     let id = request.id;
                     cells.push(match rows.get(&id) {
-                        Some(row) if is_decode(row, request.prompt_len) => Cell::Decode,
+                        Some(row) if row.is_decode() => Cell::Decode,
                         Some(row) => Cell::Prefill(row.query_len),
                         None if ended.contains(&id) => Cell::Finished,
                         None if step.preempted.iter().any(|preemption| preemption.victim == id) => Cell::Preempted,
