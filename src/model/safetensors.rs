@@ -140,18 +140,6 @@ impl WeightFiles {
         TensorChunks::open(file, self.folder.file_path(&shard.name), shard.data_start, info, chunk_elems)
     }
 
-    /// Reads a tensor as f32, `chunk_elems` elements at a time: `take(first_elem, elems)`.
-    ///
-    /// # Errors
-    /// As [`WeightFiles::chunks`], and [`Error::ReadFile`] if reading fails half-way.
-    pub fn read_f32_chunks(&self, name: &str, chunk_elems: usize, mut take: impl FnMut(usize, &[f32])) -> Result<()> {
-        let mut chunks = self.chunks(name, chunk_elems)?;
-        while let Some((first_elem, elems)) = chunks.next_chunk()? {
-            take(first_elem, elems);
-        }
-        Ok(())
-    }
-
     fn find(&self, name: &str) -> Result<(&Shard, &TensorInfo)> {
         let shard = self.shard_of.get(name).map(|&shard_idx| &self.shards[shard_idx]);
         shard.and_then(|shard| Some((shard, shard.header.info(name)?))).ok_or_else(|| Error::InvalidTensor {

@@ -68,11 +68,6 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Whether the tokenizer has an entry `id`.
-    pub fn id_in_range(&self, id: TokenId) -> bool {
-        self.inner.id_to_token(id).is_some()
-    }
-
     /// Whether `id` adds to decoded text: it is known and no special token.
     pub fn is_visible(&self, id: TokenId) -> bool {
         let token = self.inner.id_to_token(id);

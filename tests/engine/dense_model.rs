@@ -52,8 +52,10 @@ struct DenseWeights<'a>(&'a WeightFiles);
 impl DenseWeights<'_> {
     fn vector(&self, name: &str) -> Array1<f64> {
         let mut values = Vec::new();
-        let take = |_, piece: &[f32]| values.extend(piece.iter().copied().map(f64::from));
-        self.0.read_f32_chunks(name, 1 << 20, take).expect("the tensor can be read");
+        let mut chunks = self.0.chunks(name, 1 << 20).expect("the tensor is there");
+        while let Some((_, piece)) = chunks.next_chunk().expect("the tensor can be read") {
+            values.extend(piece.iter().copied().map(f64::from));
+        }
         values.into()
     }
 

@@ -36,12 +36,12 @@ fn with_header(header: &str, num_bytes: usize) -> Vec<u8> {
 /// A tensor read in chunks of `chunk_elems`.
 fn read(files: &WeightFiles, name: &str, chunk_elems: usize) -> Vec<f32> {
     let mut elems = Vec::new();
-    let mut take = |first_elem, chunk: &[f32]| {
+    let mut chunks = files.chunks(name, chunk_elems).unwrap();
+    while let Some((first_elem, chunk)) = chunks.next_chunk().unwrap() {
         assert_eq!(first_elem, elems.len());
         assert!((1..=chunk_elems).contains(&chunk.len()));
         elems.extend_from_slice(chunk);
-    };
-    files.read_f32_chunks(name, chunk_elems, &mut take).unwrap();
+    }
     elems
 }
 
@@ -206,8 +206,6 @@ fn a_file_that_shrinks_after_it_was_opened_is_an_error() {
     let (directory, folder) = copy_of("llama");
     let files = WeightFiles::open(&folder).unwrap();
     fs::write(directory.path().join("model.safetensors"), b"short").unwrap();
-    assert_refused(
-        files.read_f32_chunks("model.norm.weight", 8, |_, _| panic!("there is nothing to read")),
-        &["model.safetensors", "cannot read"],
-    );
+    let mut chunks = files.chunks("model.norm.weight", 8).unwrap();
+    assert_refused(chunks.next_chunk(), &["model.safetensors", "cannot read"]);
 }
