@@ -70,7 +70,7 @@ pub fn in_step(snapshot: &Snapshot) -> Vec<Sentence> {
         }
         all.push(Sentence { id, topic: Topic::Computed, text });
         if let Some(finished) = step.finished.iter().find(|finished| finished.id == id) {
-            let text = format!("ends ({}){}", finished.reason.as_str(), gives_back(&finished.blocks));
+            let text = format!("ends ({}){}", finished.reason, gives_back(&finished.blocks));
             all.push(Sentence { id, topic: Topic::Ended, text });
         }
     }

@@ -10,13 +10,12 @@ use super::start::start;
 use super::wording::complain;
 use crate::backend::Backend;
 use crate::config::EngineConfig;
-use crate::core::request::{Request, SamplingParams};
-use crate::core::scheduler::Scheduler;
-use crate::engine::admission::request_for;
+use crate::core::request::SamplingParams;
+use crate::engine::admission;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
 use crate::error::Result;
-use crate::ids::RequestId;
+use crate::ids::TokenId;
 use crate::model::ModelFolder;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,13 +104,13 @@ async fn generate<B: Backend>(
     mut progress: Progress,
 ) -> Result<bool> {
     let mut writer = OutputWriter::new(std::io::stdout().lock(), args.format, jobs);
-    let requests = admit(jobs, &folder, &limits)?;
+    // All of it is checked before any device memory is taken.
     let mut accepted = Vec::new();
-    for (job_idx, request) in requests.into_iter().enumerate() {
-        match request {
-            Ok(request) => accepted.push((job_idx, request)),
+    for (job_idx, job) in jobs.iter().enumerate() {
+        match admit(job, &folder, &limits) {
+            Ok(prompt_token_ids) => accepted.push((job_idx, prompt_token_ids)),
             Err(error) => {
-                complain(format_args!("{}: {error}", jobs[job_idx].place));
+                complain(format_args!("{}: {error}", job.place));
                 writer.refuse(job_idx)?;
             }
         }
@@ -124,8 +123,8 @@ async fn generate<B: Backend>(
     let mut record = RecordFile::create(args.record.as_deref(), model, &mut engine)?;
     let mut job_of_request = Vec::new();
     let mut num_failed = 0;
-    for (job_idx, request) in &accepted {
-        let id = engine.submit(request.prompt_token_ids.clone(), jobs[*job_idx].params.clone())?;
+    for (job_idx, prompt_token_ids) in &accepted {
+        let id = engine.submit(prompt_token_ids.clone(), jobs[*job_idx].params.clone())?;
         record.submitted(&engine, id)?;
         job_of_request.push(*job_idx);
     }
@@ -181,12 +180,12 @@ async fn generate<B: Backend>(
 /// Computes each request alone, as a server without batching would, and counts the steps.
 async fn one_at_a_time<B: Backend>(
     engine: &mut Engine<B>,
-    requests: Vec<(usize, Request)>,
+    prompts: Vec<(usize, Vec<TokenId>)>,
     jobs: &[PromptJob],
 ) -> Result<usize> {
     let mut num_steps = 0;
-    for (job_idx, request) in requests {
-        engine.submit(request.prompt_token_ids, jobs[job_idx].params.clone())?;
+    for (job_idx, prompt_token_ids) in prompts {
+        engine.submit(prompt_token_ids, jobs[job_idx].params.clone())?;
         while !engine.is_idle() {
             engine.step().await?;
             num_steps += 1;
@@ -195,16 +194,11 @@ async fn one_at_a_time<B: Backend>(
     Ok(num_steps)
 }
 
-/// Checks every job as the engine will, before the engine takes any device memory.
-fn admit(jobs: &[PromptJob], folder: &LoadedFolder, limits: &EngineConfig) -> Result<Vec<Result<Request>>> {
-    let mut rehearsal = Scheduler::new(limits.clone())?;
-    let mut admit = |(id, job): (u64, &PromptJob)| {
-        let prompt_token_ids = job.prompt.encode(folder)?;
-        let request = request_for(&folder.config, RequestId(id), prompt_token_ids, job.params.clone())?;
-        rehearsal.submit(request.clone())?;
-        Ok(request)
-    };
-    Ok((0..).zip(jobs).map(&mut admit).collect())
+/// A job's prompt as tokens, if the engine will accept it.
+fn admit(job: &PromptJob, folder: &LoadedFolder, limits: &EngineConfig) -> Result<Vec<TokenId>> {
+    let prompt_token_ids = job.prompt.encode(folder)?;
+    admission::check(&folder.config, limits, &prompt_token_ids, &job.params)?;
+    Ok(prompt_token_ids)
 }
 
 impl GenerateArgs {

@@ -1,6 +1,7 @@
 //! Results on stdout, in the order of the input.
 
 use super::prompts::{Prompt, PromptJob};
+use crate::core::request::FinishReason;
 use crate::engine::stream::Output;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ struct JsonLine<'a> {
     token_ids: &'a [u32],
     logprobs: &'a [f32],
     text: &'a str,
-    finish_reason: &'a str,
+    finish_reason: FinishReason,
     num_cached_tokens: usize,
 }
 
@@ -119,7 +120,7 @@ impl<'a, W: Write> OutputWriter<'a, W> {
                     token_ids: &output.token_ids,
                     logprobs: &output.logprobs,
                     text: &output.text,
-                    finish_reason: output.finish_reason.as_str(),
+                    finish_reason: output.finish_reason,
                     // Nothing is shared between requests yet.
                     num_cached_tokens: 0,
                 };

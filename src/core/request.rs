@@ -1,5 +1,10 @@
 //! A request and what may be asked of it.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 
@@ -84,8 +89,40 @@ pub struct Request {
     pub params: SamplingParams,
 }
 
+/// Checks that a request for a prompt of so many tokens can run and finish within these limits.
+///
+/// # Errors
+/// [`Error::RequestRefused`] with the figures if it never could; [`Error::InvalidOption`] if a sampling parameter cannot
+/// work.
+pub fn check_request(limits: &EngineConfig, prompt_len: usize, params: &SamplingParams) -> Result<()> {
+    let &EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = limits;
+    let max_new_tokens = params.max_new_tokens;
+    let refuse = |message| Err(Error::RequestRefused(message));
+
+    params.validate()?;
+    if prompt_len == 0 {
+        return refuse("the prompt is empty: give at least one token".into());
+    }
+    let max_len = prompt_len.saturating_add(max_new_tokens);
+    let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
+    let num_blocks = limits.num_blocks_for(max_len);
+    // A max-model-len that was left out is what the pool holds: then the pool is to blame.
+    if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
+        return refuse(format!(
+            "{tokens}, and max-model-len is {max_model_len}: shorten the prompt or lower max-new-tokens"
+        ));
+    }
+    if num_blocks > num_kv_blocks {
+        return refuse(format!(
+            "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
+             raise num-kv-blocks to {num_blocks}, shorten the prompt or lower max-new-tokens"
+        ));
+    }
+    Ok(())
+}
+
 /// Why a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
     /// It reached `max_new_tokens`.
@@ -98,14 +135,9 @@ pub enum FinishReason {
     Error,
 }
 
-impl FinishReason {
-    /// The word used in JSON output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Length => "length",
-            Self::Stop => "stop",
-            Self::Abort => "abort",
-            Self::Error => "error",
-        }
+/// The word that JSON has, too.
+impl fmt::Display for FinishReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::config::EngineConfig;
 use crate::core::kv_cache::BlockAllocator;
-use crate::core::request::{FinishReason, Request};
+use crate::core::request::{FinishReason, Request, check_request};
 use crate::core::sequence::{SeqIdx, Sequence, Slab};
 use crate::core::step_plan::{Event, Preemption};
 use crate::error::{Error, Result};
@@ -70,40 +70,13 @@ impl Scheduler {
     /// [`Error::RequestRefused`] with the figures if it could never finish, or if its id is in use;
     /// [`Error::InvalidOption`] if a sampling parameter cannot work.
     pub fn submit(&mut self, request: Request) -> Result<()> {
-        self.check_request(&request)?;
         let id = request.id;
+        if self.get(id).is_some() {
+            return Err(Error::RequestRefused(format!("id {id} belongs to a request that has not finished")));
+        }
+        check_request(&self.config, request.prompt_token_ids.len(), &request.params)?;
         let idx = self.sequences.insert(Sequence::new(request));
         self.waiting.insert(id, idx);
-        Ok(())
-    }
-
-    fn check_request(&self, request: &Request) -> Result<()> {
-        let EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = self.config;
-        let (prompt_len, max_new_tokens) = (request.prompt_token_ids.len(), request.params.max_new_tokens);
-        let refuse = |message| Err(Error::RequestRefused(message));
-
-        request.params.validate()?;
-        if self.get(request.id).is_some() {
-            return refuse(format!("id {} belongs to a request that has not finished", request.id));
-        }
-        if prompt_len == 0 {
-            return refuse("the prompt is empty: give at least one token".into());
-        }
-        let max_len = prompt_len.saturating_add(max_new_tokens);
-        let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
-        let num_blocks = self.config.num_blocks_for(max_len);
-        // A max-model-len that was left out is what the pool holds: then the pool is to blame.
-        if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
-            return refuse(format!(
-                "{tokens}, and max-model-len is {max_model_len}: shorten the prompt or lower max-new-tokens"
-            ));
-        }
-        if num_blocks > num_kv_blocks {
-            return refuse(format!(
-                "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
-                 raise num-kv-blocks to {num_blocks}, shorten the prompt or lower max-new-tokens"
-            ));
-        }
         Ok(())
     }
 

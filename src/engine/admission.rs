@@ -1,9 +1,24 @@
 //! What a request must be before the scheduler sees it.
 
-use crate::core::request::{Request, SamplingParams};
+use crate::config::EngineConfig;
+use crate::core::request::{Request, SamplingParams, check_request};
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 use crate::model::ModelConfig;
+
+/// Checks that an engine would accept a request, for those who want to know before there is one.
+///
+/// # Errors
+/// As [`Engine::submit`](super::Engine::submit).
+pub fn check(
+    model: &ModelConfig,
+    limits: &EngineConfig,
+    prompt_token_ids: &[TokenId],
+    params: &SamplingParams,
+) -> Result<()> {
+    check_tokens(model, prompt_token_ids)?;
+    check_request(limits, prompt_token_ids.len(), params)
+}
 
 /// A request for this model: its tokens exist, and the model's end-of-sequence tokens end it.
 ///
@@ -15,13 +30,18 @@ pub fn request_for(
     prompt_token_ids: Vec<TokenId>,
     mut params: SamplingParams,
 ) -> Result<Request> {
-    let vocab_size = model.vocab_size;
-    if let Some(token_id) = prompt_token_ids.iter().find(|&&token_id| token_id as usize >= vocab_size) {
-        return Err(Error::RequestRefused(format!(
-            "token id {token_id} is out of range: the model has {vocab_size} tokens, so the last is {}",
-            vocab_size - 1
-        )));
-    }
+    check_tokens(model, &prompt_token_ids)?;
     params.stop_token_ids.extend_from_slice(&model.eos_token_ids);
     Ok(Request { id, prompt_token_ids, params })
+}
+
+fn check_tokens(model: &ModelConfig, prompt_token_ids: &[TokenId]) -> Result<()> {
+    let vocab_size = model.vocab_size;
+    match prompt_token_ids.iter().find(|&&token_id| token_id as usize >= vocab_size) {
+        None => Ok(()),
+        Some(token_id) => Err(Error::RequestRefused(format!(
+            "token id {token_id} is out of range: the model has {vocab_size} tokens, so the last is {}",
+            vocab_size - 1
+        ))),
+    }
 }

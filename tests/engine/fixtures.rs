@@ -1,7 +1,7 @@
 //! The committed model folders and what transformers generates with them.
 
 use cb_lab::backend::Backend;
-use cb_lab::core::request::SamplingParams;
+use cb_lab::core::request::{FinishReason, SamplingParams};
 use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::loaded_folder::LoadedFolder;
@@ -22,7 +22,7 @@ pub struct GoldenCase {
     pub token_ids: Vec<u32>,
     pub logprobs: Vec<f32>,
     pub text: String,
-    pub finish_reason: String,
+    pub finish_reason: FinishReason,
     #[serde(default)]
     pub ignore_eos: bool,
 }
@@ -30,7 +30,7 @@ pub struct GoldenCase {
 impl GoldenCase {
     pub fn params(&self) -> SamplingParams {
         // A case that stops must be able to go on if its end is overlooked.
-        let max_new_tokens = self.token_ids.len() + if self.finish_reason == "stop" { 3 } else { 0 };
+        let max_new_tokens = self.token_ids.len() + if self.finish_reason == FinishReason::Stop { 3 } else { 0 };
         SamplingParams { max_new_tokens, ignore_eos: self.ignore_eos, ..Default::default() }
     }
 }

@@ -68,7 +68,7 @@ pub fn compare_one(case: &GoldenCase, output: &Output) -> Result<(), Failed> {
         ensure!(close, "{name}: log-probability {logprob} of token {i}, expected {expected}");
     }
     ensure!(output.text == case.text, "{name}: text {:?}, expected {:?}", output.text, case.text);
-    let reason = output.finish_reason.as_str();
+    let reason = output.finish_reason;
     ensure!(reason == case.finish_reason, "{name}: ended by {reason}, expected {}", case.finish_reason);
     Ok(())
 }
