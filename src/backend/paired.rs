@@ -37,6 +37,8 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
         Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Vec::new(), failed: None }
     }
 
+    /// Rows that the call did not write (each of the attention kernels leaves those of the other alone) hold what both
+    /// sides wrote before, which was compared then.
     fn check(&mut self, kernel: &'static str, width: u32, rows: u32, out: &(A::Buffer, B::Buffer)) {
         let (width, len) = (width as usize, width as usize * rows as usize);
         let copies = self.reference.snapshot(&out.0, len).and_then(|a| Ok((a, self.subject.snapshot(&out.1, len)?)));

@@ -2,7 +2,7 @@
 
 use super::shader_files;
 use super::wording::{bytes_text, tell};
-use crate::backend::gpu::{AdapterReport, Adapters};
+use crate::backend::gpu::{AdapterReport, Adapters, Best};
 use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,11 +28,12 @@ pub async fn run(args: &DevicesArgs) -> Result<ExitCode> {
         let num_files = shader_files::write(dir)?;
         tell(format_args!("{num_files} shaders written to {}", dir.display()));
     }
-    let reports = Adapters::find().await.reports();
+    let adapters = Adapters::find().await;
+    let reports = adapters.reports();
     let text = if args.json {
         serde_json::to_string_pretty(&reports).map_err(|error| Error::WriteOutput(error.into()))? + "\n"
     } else {
-        table(&reports)
+        table(&reports) + &choice(adapters.best())
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::WriteOutput)?;
     Ok(ExitCode::SUCCESS)
@@ -55,16 +56,14 @@ fn table(reports: &[AdapterReport]) -> String {
             text += &format!("   cannot be used       {reason}\n");
         }
     }
-    text + &choice(reports)
+    text
 }
 
 /// What each `--backend` takes.
-fn choice(reports: &[AdapterReport]) -> String {
-    let usable = || reports.iter().enumerate().filter(|(_, report)| report.unusable.is_none());
-    let hardware = usable().find(|(_, report)| report.kind != "software");
-    match (hardware, usable().next()) {
-        (Some((i, _)), _) => format!("--backend auto and --backend gpu take {i}.\n"),
-        (None, Some((i, _))) => format!(
+fn choice(best: Best) -> String {
+    match (best.hardware, best.any) {
+        (Some(i), _) => format!("--backend auto and --backend gpu take {i}.\n"),
+        (None, Some(i)) => format!(
             "--backend gpu takes {i}; --backend auto takes the CPU reference, which is faster than a software driver.\n"
         ),
         (None, None) => "No usable GPU: --backend auto takes the CPU reference.\n".into(),

@@ -1,5 +1,7 @@
 //! Lines on stderr, and figures as people read them.
 
+pub use crate::core::wording::count_text;
+
 use std::fmt::Display;
 use std::io::Write;
 
@@ -27,11 +29,6 @@ pub fn bytes_text(bytes: u64) -> String {
     }
     let decimals = usize::from(value < 9.95 && unit != "bytes");
     format!("{value:.decimals$} {unit}")
-}
-
-/// `1 request`, `2 requests`
-pub fn count_text(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

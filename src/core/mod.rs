@@ -12,3 +12,5 @@ pub mod skipped;
 
 pub mod batch_builder;
 pub mod ragged_mask;
+
+pub mod wording;

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::core::scheduler::Scheduler;
-use crate::core::step_plan::{AdmissionStop, StepPlan, count};
+use crate::core::step_plan::{AdmissionStop, StepPlan};
+use crate::core::wording::count_text;
 use crate::ids::RequestId;
 
 /// Why a request got no row in a step.
@@ -37,7 +38,7 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BudgetUsedUp { max_tokens_per_step } => {
-                write!(f, "its turn came when the step's {} were used up", count(*max_tokens_per_step, "token"))
+                write!(f, "its turn came when the step's {} were used up", count_text(*max_tokens_per_step, "token"))
             }
             Self::Preempted { needer } => {
                 write!(f, "preempted: request {needer} needed a block, and the youngest gives way")

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::request::FinishReason;
 use crate::core::sequence::SeqIdx;
+use crate::core::wording::count_text;
 use crate::ids::{RequestId, TokenId};
 
 /// The work of one step. It has no phase: it is a list of (sequence, context_len, query_len).
@@ -67,13 +68,13 @@ impl fmt::Display for AdmissionStop {
         match *self {
             Self::NobodyWaits => write!(f, "nobody waits"),
             Self::BudgetUsedUp { max_tokens_per_step } => {
-                write!(f, "the others use up the step's budget of {}", count(max_tokens_per_step, "token"))
+                write!(f, "the others use up the step's budget of {}", count_text(max_tokens_per_step, "token"))
             }
             Self::MaxNumSeqs { max_num_seqs } => {
-                write!(f, "{} may run at a time, and as many do", count(max_num_seqs, "sequence"))
+                write!(f, "{} may run at a time, and as many do", count_text(max_num_seqs, "sequence"))
             }
             Self::NotEnoughBlocks { needed, spare, free } => {
-                write!(f, "it needs {}, ", count(needed, "block"))?;
+                write!(f, "it needs {}, ", count_text(needed, "block"))?;
                 if spare > 0 {
                     write!(f, "{spare} {} spare for decodes, ", if spare == 1 { "stays" } else { "stay" })?;
                 }
@@ -82,11 +83,6 @@ impl fmt::Display for AdmissionStop {
             Self::StepPreempted => write!(f, "a step that takes blocks from one request admits no other"),
         }
     }
-}
-
-/// `1 block`, `2 blocks`
-pub(super) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A sequence's part of a step: the tokens at positions `context_len..context_len + query_len`.

@@ -22,6 +22,7 @@ mod dot;
 use super::element_type::ElementType;
 use super::params::*;
 use super::{Backend, KvPool};
+use crate::core::wording::count_text;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
@@ -83,7 +84,7 @@ impl Backend for CpuBackend {
     fn name(&self) -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if cfg!(feature = "parallel") { threads } else { 1 };
-        format!("CPU reference ({threads} thread{})", if threads == 1 { "" } else { "s" })
+        format!("CPU reference ({})", count_text(threads, "thread"))
     }
 
     fn max_buffer_words(&self) -> usize {

@@ -38,6 +38,15 @@ pub struct AdapterReport {
 #[derive(Clone)]
 pub struct Adapters(Vec<wgpu::Adapter>);
 
+/// The adapters that the engine would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Best {
+    /// The best usable hardware adapter: see [`Adapters::hardware`].
+    pub hardware: Option<usize>,
+    /// The best usable one, software drivers included: see [`Adapters::any`].
+    pub any: Option<usize>,
+}
+
 impl Adapters {
     /// Looks for adapters of every API this build supports. Environment variables of wgpu (`WGPU_BACKEND`, …) are heeded.
     pub async fn find() -> Self {
@@ -54,7 +63,17 @@ impl Adapters {
 
     /// The best usable hardware adapter.
     pub fn hardware(&self) -> Option<&wgpu::Adapter> {
-        self.usable().find(|adapter| adapter.get_info().device_type != wgpu::DeviceType::Cpu)
+        self.0.get(self.best().hardware?)
+    }
+
+    /// Places in [`Adapters::reports`] of those that are taken.
+    pub fn best(&self) -> Best {
+        let usable = || (0..).zip(&self.0).filter(|(_, adapter)| unusable_because(adapter).is_none());
+        let is_hardware = |adapter: &wgpu::Adapter| adapter.get_info().device_type != wgpu::DeviceType::Cpu;
+        Best {
+            hardware: usable().find(|(_, adapter)| is_hardware(adapter)).map(|(place, _)| place),
+            any: usable().next().map(|(place, _)| place),
+        }
     }
 
     /// The best usable adapter, software drivers included.
@@ -62,7 +81,7 @@ impl Adapters {
     /// # Errors
     /// [`Error::NoGpu`] tells what was found and what to install.
     pub fn any(&self) -> Result<&wgpu::Adapter> {
-        self.usable().next().ok_or_else(|| {
+        self.best().any.and_then(|place| self.0.get(place)).ok_or_else(|| {
             let found: Vec<String> = self.reports().iter().map(|report| report.name.clone()).collect();
             let found = if found.is_empty() { "no adapter at all".to_string() } else { found.join(", ") };
             Error::NoGpu(format!(

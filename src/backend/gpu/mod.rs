@@ -8,7 +8,7 @@ mod pipelines;
 mod recorder;
 mod variants;
 
-pub use device::{AdapterReport, Adapters};
+pub use device::{AdapterReport, Adapters, Best};
 pub use kernels::{Access, Kernel, KernelSource};
 pub use variants::Variant;
 
