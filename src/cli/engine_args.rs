@@ -64,7 +64,7 @@ pub struct LimitArgs {
     /// Most sequences running at a time [default: 64]
     #[arg(long, value_name = "N")]
     max_num_seqs: Option<usize>,
-    /// Longest sequence, prompt and output together [default: by model and pool]
+    /// Longest sequence, prompt and output together, at most what the model was made for [default: by model and pool]
     #[arg(long, value_name = "N")]
     max_model_len: Option<usize>,
 }
