@@ -28,7 +28,7 @@ pub struct Device {
     pub backend: BackendChoice,
 }
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Limits {
     /// Most tokens computed in a step: the budget
     #[arg(long, value_name = "N", default_value_t = 12)]
@@ -57,7 +57,7 @@ pub struct Requests {
     pub max_new_tokens: usize,
 }
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Sampling {
     /// 0 always takes the most probable token
     #[arg(long, value_name = "T", default_value_t = 0.0)]
@@ -83,6 +83,11 @@ impl Requests {
 
 /// A demo, generic over the backend it runs on. Each call of `backends` opens one.
 pub trait Demo {
+    /// Says where it runs, before it does.
+    fn announce(&self, device: &str, screen: &mut Screen) -> Outcome {
+        Ok(writeln!(screen, "{device}\n")?)
+    }
+
     fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome;
 }
 
@@ -107,7 +112,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
 
 fn run(choice: BackendChoice, demo: &impl Demo, screen: &mut Screen) -> Outcome {
     let (chosen, line) = block_on(choose_backend(choice))?;
-    writeln!(screen, "{line}\n")?;
+    demo.announce(&line, screen)?;
     match chosen {
         Chosen::Cpu(_) => demo.run(|| Ok(CpuBackend), screen),
         Chosen::Gpu(_) => demo.run(
@@ -206,6 +211,15 @@ impl<B: Backend> Lab<B> {
         let tokens = self.engine.tokenizer().encode_rendered(story)?;
         let first = 5 * self.recording.requests().count();
         Ok(tokens.into_iter().cycle().skip(first).take(len).collect())
+    }
+
+    /// Gives a request up, unless it has ended.
+    pub fn abort(&mut self, id: RequestId) -> Outcome {
+        if self.engine.abort(id)?.is_some() {
+            let at_ms = self.now_ms();
+            self.recording.push(self.recorder.aborted(id, at_ms));
+        }
+        Ok(())
     }
 
     /// Computes a step and records it.

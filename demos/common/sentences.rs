@@ -56,11 +56,14 @@ pub fn in_step(snapshot: &Snapshot) -> Vec<Sentence> {
         let mine = snapshot.tokens.iter().filter(|token| token.id == id);
         let count = |kind| mine.clone().filter(|token| token.kind == kind).count();
         let last = row.context_len + row.query_len - 1;
-        let range = if row.query_len == 1 { format!("{last}") } else { format!("{} to {last}", row.context_len) };
+        let range = match row.query_len {
+            1 => format!("position {last}"),
+            _ => format!("positions {} to {last}", row.context_len),
+        };
         let mut text = match (count(TokenKind::Decode), count(TokenKind::Recomputed)) {
             (1, _) => format!("decodes: computes its newest token, position {last}"),
-            (_, 0) => format!("computes {}, positions {range}", tokens(row.query_len, "prompt ")),
-            _ => format!("computes {} again, positions {range}", tokens(row.query_len, "")),
+            (_, 0) => format!("computes {}, {range}", tokens(row.query_len, "prompt ")),
+            _ => format!("computes {} again, {range}", tokens(row.query_len, "")),
         };
         if let Some(Blocks { blocks: taken, .. }) = step.taken.iter().find(|taken| taken.id == id) {
             text += &format!(", takes {}", blocks(taken));
