@@ -1,0 +1,90 @@
+//! Exploration: prompts of other lengths. What a mix does to the number of steps, to memory, and to a padded batch.
+
+mod common;
+
+use cb_lab::backend::Backend;
+use cb_lab::engine::record::views::{Summary, summary};
+use clap::Parser;
+use common::{Demo, Device, Lab, Limits, Outcome, Screen};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The same number of prompt tokens, shared out differently.
+const MIXES: [(&str, [usize; 6]); 4] = [
+    ("all alike", [20, 20, 20, 20, 20, 20]),
+    ("growing", [5, 10, 15, 20, 30, 40]),
+    ("one is long, and last", [4, 4, 4, 4, 4, 100]),
+    ("one is long, and first", [100, 4, 4, 4, 4, 4]),
+];
+
+/// Six requests with 120 prompt tokens in all, in four mixes: steps, waiting, memory, padding.
+#[derive(Parser)]
+#[command(after_help = "Try:\n  --prefill-chunk-size 12    the long prompt takes whole steps: who waits?\n  \
+    --max-tokens-per-step 64   room for everybody\n  --max-new-tokens 40        decodes outweigh the prompts")]
+struct Args {
+    #[command(flatten)]
+    device: Device,
+    #[command(flatten)]
+    limits: Limits,
+    /// Tokens to generate for each
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    max_new_tokens: usize,
+}
+
+/// What one mix took.
+struct Taken {
+    summary: Summary,
+    most_blocks: usize,
+    rows: usize,
+    padded_rows: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    common::main(&args.device, &args)
+}
+
+impl Demo for Args {
+    fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome {
+        let Limits { max_tokens_per_step, prefill_chunk_size, .. } = self.limits;
+        writeln!(screen, "Budget {max_tokens_per_step} tokens a step, prompts in chunks of {prefill_chunk_size}\n")?;
+        let title = "prompts                 steps   first token   rows   padded   wasted   most blocks";
+        writeln!(screen, "{}", screen.bold(title))?;
+        for (name, prompt_lens) in MIXES {
+            let Taken { summary, most_blocks, rows, padded_rows } = self.take(backends()?, &prompt_lens)?;
+            let wasted = 100 * (padded_rows - rows) / padded_rows.max(1);
+            writeln!(
+                screen,
+                "{name:22} {:6} {:7.1} steps {rows:6} {padded_rows:8} {wasted:6} % {most_blocks:13}",
+                summary.num_steps, summary.first_token.0
+            )?;
+        }
+        writeln!(
+            screen,
+            "\nRows do not depend on the mix: each token is computed once, whoever it belongs to.\n\
+             Padded: each step as a rectangle, every sequence as wide as the widest of the step.\n\
+             A small chunk keeps a long prompt from taking whole steps: those behind it hardly\n\
+             notice it. Its price is that the long one itself takes many steps."
+        )?;
+        Ok(())
+    }
+}
+
+impl Args {
+    /// Runs requests with these prompts, all submitted before the first step.
+    fn take<B: Backend>(&self, backend: B, prompt_lens: &[usize]) -> Outcome<Taken> {
+        let mut lab = Lab::new(backend, &self.limits.with_pool_for(240))?;
+        for &prompt_len in prompt_lens {
+            lab.submit(prompt_len, self.max_new_tokens, None)?;
+        }
+        let (mut rows, mut padded_rows, mut most_blocks) = (0, 0, 0);
+        while !lab.engine.is_idle() {
+            let (step, _) = lab.step()?;
+            let query_lens = || step.rows.iter().map(|row| row.query_len);
+            rows += query_lens().sum::<usize>();
+            padded_rows += query_lens().len() * query_lens().max().unwrap_or(0);
+            most_blocks = most_blocks.max(lab.engine.scheduler().config().num_kv_blocks - step.free_blocks);
+        }
+        Ok(Taken { summary: summary(&lab.recording), most_blocks, rows, padded_rows })
+    }
+}
