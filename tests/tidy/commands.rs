@@ -107,13 +107,42 @@ fn refusal_by_cargo(args: &[String]) -> Option<String> {
         }
         if arg == "--test" {
             let sources = files(&format!("tests/{target}"), "rs");
+            // The names of trials are put together of parts, as `rope/mutant`.
+            let is_known = |part: &str| sources.iter().any(|source| source.text.contains(part));
             let mut filters = passed_on.iter().filter(|filter| !filter.starts_with('-'));
-            if let Some(filter) = filters.find(|filter| !sources.iter().any(|source| source.text.contains(*filter))) {
+            if let Some(filter) = filters.find(|filter| !filter.split('/').all(is_known)) {
                 return Some(format!("no test in tests/{target} has {filter} in its name"));
             }
         }
     }
-    if own[0] == "run" && !own.contains(&"--example".into()) { refusal_by_cb_lab(passed_on) } else { None }
+    match own.iter().position(|arg| arg == "--example") {
+        Some(at) => own.get(at + 1).and_then(|example| refusal_by_example(example, passed_on)),
+        None if own[0] == "run" => refusal_by_cb_lab(passed_on),
+        None => None,
+    }
+}
+
+/// What is wrong with the arguments of a demo, as far as its source says it: it may not be built yet.
+fn refusal_by_example(example: &str, args: &[String]) -> Option<String> {
+    let flags = demo_flags(example);
+    let mut given = args.iter().filter(|arg| arg.starts_with("--") && *arg != "--help");
+    given.find(|arg| !flags.contains(arg)).map(|arg| format!("{example} has no {arg}"))
+}
+
+/// The options that a demo's source declares, and the shared ones.
+fn demo_flags(example: &str) -> Words {
+    let option = Regex::new(r"(?s)#\[arg\(long\b.*?\)\]\s*(?:pub )?(\w+):").expect("a regex");
+    let is_its_own = |path: &str| {
+        let path = path.trim_start_matches("demos/");
+        path.starts_with("common/")
+            || path.starts_with(&format!("{example}."))
+            || path.starts_with(&format!("{example}/"))
+    };
+    let sources = files("demos", "rs").into_iter().filter(|source| is_its_own(&source.path));
+    let names = |source: File| -> Words {
+        option.captures_iter(&source.text).map(|found| format!("--{}", found[1].replace('_', "-"))).collect()
+    };
+    sources.flat_map(names).collect()
 }
 
 fn command_complaints(file: &File) -> Vec<String> {
@@ -128,7 +157,7 @@ fn command_complaints(file: &File) -> Vec<String> {
 fn flag_complaints(file: &File, help: &str) -> Vec<String> {
     let known = Regex::new(r"--[a-z][a-z-]*").expect("a regex");
     let known: Vec<_> = known.find_iter(help).map(|flag| flag.as_str()).chain(CARGO_FLAGS).collect();
-    let flags = code_of(&file.text).into_iter().filter(|(_, code)| code.starts_with("--"));
+    let flags = code_of(&file.text).into_iter().filter(|(_, code)| code.starts_with("--") && !code.starts_with("---"));
     let unknown = flags.filter(|(_, code)| code.split([' ', '=']).next().is_some_and(|flag| !known.contains(&flag)));
     unknown.map(|(number, code)| format!("{}:{number}: no command has `{code}`", file.path)).collect()
 }
@@ -138,7 +167,8 @@ fn help() -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_cb-lab")).args([command, "--help"]).output();
         String::from_utf8_lossy(&output.expect("the binary runs").stdout).into_owned()
     };
-    ["generate", "devices"].map(help).concat()
+    let demos = files("demos", "rs").into_iter().flat_map(|demo| demo_flags(demo.stem()));
+    ["generate", "devices", "chat"].map(help).into_iter().chain(demos).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -172,6 +202,8 @@ fn the_rules_find_what_they_are_for() {
     assert_finds(complaints("cargo test --release --test properties -- no_such_case"), "no_such_case");
     assert_finds(complaints("cb-lab generate \\\n  --max-tokens 3"), "--max-tokens");
     assert_finds(complaints("cargo deploy"), "not on the list");
+    assert_finds(complaints("cargo run --release --example demo_ragged_mask -- --blocks 3"), "has no --blocks");
+    assert!(complaints("cargo run --release --example demo_ragged_mask -- --block-size 1").is_empty());
     assert!(complaints("echo '{}' | cb-lab generate \"two words\" --prompts - > out.jsonl # comment").is_empty());
     let inline = File::new("docs/a.md", "Say `--tempreature 1`, or `cb-lab devises`.");
     assert_finds(flag_complaints(&inline, "--temperature <T>"), "--tempreature");

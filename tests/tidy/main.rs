@@ -2,6 +2,7 @@
 //!
 //! Every rule is a function from text to complaints, so that each has an example of what it must catch.
 
+mod book;
 mod commands;
 mod docs;
 mod imports;
