@@ -7,6 +7,7 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
+override INTERLEAVE: u32 = 1u; // rows that lie together, vec4 by vec4: see RowOrder in src/backend/gpu/matrix.rs
 
 struct Params {
     num_tokens: u32,
@@ -34,17 +35,18 @@ fn main(
     }
     let table_row = step[p.token_ids_offset + i / width] - p.first_row;
     if table_row < p.num_rows {
-        out[i] = four_weights(table_row * width + i % width);
+        out[i] = four_weights(table_row, i % width, width);
     }
 }
 
-// Vec4 `at` of the piece of the table.
-fn four_weights(at: u32) -> vec4<f32> {
+// Weights 4 c .. 4 c + 4 of a row that has 4 width of them.
+fn four_weights(row: u32, c: u32, width: u32) -> vec4<f32> {
+    let fours = select(2u, 1u, WEIGHT_TYPE == 0u); // in a vec4 of words
+    let words = table[(row / INTERLEAVE * (width / fours) + c / fours) * INTERLEAVE + row % INTERLEAVE];
     if WEIGHT_TYPE == 0u {
-        return bitcast<vec4<f32>>(table[at]);
+        return bitcast<vec4<f32>>(words);
     }
-    let eight = table[at / 2u];
-    let halves = select(eight.xy, eight.zw, at % 2u == 1u);
+    let halves = select(words.xy, words.zw, c % 2u == 1u);
     if WEIGHT_TYPE == 1u {
         return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
     }

@@ -111,12 +111,12 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
 }
 
 fn run(choice: BackendChoice, demo: &impl Demo, screen: &mut Screen) -> Outcome {
-    let (chosen, line) = block_on(choose_backend(choice))?;
+    let (chosen, line) = block_on(choose_backend(&choice.into()))?;
     demo.announce(&line, screen)?;
     match chosen {
         Chosen::Cpu(_) => demo.run(|| Ok(CpuBackend), screen),
         Chosen::Gpu(_) => demo.run(
-            || match block_on(choose_backend(choice))?.0 {
+            || match block_on(choose_backend(&choice.into()))?.0 {
                 Chosen::Gpu(gpu) => Ok(*gpu),
                 Chosen::Cpu(_) => Err("the GPU is gone".into()),
             },

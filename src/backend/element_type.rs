@@ -15,6 +15,9 @@ pub enum ElementType {
 }
 
 impl ElementType {
+    /// Every one.
+    pub const ALL: [ElementType; 3] = [ElementType::F32, ElementType::F16, ElementType::Bf16];
+
     /// Bytes of an element.
     pub fn bytes(self) -> usize {
         match self {

@@ -11,6 +11,9 @@ use crate::error::Result;
 use element_type::ElementType;
 use params::*;
 
+/// Rows of a matrix are uploaded in multiples of this, since a backend may store so many together.
+pub const UPLOAD_ROWS: usize = 8;
+
 /// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::download`].
 ///
 /// All buffers hold 4-byte words, f32 or u32. Shapes are row major. A kernel's formula stands at its params.
@@ -48,7 +51,8 @@ pub trait Backend {
     /// # Errors
     /// As [`Backend::alloc`].
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Self::Matrix>;
-    /// Overwrites whole rows of a matrix from `first_row` on; values are rounded to its element type.
+    /// Overwrites whole rows of a matrix from `first_row` on, a multiple of [`UPLOAD_ROWS`], and as many as a multiple of
+    /// it unless they are the last; values are rounded to its element type.
     fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]);
     /// Waits until uploads have reached the device and their staging memory is free again.
     ///

@@ -1,6 +1,6 @@
 //! `cb-lab chat`: a conversation in the terminal. Ctrl-C stops an answer, and ends the program at the prompt.
 
-use super::choose_backend::{BackendChoice, Chosen};
+use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::start::start;
 use super::wording::{complain, tell};
@@ -30,9 +30,8 @@ pub struct ChatArgs {
     /// A Hugging Face model folder with a chat template; without one, the embedded model
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    backend: BackendChoice,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// What the conversation begins with: how the model is to behave
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
@@ -52,7 +51,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
-    let started = start(args.backend, &args.limits.options(), &folder.config, |line| tell(line)).await?;
+    let started = start(&args.backend, &args.limits.options(), &folder.config, |line| tell(line)).await?;
     tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
     let system = args.system.map(|content| message("system", content));
     let limits = started.limits;

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions};
+use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet};
 use crate::error::Result;
 
 /// `--backend`
@@ -15,6 +15,23 @@ pub enum BackendChoice {
     Gpu,
     /// The CPU reference.
     Cpu,
+}
+
+/// Options of every command that computes.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct BackendArgs {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: BackendChoice,
+    /// Which kernels run on a GPU; results are the same but for rounding
+    #[arg(long, value_enum, default_value_t)]
+    pub kernels: KernelSet,
+}
+
+impl From<BackendChoice> for BackendArgs {
+    fn from(backend: BackendChoice) -> Self {
+        Self { backend, ..Self::default() }
+    }
 }
 
 /// The backend that was taken.
@@ -39,10 +56,11 @@ impl Chosen {
 ///
 /// # Errors
 /// [`crate::Error::NoGpu`] if a GPU was asked for and there is none.
-pub async fn choose_backend(choice: BackendChoice) -> Result<(Chosen, String)> {
-    let gpu = match choice {
+pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
+    let options = GpuOptions { kernels: args.kernels, ..GpuOptions::default() };
+    let gpu = match args.backend {
         BackendChoice::Cpu => return Ok(cpu("")),
-        BackendChoice::Gpu => GpuBackend::new(Adapters::find().await.any()?, GpuOptions::default()).await?,
+        BackendChoice::Gpu => GpuBackend::new(Adapters::find().await.any()?, options).await?,
         BackendChoice::Auto => {
             let adapters = Adapters::find().await;
             let Some(adapter) = adapters.hardware() else {
@@ -52,7 +70,7 @@ pub async fn choose_backend(choice: BackendChoice) -> Result<(Chosen, String)> {
                 };
                 return Ok(cpu(why));
             };
-            match GpuBackend::new(adapter, GpuOptions::default()).await {
+            match GpuBackend::new(adapter, options).await {
                 Ok(gpu) => gpu,
                 // A driver may list a device and refuse it, for instance to a container.
                 Err(error) => return Ok(cpu(&format!(": {error}"))),

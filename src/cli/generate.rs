@@ -1,6 +1,6 @@
 //! `cb-lab generate`: prompts in, text out, all prompts batched together.
 
-use super::choose_backend::{BackendChoice, Chosen};
+use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
@@ -39,9 +39,8 @@ pub struct GenerateArgs {
     /// More prompts: a file with a JSON object per line, - for stdin
     #[arg(long = "prompts", value_name = "FILE.jsonl")]
     prompts_file: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
-    backend: BackendChoice,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// How to write results
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -84,7 +83,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
-    let started = start(args.backend, &options, &folder.config, |line| progress.say(line)).await?;
+    let started = start(&args.backend, &options, &folder.config, |line| progress.say(line)).await?;
     let limits = started.limits;
     let all_finished = match started.backend {
         Chosen::Gpu(backend) => generate(*backend, &model, folder, limits, &args, &jobs, progress).await?,

@@ -1,6 +1,6 @@
 //! How every command that runs an engine starts: what can be wrong is found before any device memory is taken.
 
-use super::choose_backend::{BackendChoice, Chosen, choose_backend};
+use super::choose_backend::{BackendArgs, Chosen, choose_backend};
 use super::memory::check_fits;
 use super::wording::{bytes_text, count_text};
 use crate::config::EngineConfig;
@@ -23,14 +23,14 @@ pub struct Start {
 /// [`crate::Error::InvalidOption`] if a limit cannot work or does not fit, [`crate::Error::NoGpu`] if a GPU was asked for
 /// and there is none, [`crate::Error::Device`] if the weights alone are too large for this machine.
 pub async fn start(
-    choice: BackendChoice,
+    backend: &BackendArgs,
     options: &LimitOptions,
     model: &ModelConfig,
     say: impl Fn(&str),
 ) -> Result<Start> {
     // The device may allow less; what no device allows is told before one is opened.
     options.resolve(model, usize::MAX)?;
-    let (backend, line) = choose_backend(choice).await?;
+    let (backend, line) = choose_backend(backend).await?;
     say(&line);
     let max_buffer_words = backend.max_buffer_words();
     let limits = options.resolve(model, max_buffer_words)?;

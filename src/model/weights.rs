@@ -3,7 +3,7 @@
 use super::config::ModelConfig;
 use super::expected_tensors::layer_tensor;
 use super::safetensors::WeightFiles;
-use crate::backend::Backend;
+use crate::backend::{Backend, UPLOAD_ROWS};
 use crate::error::Result;
 
 /// Elements read from a file and handed to the backend at a time (4 MiB of f32).
@@ -107,7 +107,7 @@ impl<B: Backend> Loader<'_, B> {
     async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
         let [rows, cols] = self.files.tensor(name)?.shape[..] else { unreachable!("check_all saw two dimensions") };
         let mut matrix = self.backend.alloc_matrix(name, rows, cols, self.files.element_type(name)?)?;
-        let whole_rows = (CHUNK_ELEMS / cols).max(1) * cols;
+        let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
         let mut chunks = self.files.chunks(name, whole_rows)?;
         while let Some((first_elem, values)) = chunks.next_chunk()? {
             self.backend.upload_rows(&mut matrix, first_elem / cols, values);

@@ -35,7 +35,7 @@ fn fits_the_terminal() {
 
 fn names_every_option() {
     let shown = help(&["generate", "-h"], "100");
-    let options = "--model <DIR> --prompts <FILE.jsonl> --backend <BACKEND> --max-new-tokens <N> --temperature <T> \
+    let options = "--model <DIR> --prompts <FILE.jsonl> --backend <BACKEND> --kernels <KERNELS> --max-new-tokens <N> --temperature <T> \
                    --top-k <K> --top-p <P> --min-p <P> --seed <S> --stop <TEXT> --ignore-eos --block-size <N> \
                    --num-kv-blocks <N> --max-tokens-per-step <N> --max-num-batched-tokens --prefill-chunk-size <N> \
                    --max-num-seqs <N> --max-model-len <N> --format <FORMAT> --log-steps --quiet";

@@ -2,7 +2,7 @@
 
 use super::harness::{cb_lab, run, trials};
 use cb_lab::backend::gpu::{Kernel, Variant};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -24,7 +24,7 @@ fn every_variant_is_a_valid_file() {
         let name = path.file_name().unwrap().to_str().unwrap();
         let wgsl = fs::read_to_string(&path).unwrap();
         let module = naga::front::wgsl::parse_str(&wgsl).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let validated = Validator::new(ValidationFlags::all(), CAPABILITIES).validate(&module);
+        let validated = validator(&wgsl).validate(&module);
         validated.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(module.overrides.is_empty(), "{name} has all its values");
         let (kernel, values) = name.strip_suffix(".wgsl").and_then(|name| name.split_once('-')).expect(name);
@@ -39,6 +39,16 @@ fn every_variant_is_a_valid_file() {
     let labels: BTreeSet<String> = Variant::all_in_use().iter().map(Variant::label).collect();
     assert_eq!(num_files, labels.len());
     assert_eq!(dumped.stderr, format!("{num_files} shaders written to {}\n", path.display()));
+}
+
+/// For a device without optional features, or for one that has subgroups if the file uses them.
+fn validator(wgsl: &str) -> Validator {
+    if !wgsl.contains("subgroupShuffle") {
+        return Validator::new(ValidationFlags::all(), CAPABILITIES);
+    }
+    let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES | Capabilities::SUBGROUP);
+    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    validator
 }
 
 fn where_it_cannot_write() {

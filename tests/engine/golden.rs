@@ -4,7 +4,7 @@ use crate::fixtures::{self, GoldenCase};
 use crate::gpu::Gpu;
 use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::backend::Backend;
-use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
@@ -17,6 +17,7 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
         .flat_map(|name| machines.all(&format!("golden/{name}"), Golden(name)))
         .collect();
     trials.extend(machines.gpus("golden/llama with its matrices in pieces", matrices_in_pieces));
+    trials.extend(machines.gpus("golden/tiny by the naive kernels", naive_kernels));
     trials
 }
 
@@ -42,6 +43,14 @@ fn matrices_in_pieces(gpu: &Gpu) -> Result<(), Failed> {
         ..Default::default()
     };
     let mut engine = fixtures::engine("llama", gpu.open(options)?, &limits);
+    compare(&cases, &run(&mut engine, &cases)?)
+}
+
+/// The embedded model is of a shape that the fast kernels take; these are the others, on the same prompts.
+fn naive_kernels(gpu: &Gpu) -> Result<(), Failed> {
+    let cases = fixtures::golden_cases(fixtures::EMBEDDED);
+    let options = GpuOptions { kernels: KernelSet::Naive, ..Default::default() };
+    let mut engine = fixtures::engine(fixtures::EMBEDDED, gpu.open(options)?, &LimitOptions::default());
     compare(&cases, &run(&mut engine, &cases)?)
 }
 

@@ -7,7 +7,7 @@
 
 use crate::harness::*;
 use cb_lab::backend::cpu::dense_attention::{CausalMask, dense_attention};
-use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::params::AttentionParams;
 use cb_lab::backend::step_table::{StepTable, query_tile_rows};
 use cb_lab::backend::{Backend, KvPool};
@@ -43,6 +43,7 @@ pub struct Attention {
     pub ragged_only: bool,
     pub max_workgroup_bytes: Option<u32>,
     pub max_workgroups: Option<u32>,
+    pub kernels: KernelSet,
 }
 
 impl Attention {
@@ -59,6 +60,7 @@ impl Attention {
             ragged_only: false,
             max_workgroup_bytes: None,
             max_workgroups: None,
+            kernels: KernelSet::Naive,
         }
     }
 
@@ -195,8 +197,8 @@ impl Case for Attention {
     }
 
     fn options(&self) -> GpuOptions {
-        let (max_workgroup_bytes, max_workgroups) = (self.max_workgroup_bytes, self.max_workgroups);
-        GpuOptions { max_workgroup_bytes, max_workgroups, ..GpuOptions::default() }
+        let Self { max_workgroup_bytes, max_workgroups, kernels, .. } = *self;
+        GpuOptions { max_workgroup_bytes, max_workgroups, kernels, ..GpuOptions::default() }
     }
 
     /// Both kernels on one batch, into the same `out`: each its own sequences.

@@ -33,7 +33,16 @@ pub fn cases() -> Cases {
     // 144 bytes a row: pieces of 60, 60, 60 and 20 rows. 68 is no multiple of 8, so it is stored as f32.
     let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
         let split = EmbedTokens { elements, vocab_size: 200, max_binding_bytes: Some(8700), tokens: 25, ..USUAL };
-        [EmbedTokens { elements, ..USUAL }, split, EmbedTokens { elements, hidden_size: 68, ..USUAL }]
+        // Widths of a multiple of 32 are interleaved, eight rows together: 100 rows end amid eight.
+        let interleaved = EmbedTokens { elements, hidden_size: 96, tokens: 20, ..USUAL };
+        let interleaved_split = EmbedTokens { max_binding_bytes: Some(8700), ..interleaved };
+        [
+            EmbedTokens { elements, ..USUAL },
+            split,
+            interleaved,
+            interleaved_split,
+            EmbedTokens { elements, hidden_size: 68, ..USUAL },
+        ]
     });
     boxed([USUAL, split, grid].into_iter().chain(tokens).chain(widths).chain(halves))
 }

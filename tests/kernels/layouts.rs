@@ -22,10 +22,10 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
     match kernel {
         Kernel::EmbedTokens => EmbedTokensParams::FIELDS,
         Kernel::RmsNorm => RmsNormParams::FIELDS,
-        Kernel::Linear => LinearParams::FIELDS,
+        Kernel::Linear | Kernel::LinearInterleaved => LinearParams::FIELDS,
         Kernel::Rope => RopeParams::FIELDS,
         Kernel::StoreKv => StoreKvParams::FIELDS,
-        Kernel::RaggedAttention | Kernel::PagedAttention => AttentionParams::FIELDS,
+        Kernel::RaggedAttention | Kernel::PagedAttention | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
         Kernel::SiluMul => SiluMulParams::FIELDS,
         Kernel::ResidualAdd => ResidualAddParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,

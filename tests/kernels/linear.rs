@@ -1,9 +1,10 @@
-//! `linear`: every row tile, columns around a workgroup's 256, bias or none, matrices in one piece and in several.
+//! `linear` and its faster version: every row tile, columns around a workgroup's 256, bias or none, matrices in one piece
+//! and in several.
 
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::{Backend, params::LinearParams};
 use libtest_mimic::Trial;
 
@@ -17,6 +18,7 @@ struct Linear {
     exact: bool,
     /// A smaller binding than the matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
+    kernels: KernelSet,
 }
 
 const USUAL: Linear = Linear {
@@ -27,8 +29,10 @@ const USUAL: Linear = Linear {
     elements: ElementType::F32,
     exact: false,
     max_binding_bytes: None,
+    kernels: KernelSet::Naive,
 };
 
+/// Cases of `linear`.
 pub fn cases() -> Cases {
     // 288 bytes a row of the matrix: pieces of 30, 30 and 10 rows.
     let split = [1, 3, 17].map(|rows| Linear { rows, max_binding_bytes: Some(8700), ..USUAL });
@@ -44,6 +48,25 @@ pub fn cases() -> Cases {
         let exact = Linear { elements, exact: true, ..USUAL };
         rows.into_iter().chain([split, deep, exact, Linear { elements, in_features: 68, ..USUAL }])
     });
+    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+}
+
+/// Cases of `linear_interleaved`, which takes rows of a multiple of 32. Where the device's subgroups are too small for it,
+/// they are cases of `linear`.
+pub fn interleaved_cases() -> Cases {
+    const USUAL: Linear = Linear { in_features: 96, kernels: KernelSet::Fast, ..self::USUAL };
+    // 384 bytes a row of the matrix, 8 rows together: pieces of 16, 16, 16, 16 and 6 rows.
+    let split = [1, 3, 17].map(|rows| Linear { rows, max_binding_bytes: Some(8700), ..USUAL });
+    let rows = [1, 2, 4, 5, 8, 9, 17, 33].map(|rows| Linear { rows, exact: rows % 2 == 0, ..USUAL });
+    let columns = [1, 3, 8, 9, 64, 65, 255, 256, 257, 513].map(|out_features| Linear { out_features, ..USUAL });
+    let depths = [32, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..USUAL });
+    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
+        let rows = [1, 3, 9].map(|rows| Linear { rows, elements, ..USUAL });
+        let split = Linear { elements, max_binding_bytes: Some(4350), ..USUAL };
+        let deep = Linear { elements, in_features: 896, out_features: 257, ..USUAL };
+        rows.into_iter().chain([split, deep, Linear { elements, exact: true, ..USUAL }])
+    });
+    let exact = Linear { exact: true, ..USUAL };
     boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
 }
 
@@ -88,7 +111,7 @@ impl Case for Linear {
     }
 
     fn options(&self) -> GpuOptions {
-        GpuOptions { max_binding_bytes: self.max_binding_bytes, ..GpuOptions::default() }
+        GpuOptions { max_binding_bytes: self.max_binding_bytes, kernels: self.kernels, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {

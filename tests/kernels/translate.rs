@@ -28,10 +28,15 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Parses and validates, as for a device without any optional feature.
+/// Parses and validates, as for a device without any optional feature but subgroups, and those only if they are named.
 pub fn parse(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
     let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES);
+    if wgsl.contains("subgroupShuffle") {
+        validator = Validator::new(ValidationFlags::all(), CAPABILITIES | Capabilities::SUBGROUP);
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    }
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(wgsl))?;
     Ok((module, info))
 }
@@ -41,10 +46,12 @@ fn translate(variant: &Variant) -> Result<(), String> {
     let (module, info) = with_values(variant)?;
     let text = |error: &dyn std::fmt::Display, to: &str| format!("to {to}: {error}");
 
-    back::spv::write_vec(&module, &info, &back::spv::Options::default(), None).map_err(|e| text(&e, "SPIR-V"))?;
-    let msl = back::msl::Options { lang_version: (2, 0), ..Default::default() };
+    let spv = back::spv::Options { lang_version: (1, 3), ..Default::default() };
+    back::spv::write_vec(&module, &info, &spv, None).map_err(|e| text(&e, "SPIR-V"))?;
+    let msl = back::msl::Options { lang_version: (2, 1), ..Default::default() };
     back::msl::write_string(&module, &info, &msl, &Default::default()).map_err(|e| text(&e, "MSL"))?;
-    let (hlsl, pipeline) = Default::default();
+    let hlsl = back::hlsl::Options { shader_model: back::hlsl::ShaderModel::V6_0, ..Default::default() };
+    let pipeline = Default::default();
     let mut out = String::new();
     back::hlsl::Writer::new(&mut out, &hlsl, &pipeline)
         .write(&module, &info, None)
@@ -80,7 +87,11 @@ fn attention_fits() -> Result<(), String> {
         let p =
             AttentionParams { num_heads: group, num_kv_heads: 1, head_dim, block_size, ..bytemuck::Zeroable::zeroed() };
         for limit in [16 << 10, 32 << 10, 48 << 10] {
-            for chosen in [Variant::ragged_attention(&p, limit), Variant::paged_attention(&p)] {
+            for chosen in [
+                Variant::ragged_attention(&p, limit),
+                Variant::paged_attention(&p, false),
+                Variant::paged_attention(&p, true),
+            ] {
                 let bytes = workgroup_bytes(&chosen)?;
                 if bytes > limit {
                     return Err(format!("{} needs {bytes} bytes of {limit}", chosen.label()));

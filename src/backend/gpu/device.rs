@@ -178,6 +178,7 @@ impl Device {
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("cb-lab"),
+                required_features: adapter.features() & wgpu::Features::SUBGROUP,
                 required_limits: limits.clone(),
                 ..Default::default()
             })
@@ -192,6 +193,14 @@ impl Device {
             }
         });
         Ok(Self { device, queue, info: adapter.get_info(), limits, error })
+    }
+
+    /// Lanes of the smallest subgroup that a kernel may find itself in; 1 where it cannot exchange values in one.
+    pub fn min_subgroup_size(&self) -> usize {
+        match self.device.features().contains(wgpu::Features::SUBGROUP) {
+            true => self.info.subgroup_min_size as usize,
+            false => 1,
+        }
     }
 
     /// The first error since the last call.

@@ -1,20 +1,33 @@
 //! The kernel table: for each kernel its WGSL text and the storage buffers it binds after its params.
 
-/// A kernel, named as its WGSL file, its twin, its test and its [`Backend`](crate::backend::Backend) method.
+/// A kernel, named as its WGSL file. Each [`Kernel::textbook`] has the name of its twin, its test and its
+/// [`Backend`](crate::backend::Backend) method, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the WGSL file of that name is the documentation")]
 pub enum Kernel {
     EmbedTokens,
     RmsNorm,
     Linear,
+    LinearInterleaved,
     Rope,
     StoreKv,
     RaggedAttention,
     PagedAttention,
+    PagedAttentionLanes,
     SiluMul,
     ResidualAdd,
     GatherRows,
     Argmax,
+}
+
+/// Which version of a kernel runs where there are several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum KernelSet {
+    /// The fastest that the device can run.
+    #[default]
+    Fast,
+    /// The textbook's everywhere: the first rung of every ladder in docs/kernels.md.
+    Naive,
 }
 
 /// How a kernel uses a storage buffer.
@@ -39,19 +52,30 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 11] = [
+    pub const ALL: [Kernel; 13] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
+        Kernel::LinearInterleaved,
         Kernel::Rope,
         Kernel::StoreKv,
         Kernel::RaggedAttention,
         Kernel::PagedAttention,
+        Kernel::PagedAttentionLanes,
         Kernel::SiluMul,
         Kernel::ResidualAdd,
         Kernel::GatherRows,
         Kernel::Argmax,
     ];
+
+    /// The kernel whose formula, twin and test it shares: itself, unless it is a faster version of another.
+    pub fn textbook(self) -> Kernel {
+        match self {
+            Kernel::LinearInterleaved => Kernel::Linear,
+            Kernel::PagedAttentionLanes => Kernel::PagedAttention,
+            kernel => kernel,
+        }
+    }
 
     /// Its row of the table.
     pub fn source(self) -> KernelSource {
@@ -69,10 +93,12 @@ impl Kernel {
             Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, ReadWrite]),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
+            Kernel::LinearInterleaved => source!("linear_interleaved", [Read, Read, Read, ReadWrite]),
             Kernel::Rope => source!("rope", [Read, Read, ReadWrite]),
             Kernel::StoreKv => source!("store_kv", [Read, Read, Read, ReadWrite, ReadWrite]),
             Kernel::RaggedAttention => source!("ragged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
+            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),
             Kernel::ResidualAdd => source!("residual_add", [Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),

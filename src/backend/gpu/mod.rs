@@ -4,12 +4,14 @@
 
 mod device;
 mod kernels;
+mod matrix;
 mod pipelines;
 mod recorder;
 mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSource};
+pub use kernels::{Access, Kernel, KernelSet, KernelSource};
+pub use matrix::GpuMatrix;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
@@ -17,6 +19,7 @@ use super::params::*;
 use super::{Backend, KvPool, StepSize};
 use crate::error::{Error, Result};
 use device::Device;
+use matrix::RowOrder;
 use pipelines::Pipelines;
 use recorder::Recorder;
 use variants::WORKGROUP_SIZE;
@@ -33,6 +36,8 @@ pub struct GpuOptions {
     pub max_workgroup_bytes: Option<u32>,
     /// Workgroups along one dimension of a dispatch; more go to the next row of it.
     pub max_workgroups: Option<u32>,
+    /// Which kernels run where there is a choice.
+    pub kernels: KernelSet,
     /// WGSL to compile instead of a kernel's own, for experiments and mutants.
     pub wgsl: Vec<(Kernel, String)>,
 }
@@ -49,29 +54,12 @@ pub struct GpuBackend {
     max_workgroups: u32,
     /// Of all matrices.
     num_pieces: usize,
+    kernels: KernelSet,
 }
 
 /// Words on the device.
 #[derive(Clone, Debug)]
 pub struct GpuBuffer(wgpu::Buffer);
-
-/// A weight matrix on the device, split by rows so that each piece can be bound.
-#[derive(Clone, Debug)]
-pub struct GpuMatrix {
-    pieces: Vec<Piece>,
-    cols: usize,
-    /// What values are rounded to.
-    elements: ElementType,
-    /// What the device holds.
-    stored: ElementType,
-}
-
-#[derive(Clone, Debug)]
-struct Piece {
-    buffer: wgpu::Buffer,
-    first_row: usize,
-    num_rows: usize,
-}
 
 impl GpuBackend {
     /// Opens a device on the adapter.
@@ -92,8 +80,14 @@ impl GpuBackend {
             max_workgroup_bytes: options.max_workgroup_bytes.map_or(workgroup, |bytes| bytes.min(workgroup)),
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             num_pieces: 0,
+            kernels: options.kernels,
             device,
         })
+    }
+
+    /// Whether kernels whose lanes hand values round in eights may run.
+    fn has_lanes(&self) -> bool {
+        self.kernels == KernelSet::Fast && self.device.min_subgroup_size() >= 8
     }
 
     /// Records one dispatch. `params` must match the kernel's, `buffers` its row of the kernel table.
@@ -161,37 +155,14 @@ impl Backend for GpuBackend {
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<GpuMatrix> {
-        // Kernels read vec4s of words: rows of halves must be whole ones.
-        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
-        let row_bytes = (stored.bytes() * cols) as u64;
-        let rows_per_piece = (self.max_binding_bytes / row_bytes) as usize;
-        if rows_per_piece == 0 {
-            return Err(Error::Device(format!("a row of {label} is larger than this device can bind")));
-        }
-        let mut pieces = Vec::new();
-        for first_row in (0..rows).step_by(rows_per_piece) {
-            let num_rows = rows_per_piece.min(rows - first_row);
-            let buffer = storage_buffer(&self.device, label, num_rows as u64 * row_bytes)?;
-            pieces.push(Piece { buffer, first_row, num_rows });
-        }
-        self.num_pieces += pieces.len();
-        Ok(GpuMatrix { pieces, cols, elements, stored })
+        let order = if self.has_lanes() { RowOrder::best(cols) } else { RowOrder::OneByOne };
+        let matrix = GpuMatrix::alloc(&self.device, label, [rows, cols], elements, order, self.max_binding_bytes)?;
+        self.num_pieces += matrix.pieces.len();
+        Ok(matrix)
     }
 
     fn upload_rows(&mut self, matrix: &mut GpuMatrix, first_row: usize, values: &[f32]) {
-        let end_row = first_row + values.len() / matrix.cols;
-        let row_bytes = matrix.stored.bytes() * matrix.cols;
-        let rounded: Vec<f32> = values.iter().map(|&value| matrix.elements.round(value)).collect();
-        for piece in &matrix.pieces {
-            let begin = first_row.max(piece.first_row);
-            let end = end_row.min(piece.first_row + piece.num_rows);
-            if begin < end {
-                let values = &rounded[(begin - first_row) * matrix.cols..(end - first_row) * matrix.cols];
-                let offset = ((begin - piece.first_row) * row_bytes) as u64;
-                let words = matrix.stored.pack(values);
-                self.device.queue.write_buffer(&piece.buffer, offset, bytemuck::cast_slice(&words));
-            }
-        }
+        matrix.upload(&self.device, first_row, values);
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -216,7 +187,7 @@ impl Backend for GpuBackend {
     fn embed_tokens(&mut self, p: EmbedTokensParams, step: &GpuBuffer, table: &GpuMatrix, out: &mut GpuBuffer) {
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
-            let variant = Variant::embed_tokens(table.stored);
+            let variant = Variant::embed_tokens(table.stored, table.order);
             let len = p.num_tokens * p.hidden_size;
             self.record_elementwise(variant, &p, len, &[&step.0, &piece.buffer, &out.0]);
         }
@@ -240,7 +211,7 @@ impl Backend for GpuBackend {
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
-            let variant = Variant::linear(&p, weight.stored);
+            let variant = Variant::linear(&p, weight.stored, weight.order);
             let row_tile = variant.value("ROW_TILE").unwrap_or(1);
             let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
             self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);
@@ -285,7 +256,7 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let variant = Variant::paged_attention(&p);
+        let variant = Variant::paged_attention(&p, self.has_lanes());
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
         self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);

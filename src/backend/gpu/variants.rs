@@ -1,6 +1,7 @@
 //! Which `override` values a kernel is compiled with for given params: tile sizes that fit the device.
 
 use super::kernels::Kernel;
+use super::matrix::RowOrder;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::{AttentionParams, LinearParams};
 use crate::backend::step_table::query_tile_rows;
@@ -12,6 +13,8 @@ pub const WORKGROUP_SIZE: u32 = 64;
 const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
 const MAX_HEADS: u32 = 16;
+/// `const MAX_HEADS` of `paged_attention_lanes.wgsl`.
+const LANES_MAX_HEADS: u32 = 8;
 
 /// A kernel with its `override` values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,23 +31,30 @@ impl Variant {
         Self { kernel, overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE)] }
     }
 
-    /// By the table's element type.
-    pub fn embed_tokens(elements: ElementType) -> Self {
+    /// By how the table is stored.
+    pub fn embed_tokens(elements: ElementType, order: RowOrder) -> Self {
         Self {
             kernel: Kernel::EmbedTokens,
-            overrides: vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("WEIGHT_TYPE", elements.code())],
+            overrides: vec![
+                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+                ("WEIGHT_TYPE", elements.code()),
+                ("INTERLEAVE", order.interleave() as u32),
+            ],
         }
     }
 
     /// Few rows get a small tile, so that no thread computes rows that are not there.
-    pub fn linear(p: &LinearParams, elements: ElementType) -> Self {
+    pub fn linear(p: &LinearParams, elements: ElementType, order: RowOrder) -> Self {
         let row_tile = match p.num_rows {
             0..=1 => 1,
             2..=4 => 4,
             _ => 8,
         };
         Self {
-            kernel: Kernel::Linear,
+            kernel: match order {
+                RowOrder::OneByOne => Kernel::Linear,
+                RowOrder::Interleaved => Kernel::LinearInterleaved,
+            },
             overrides: vec![
                 ("WORKGROUP_SIZE", WORKGROUP_SIZE),
                 ("ROW_TILE", row_tile),
@@ -71,12 +81,17 @@ impl Variant {
         }
     }
 
-    /// As many heads of a group per workgroup as its accumulators hold.
-    pub fn paged_attention(p: &AttentionParams) -> Self {
+    /// As many heads of a group per workgroup as its accumulators hold. `lanes`: lanes may exchange values in eights.
+    pub fn paged_attention(p: &AttentionParams, lanes: bool) -> Self {
         let group = p.num_heads / p.num_kv_heads;
-        let heads = group.min(MAX_HEADS).min(MAX_SLOTS * WORKGROUP_SIZE * 4 / p.head_dim);
+        let (kernel, heads) = if lanes && p.head_dim.is_multiple_of(32) {
+            // Workgroups that share a KV head get about as many heads each.
+            (Kernel::PagedAttentionLanes, group.div_ceil(group.div_ceil(LANES_MAX_HEADS)))
+        } else {
+            (Kernel::PagedAttention, group.min(MAX_HEADS).min(MAX_SLOTS * WORKGROUP_SIZE * 4 / p.head_dim))
+        };
         Self {
-            kernel: Kernel::PagedAttention,
+            kernel,
             overrides: vec![
                 ("WORKGROUP_SIZE", WORKGROUP_SIZE),
                 ("HEAD_DIM", p.head_dim),
@@ -93,9 +108,11 @@ impl Variant {
         use Kernel::*;
         let plain = [RmsNorm, Rope, StoreKv, SiluMul, ResidualAdd, GatherRows, Argmax];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
-        for elements in [ElementType::F32, ElementType::F16, ElementType::Bf16] {
-            variants.push(Self::embed_tokens(elements));
-            let linear = |num_rows| Self::linear(&LinearParams { num_rows, ..Zeroable::zeroed() }, elements);
+        let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
+        for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
+        {
+            variants.push(Self::embed_tokens(elements, order));
+            let linear = |num_rows| Self::linear(&LinearParams { num_rows, ..Zeroable::zeroed() }, elements, order);
             variants.extend([1, 4, 8].map(linear));
         }
         let heads =
@@ -105,7 +122,7 @@ impl Variant {
             let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
             let workgroup_bytes = [16 << 10, 32 << 10, 48 << 10];
             variants.extend(workgroup_bytes.map(|bytes| Self::ragged_attention(&p, bytes)));
-            variants.push(Self::paged_attention(&p));
+            variants.extend([false, true].map(|lanes| Self::paged_attention(&p, lanes)));
         }
         variants.dedup();
         variants

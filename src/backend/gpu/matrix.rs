@@ -1,0 +1,122 @@
+//! Weight matrices on the device: how their rows are stored, and their pieces.
+
+use super::device::Device;
+use super::storage_buffer;
+use crate::backend::UPLOAD_ROWS;
+use crate::backend::element_type::ElementType;
+use crate::error::{Error, Result};
+
+/// Bytes of a packet: what a thread reads at once.
+const PACKET_BYTES: usize = 16;
+/// `linear_interleaved` takes x in pieces of eight vec4s.
+const INTERLEAVED_WIDTH: usize = 32;
+
+/// In which order the rows of a matrix lie in memory. A packet is 16 bytes of one row.
+///
+/// ```text
+///   one by one    row 0: packet 0, packet 1, …   row 1: packet 0, packet 1, …
+///   interleaved   packet 0 of rows 0 to 7, packet 1 of rows 0 to 7, …   packet 0 of rows 8 to 15, …
+/// ```
+///
+/// A thread of `linear` owns a column of the output, which is a row of the weight. Interleaved, eight neighbouring threads
+/// read 128 bytes in one piece, and go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowOrder {
+    /// As in the checkpoint.
+    OneByOne,
+    /// Eight rows together.
+    Interleaved,
+}
+
+impl RowOrder {
+    /// Interleaved if `linear_interleaved` takes rows of this width.
+    pub(super) fn best(cols: usize) -> Self {
+        if cols.is_multiple_of(INTERLEAVED_WIDTH) { Self::Interleaved } else { Self::OneByOne }
+    }
+
+    /// Rows that lie together.
+    pub fn interleave(self) -> usize {
+        match self {
+            Self::OneByOne => 1,
+            Self::Interleaved => UPLOAD_ROWS,
+        }
+    }
+}
+
+/// A weight matrix on the device, split by rows so that each piece can be bound.
+#[derive(Clone, Debug)]
+pub struct GpuMatrix {
+    pub(super) pieces: Vec<Piece>,
+    cols: usize,
+    /// What values are rounded to.
+    elements: ElementType,
+    /// What the device holds.
+    pub(super) stored: ElementType,
+    pub(super) order: RowOrder,
+}
+
+/// Rows of a matrix in one buffer, whole groups of interleaved ones; the last group may have rows that are not the matrix's.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub buffer: wgpu::Buffer,
+    pub first_row: usize,
+    pub num_rows: usize,
+}
+
+impl GpuMatrix {
+    /// A zeroed matrix of `[rows, cols]` in pieces of at most `max_bytes`.
+    pub(super) fn alloc(
+        device: &Device,
+        label: &str,
+        [rows, cols]: [usize; 2],
+        elements: ElementType,
+        order: RowOrder,
+        max_bytes: u64,
+    ) -> Result<Self> {
+        // Kernels read vec4s of words: rows of halves must be whole ones.
+        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
+        let (row_bytes, group) = (stored.bytes() * cols, order.interleave());
+        let rows_per_piece = (max_bytes / (group * row_bytes) as u64) as usize * group;
+        if rows_per_piece == 0 {
+            return Err(Error::Device(format!("{label}: {group} rows of it are larger than this device can bind")));
+        }
+        let mut pieces = Vec::new();
+        for first_row in (0..rows).step_by(rows_per_piece) {
+            let num_rows = rows_per_piece.min(rows - first_row);
+            let bytes = num_rows.next_multiple_of(group) * row_bytes;
+            let buffer = storage_buffer(device, label, bytes as u64)?;
+            pieces.push(Piece { buffer, first_row, num_rows });
+        }
+        Ok(Self { pieces, cols, elements, stored, order })
+    }
+
+    /// Overwrites whole rows from `first_row` on.
+    pub(super) fn upload(&self, device: &Device, first_row: usize, values: &[f32]) {
+        let end_row = first_row + values.len() / self.cols;
+        let rounded: Vec<f32> = values.iter().map(|&value| self.elements.round(value)).collect();
+        for piece in &self.pieces {
+            let (begin, end) = (first_row.max(piece.first_row), end_row.min(piece.first_row + piece.num_rows));
+            if begin >= end {
+                continue;
+            }
+            let words = self.stored.pack(&rounded[(begin - first_row) * self.cols..(end - first_row) * self.cols]);
+            self.write_rows(device, piece, begin - piece.first_row, bytemuck::cast_slice(&words));
+        }
+    }
+
+    /// Writes whole rows to where they lie in a piece; `row` counts from its first.
+    fn write_rows(&self, device: &Device, piece: &Piece, row: usize, bytes: &[u8]) {
+        let row_bytes = self.stored.bytes() * self.cols;
+        let group = self.order.interleave();
+        assert!(row.is_multiple_of(group), "rows are uploaded in whole groups");
+        let mut ordered = vec![0; bytes.len().next_multiple_of(group * row_bytes)];
+        for (i, source) in bytes.chunks_exact(row_bytes).enumerate() {
+            let to = &mut ordered[i / group * group * row_bytes..][..group * row_bytes];
+            for (packet, source) in source.chunks(PACKET_BYTES).enumerate() {
+                let at = (packet * group + i % group) * PACKET_BYTES;
+                to[at..at + source.len()].copy_from_slice(source);
+            }
+        }
+        device.queue.write_buffer(&piece.buffer, (row * row_bytes) as u64, &ordered);
+    }
+}
