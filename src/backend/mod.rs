@@ -1,5 +1,6 @@
 //! A backend: about a dozen kernels, and memory to run them on. It sees the ragged table and never a request.
 
+pub mod calibration;
 pub mod cpu;
 pub mod element_type;
 pub mod gpu;

@@ -1,5 +1,6 @@
 //! The command line. Text goes to stdout, everything else to stderr.
 
+mod bench;
 mod chat;
 pub mod choose_backend;
 mod devices;
@@ -34,6 +35,8 @@ enum Command {
     Generate(Box<generate::GenerateArgs>),
     /// Talk with a model: a conversation in the terminal.
     Chat(Box<chat::ChatArgs>),
+    /// Measure kernels and engine against what this machine can do at best.
+    Bench(Box<bench::BenchArgs>),
     /// List the GPUs and what they support.
     Devices(devices::DevicesArgs),
 }
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Generate(args)) => pollster::block_on(generate::run(*args)),
         Some(Command::Chat(args)) => pollster::block_on(chat::run(*args)),
+        Some(Command::Bench(args)) => pollster::block_on(bench::run(*args)),
         Some(Command::Devices(args)) => pollster::block_on(devices::run(&args)),
     };
     match result {

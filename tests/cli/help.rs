@@ -23,7 +23,10 @@ fn without_arguments() {
 
 fn fits_the_terminal() {
     for columns in [80, 100] {
-        for args in [&["-h"][..], &["generate", "-h"], &["generate", "--help"], &["devices", "--help"]] {
+        let bench =
+            ["attention", "calibrate", "linear", "model", "throughput"].map(|what| vec!["bench", what, "--help"]);
+        let others = [vec!["-h"], vec!["generate", "-h"], vec!["generate", "--help"], vec!["devices", "--help"]];
+        for args in others.iter().chain(&bench) {
             for line in help(args, &columns.to_string()).lines() {
                 assert!(line.chars().count() <= columns, "{args:?} at {columns} columns: {line}");
             }

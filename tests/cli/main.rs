@@ -9,6 +9,7 @@ mod gpu;
 mod harness;
 mod model_copy;
 
+mod bench;
 mod chat;
 mod devices;
 mod golden;
@@ -33,11 +34,14 @@ fn main() {
 
     let mut trials = Vec::new();
     trials.extend(required);
-    trials.extend([help::trials(), chat::trials(), devices::trials(), shaders::trials()].into_iter().flatten());
+    trials.extend(
+        [bench::trials(), help::trials(), chat::trials(), devices::trials(), shaders::trials()].into_iter().flatten(),
+    );
     trials.extend([wrong_options::trials(), wrong_folders::trials(), wrong_prompts::trials()].into_iter().flatten());
     trials.extend([prompt_lines::trials(), output::trials(), streams::trials(), steps::trials()].into_iter().flatten());
     trials
         .extend([limits::trials(), sampling::trials(), golden::trials(), undecodable::trials()].into_iter().flatten());
+    trials.extend(gpu::on_each(best, missing, "bench/all", |_| bench::all_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "limits/absurd", |_| limits::absurd_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "sampling/seeds", |_| sampling::seeds_on("gpu")));
     trials.extend(golden::FIXTURES.into_iter().flat_map(|fixture| {

@@ -6,7 +6,8 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 /// Files beside the twins that are none.
-const TWIN_HELPERS: [(&str, &str); 4] = [
+const TWIN_HELPERS: [(&str, &str); 5] = [
+    ("calibrate", "what the CPU can do at best"),
     ("mod", "the CPU backend, which calls the twins"),
     ("attend", "what the two attention twins share"),
     ("dense_attention", "the oracle of the attention twins"),

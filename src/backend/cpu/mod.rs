@@ -16,6 +16,7 @@ mod silu_mul;
 mod store_kv;
 
 mod attend;
+mod calibrate;
 pub mod dense_attention;
 mod dot;
 

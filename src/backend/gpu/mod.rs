@@ -2,6 +2,7 @@
 //!
 //! A kernel call records a dispatch; [`Backend::download`] submits all of them at once and reads one buffer back.
 
+mod calibrate;
 mod device;
 mod kernels;
 mod matrix;

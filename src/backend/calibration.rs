@@ -1,0 +1,37 @@
+//! What a machine can do at best, measured by the same program in the same minute: what kernels are held against.
+
+use web_time::Instant;
+
+/// Limits of one backend on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Calibration {
+    /// Bytes read per second when nothing is done with them, in 10⁹.
+    pub read_gb_per_s: f64,
+    /// Bytes read and written per second when copying, counted both, in 10⁹.
+    pub copy_gb_per_s: f64,
+    /// f32 multiplications and additions per second without memory, in 10⁹.
+    pub gflop_per_s: f64,
+    /// What a kernel call costs that does next to nothing, in microseconds.
+    pub dispatch_us: f64,
+}
+
+/// A backend that can be measured.
+pub trait Calibrate {
+    /// Measures for a second or so. Anything else that runs on the machine shows in the result.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device has no memory for it, or was lost.
+    fn calibrate(&mut self) -> crate::Result<Calibration>;
+}
+
+/// Seconds of the fastest of several runs, after one that warms up. What a machine can do is its best, not its mean.
+pub(super) fn fastest(mut run: impl FnMut() -> crate::Result<()>) -> crate::Result<f64> {
+    run()?;
+    let mut best = f64::INFINITY;
+    for _ in 0..7 {
+        let begin = Instant::now();
+        run()?;
+        best = best.min(begin.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}

@@ -1,0 +1,186 @@
+//! One attention call: queries, K and V in blocks, and the tables that find them.
+
+use crate::backend::params::AttentionParams;
+use crate::backend::step_table::StepTable;
+use crate::backend::{Backend, KvPool};
+use crate::core::batch_builder::RaggedBatch;
+use crate::engine::philox::uniform;
+use crate::error::Result;
+use std::fmt;
+
+/// What is attended to by whom: sequences of one length, of which the last tokens are queries.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Sequences.
+    pub batch: u32,
+    /// Tokens of each.
+    pub seq_len: u32,
+    /// Queries of each.
+    pub query_len: u32,
+    /// Query heads.
+    pub num_heads: u32,
+    /// KV heads.
+    pub num_kv_heads: u32,
+    /// Width of a head.
+    pub head_dim: u32,
+}
+
+/// Where the blocks lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Tokens per block.
+    pub block_size: u32,
+    /// Blocks in an order of chance, as an allocator leaves them after a while; else one after the other.
+    pub shuffled: bool,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { batch, seq_len, query_len, .. } = self;
+        match query_len {
+            1 => write!(f, "decode {batch} x {seq_len}"),
+            _ => write!(f, "prefill {batch} x {query_len} of {seq_len}"),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shuffled {
+            true => write!(f, "blocks of {}", self.block_size),
+            false => f.write_str("in order"),
+        }
+    }
+}
+
+impl Shape {
+    /// K and V of each KV head once, queries and results once.
+    pub fn bytes(&self) -> f64 {
+        let kv = f64::from(self.batch) * f64::from(self.seq_len) * f64::from(2 * self.num_kv_heads);
+        let q = f64::from(self.batch) * f64::from(self.query_len) * f64::from(2 * self.num_heads);
+        4.0 * f64::from(self.head_dim) * (kv + q)
+    }
+
+    /// Two for each of q·k and p·v, over the tokens that each query sees.
+    pub fn flop(&self) -> f64 {
+        let unseen = f64::from(self.query_len - 1) / 2.0;
+        let seen = f64::from(self.query_len) * (f64::from(self.seq_len) - unseen);
+        4.0 * f64::from(self.batch) * f64::from(self.num_heads) * f64::from(self.head_dim) * seen
+    }
+
+    fn q_len(&self) -> usize {
+        (self.batch * self.query_len * self.num_heads * self.head_dim) as usize
+    }
+}
+
+/// A call that is ready to be recorded again and again.
+pub struct Scene<B: Backend> {
+    shape: Shape,
+    params: AttentionParams,
+    step: B::Buffer,
+    q: B::Buffer,
+    kv: KvPool<B::Buffer>,
+    out: B::Buffer,
+}
+
+impl<B: Backend> Scene<B> {
+    /// The same queries, keys and values for every layout.
+    pub fn new(backend: &mut B, shape: Shape, layout: Layout) -> Result<Self> {
+        let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim } = shape;
+        let blocks_per_seq = seq_len.div_ceil(layout.block_size);
+        let num_blocks = batch * blocks_per_seq;
+        let block_table = order_of_blocks(num_blocks, layout.shuffled);
+
+        let words_per_block = (num_kv_heads * layout.block_size * head_dim) as usize;
+        let mut kv = [Vec::new(), Vec::new()].map(|_: Vec<f32>| vec![0.0; num_blocks as usize * words_per_block]);
+        for seq in 0..batch {
+            for token in 0..seq_len {
+                let block = block_table[(seq * blocks_per_seq + token / layout.block_size) as usize];
+                for kv_head in 0..num_kv_heads {
+                    let slot = (block * num_kv_heads + kv_head) * layout.block_size + token % layout.block_size;
+                    let from = ((seq * seq_len + token) * num_kv_heads + kv_head) * head_dim;
+                    for (which, pool) in kv.iter_mut().enumerate() {
+                        let to = (slot * head_dim) as usize;
+                        for (i, value) in pool[to..to + head_dim as usize].iter_mut().enumerate() {
+                            *value = value_at(which as u32, from + i as u32);
+                        }
+                    }
+                }
+            }
+        }
+        let upload = |backend: &mut B, label, values: &[f32]| -> Result<B::Buffer> {
+            let mut buffer = backend.alloc(label, values.len())?;
+            backend.upload(&mut buffer, 0, bytemuck::cast_slice(values));
+            Ok(buffer)
+        };
+        let q: Vec<f32> = (0..shape.q_len() as u32).map(|i| value_at(2, i)).collect();
+        let q = upload(backend, "q", &q)?;
+        let kv = KvPool { k: upload(backend, "k_pool", &kv[0])?, v: upload(backend, "v_pool", &kv[1])? };
+        let out = backend.alloc("out", shape.q_len())?;
+
+        let mut table = StepTable::default();
+        let ragged = RaggedBatch {
+            block_size: layout.block_size,
+            cu_seqlens_q: (0..=batch).map(|seq| seq * query_len).collect(),
+            context_lens: vec![seq_len - query_len; batch as usize],
+            block_table_offsets: (0..=batch).map(|seq| seq * blocks_per_seq).collect(),
+            block_table,
+            ..RaggedBatch::default()
+        };
+        table.pack(&ragged, (num_heads / num_kv_heads) as usize, head_dim as usize);
+        let mut step = backend.alloc("step table", table.words.len())?;
+        backend.upload(&mut step, 0, &table.words);
+        let (num_items, items_offset) = match query_len {
+            1 => (table.num_paged_items, table.paged_items),
+            _ => (table.num_ragged_items, table.ragged_items),
+        };
+        let params = AttentionParams {
+            num_items,
+            num_heads,
+            num_kv_heads,
+            head_dim,
+            block_size: layout.block_size,
+            window: u32::MAX,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            items_offset,
+            cu_seqlens_q_offset: table.cu_seqlens_q,
+            context_lens_offset: table.context_lens,
+            block_table_offsets_offset: table.block_table_offsets,
+            block_table_offset: table.block_table,
+        };
+        Ok(Self { shape, params, step, q, kv, out })
+    }
+
+    /// Records the call.
+    pub fn record(&mut self, backend: &mut B) {
+        let Self { params, step, q, kv, out, .. } = self;
+        match self.shape.query_len {
+            1 => backend.paged_attention(*params, step, q, kv.as_ref(), out),
+            _ => backend.ragged_attention(*params, step, q, kv.as_ref(), out),
+        }
+    }
+
+    /// What the call wrote.
+    pub async fn attended(&self, backend: &mut B) -> Result<Vec<f32>> {
+        let words = backend.download(&self.out, self.shape.q_len()).await?;
+        Ok(bytemuck::cast_slice(&words).to_vec())
+    }
+}
+
+/// The numbers from 0 on, shuffled by a fixed seed (Fisher and Yates) or not.
+fn order_of_blocks(num_blocks: u32, shuffled: bool) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..num_blocks).collect();
+    if shuffled {
+        for last in (1..order.len()).rev() {
+            let other = (uniform(11, last as u64) * (last + 1) as f64) as usize;
+            order.swap(last, other);
+        }
+    }
+    order
+}
+
+/// A number from -1 to 1 that follows from where it stands, and is cheap: there are millions.
+fn value_at(which: u32, i: u32) -> f32 {
+    let mixed = (i ^ which << 30).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b);
+    (mixed >> 8) as f32 / (1 << 23) as f32 - 1.0
+}

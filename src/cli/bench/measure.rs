@@ -1,0 +1,56 @@
+//! Timing: the median of several runs, each long enough for the clock.
+
+use crate::backend::Backend;
+use crate::error::Result;
+use web_time::Instant;
+
+/// A run repeats its work until it lasts about so long.
+const RUN_SECONDS: f64 = 0.03;
+/// Kernel calls of a run at most: what is recorded at once takes memory.
+const MOST_TIMES: f64 = 256.0;
+
+/// How long one piece of work takes, in microseconds.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Timing {
+    /// Half of the runs were faster.
+    pub median_us: f64,
+    /// A quarter of the runs were faster.
+    pub low_us: f64,
+    /// A quarter of the runs were slower.
+    pub high_us: f64,
+}
+
+/// Times what `record` records, over so many runs; pipelines are made and memory is touched before.
+///
+/// # Errors
+/// [`crate::Error::Device`] if the device was lost.
+pub async fn measure<B: Backend>(backend: &mut B, repeats: usize, mut record: impl FnMut(&mut B)) -> Result<Timing> {
+    seconds(backend, 1, &mut record).await?;
+    let once = seconds(backend, 1, &mut record).await?;
+    let times = (RUN_SECONDS / once).clamp(1.0, MOST_TIMES) as usize;
+    let mut runs = Vec::with_capacity(repeats);
+    for _ in 0..repeats.max(1) {
+        runs.push(1e6 * seconds(backend, times, &mut record).await? / times as f64);
+    }
+    Ok(Timing {
+        median_us: quantile(&mut runs, 0.5),
+        low_us: quantile(&mut runs, 0.25),
+        high_us: quantile(&mut runs, 0.75),
+    })
+}
+
+async fn seconds<B: Backend>(backend: &mut B, times: usize, record: &mut impl FnMut(&mut B)) -> Result<f64> {
+    let begin = Instant::now();
+    for _ in 0..times {
+        record(backend);
+    }
+    backend.flush().await?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// The value below which that part of the values lies; 0 if there are none.
+pub fn quantile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = ((values.len() as f64 - 1.0) * part).round().max(0.0) as usize;
+    values.get(at).copied().unwrap_or_default()
+}

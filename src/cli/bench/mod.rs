@@ -1,0 +1,81 @@
+//! `cb-lab bench`: how fast the kernels and the engine are, against what this machine can do at best.
+
+mod attention;
+mod linear;
+mod measure;
+mod model;
+mod report;
+mod throughput;
+
+use super::choose_backend::{BackendArgs, Chosen, choose_backend};
+use super::wording::tell;
+use crate::backend::Backend;
+use crate::backend::calibration::Calibrate;
+use crate::error::Result;
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `bench`.
+#[derive(clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// What this machine can do at best: bytes read and copied, multiplications and additions, the cost of a kernel call
+    Calibrate(CommonArgs),
+    /// The two attention kernels over batch, context and block size, with K and V in order as the zero line
+    Attention(attention::AttentionArgs),
+    /// Linear layers over rows and element types
+    Linear(linear::LinearArgs),
+    /// A model's prefill of 256 tokens, and its decode at several batch sizes
+    Model(model::ModelArgs),
+    /// Requests that arrive over time: continuous batching against static batching
+    Throughput(throughput::ThroughputArgs),
+}
+
+/// Options of every bench.
+#[derive(clap::Args)]
+struct CommonArgs {
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Also write the report to this file, as JSON
+    #[arg(long, value_name = "FILE.json")]
+    json: Option<PathBuf>,
+    /// Measurements of each case; the median counts
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    repeats: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// An option that cannot work, a device that fails, a report that cannot be written.
+pub async fn run(args: BenchArgs) -> Result<ExitCode> {
+    match args.what {
+        What::Calibrate(args) => calibrate(&args).await?,
+        What::Attention(args) => attention::run(&args).await?,
+        What::Linear(args) => linear::run(&args).await?,
+        What::Model(args) => model::run(&args).await?,
+        What::Throughput(args) => throughput::run(&args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn calibrate(args: &CommonArgs) -> Result<()> {
+    open(args, "calibrate").await?.1.finish(args.json.as_deref())
+}
+
+/// The backend, and a report that begins with what it can do at best.
+async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
+    let (mut backend, line) = choose_backend(&args.backend).await?;
+    tell(line);
+    let (device, calibration) = match &mut backend {
+        Chosen::Gpu(gpu) => (gpu.name(), gpu.calibrate()?),
+        Chosen::Cpu(cpu) => (cpu.name(), cpu.calibrate()?),
+    };
+    Ok((backend, Report::new(bench, device, args, calibration)))
+}

@@ -1,0 +1,213 @@
+//! `cb-lab bench throughput`: the same requests, arriving at the same times, served in two ways.
+
+use super::measure::quantile;
+use super::report::Report;
+use super::{CommonArgs, open};
+use crate::backend::Backend;
+use crate::cli::choose_backend::Chosen;
+use crate::cli::engine_args::{LimitArgs, open_model};
+use crate::cli::wording::tell;
+use crate::core::request::SamplingParams;
+use crate::engine::loaded_folder::LoadedFolder;
+use crate::engine::philox::uniform;
+use crate::engine::{Engine, Update};
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+use web_time::Instant;
+
+/// Options of `bench throughput`.
+#[derive(clap::Args)]
+pub struct ThroughputArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// A Hugging Face model folder; without one, the embedded model
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Requests
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    requests: usize,
+    /// Requests that arrive per second, at times of chance (a Poisson process)
+    #[arg(long, value_name = "R", default_value_t = 20.0)]
+    rate: f64,
+    /// Longest prompt; lengths are spread evenly from a quarter of it
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    prompt_len: usize,
+    /// Longest output; lengths are spread evenly from an eighth of it
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    output_len: usize,
+    /// Of arrivals and lengths
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// How a set of requests was served.
+#[derive(serde::Serialize)]
+pub struct Served {
+    /// `continuous` or `static`
+    pub batching: &'static str,
+    /// From the first arrival to the last token.
+    pub seconds: f64,
+    /// Steps.
+    pub steps: usize,
+    /// Tokens generated.
+    pub tokens: usize,
+    /// Tokens generated per second.
+    pub tokens_per_second: f64,
+    /// Milliseconds from a request's arrival to its first token: median, 95th and 99th of a hundred.
+    pub first_token_ms: [f64; 3],
+    /// Milliseconds from one token of a request to its next.
+    pub token_gap_ms: [f64; 3],
+}
+
+/// Who may join a batch that is running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Batching {
+    /// Whoever has arrived, in every step.
+    Continuous,
+    /// Nobody: the next batch begins when the last of this one has ended.
+    Static,
+}
+
+struct Arrival {
+    seconds: f64,
+    prompt: Vec<u32>,
+    output_len: usize,
+}
+
+/// Runs the bench.
+///
+/// # Errors
+/// An option that cannot work, a model that cannot be run, a device that fails.
+pub async fn run(args: &ThroughputArgs) -> Result<()> {
+    args.validate()?;
+    let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
+    let (backend, report) = open(&args.common, "throughput").await?;
+    let report = match backend {
+        Chosen::Gpu(backend) => bench(*backend, args, folder, report).await?,
+        Chosen::Cpu(backend) => bench(backend, args, folder, report).await?,
+    };
+    report.finish(args.common.json.as_deref())
+}
+
+async fn bench<B: Backend>(
+    backend: B,
+    args: &ThroughputArgs,
+    folder: LoadedFolder,
+    mut report: Report,
+) -> Result<Report> {
+    let limits = args.limits.options().resolve(&folder.config, backend.max_buffer_words())?;
+    let vocab_size = folder.config.vocab_size;
+    let mut engine = Engine::new(backend, folder, limits.clone()).await?;
+    let arrivals = args.arrivals(vocab_size);
+    // Pipelines are made and memory is touched before anything counts.
+    engine.submit(arrivals[0].prompt.clone(), params(2))?;
+    engine.run_until_idle().await?;
+    for batching in [Batching::Static, Batching::Continuous] {
+        tell(format_args!("{} requests, {batching:?} batching", arrivals.len()).to_string().to_lowercase());
+        let served = serve(&mut engine, &arrivals, batching, limits.max_num_seqs).await?;
+        report.served(served);
+    }
+    Ok(report)
+}
+
+async fn serve<B: Backend>(
+    engine: &mut Engine<B>,
+    arrivals: &[Arrival],
+    batching: Batching,
+    most_at_a_time: usize,
+) -> Result<Served> {
+    let mut to_come: VecDeque<&Arrival> = arrivals.iter().collect();
+    // When each running request arrived, and when its last token came.
+    let mut running: BTreeMap<_, (f64, Option<f64>)> = BTreeMap::new();
+    let (mut first_token_ms, mut token_gap_ms) = (Vec::new(), Vec::new());
+    let (mut steps, mut tokens) = (0, 0);
+    let begin = Instant::now();
+    while !(to_come.is_empty() && engine.is_idle()) {
+        let now = begin.elapsed().as_secs_f64();
+        let open = batching == Batching::Continuous || engine.is_idle();
+        while open
+            && (batching == Batching::Continuous || running.len() < most_at_a_time)
+            && let Some(arrival) = to_come.pop_front_if(|arrival| arrival.seconds <= now)
+        {
+            let id = engine.submit(arrival.prompt.clone(), params(arrival.output_len))?;
+            running.insert(id, (arrival.seconds, None));
+        }
+        if engine.is_idle() {
+            let next = to_come.front().map_or(now, |arrival| arrival.seconds);
+            std::thread::sleep(Duration::from_secs_f64((next - now).max(0.0)));
+            continue;
+        }
+        let updates = engine.step().await?.updates;
+        let now = begin.elapsed().as_secs_f64();
+        steps += 1;
+        for update in updates {
+            match update {
+                Update::Token { id, .. } => {
+                    tokens += 1;
+                    let Some((arrived, last)) = running.get_mut(&id) else { continue };
+                    match last.replace(now) {
+                        None => first_token_ms.push(1e3 * (now - *arrived)),
+                        Some(last) => token_gap_ms.push(1e3 * (now - last)),
+                    }
+                }
+                Update::Finished { output, .. } => drop(running.remove(&output.id)),
+                _ => (),
+            }
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let three = |values: &mut Vec<f64>| [0.5, 0.95, 0.99].map(|part| quantile(values, part));
+    Ok(Served {
+        batching: if batching == Batching::Static { "static" } else { "continuous" },
+        seconds,
+        steps,
+        tokens,
+        tokens_per_second: tokens as f64 / seconds,
+        first_token_ms: three(&mut first_token_ms),
+        token_gap_ms: three(&mut token_gap_ms),
+    })
+}
+
+impl ThroughputArgs {
+    fn validate(&self) -> Result<()> {
+        let refuse =
+            |option, value: String, reason: &str| Err(Error::InvalidOption { option, value, reason: reason.into() });
+        if !(self.rate.is_finite() && self.rate > 0.0) {
+            return refuse("rate", self.rate.to_string(), "use a number above 0");
+        }
+        for (option, count) in
+            [("requests", self.requests), ("prompt-len", self.prompt_len), ("output-len", self.output_len)]
+        {
+            if count == 0 {
+                return refuse(option, "0".into(), "it must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Who arrives when with what; it follows from the seed.
+    fn arrivals(&self, vocab_size: usize) -> Vec<Arrival> {
+        let mut draws = (0u64..).map(|i| uniform(self.seed, i));
+        let mut draw = || draws.next().unwrap_or_default();
+        let mut seconds = 0.0;
+        let mut arrivals = Vec::with_capacity(self.requests);
+        for _ in 0..self.requests {
+            let mut len =
+                |longest: usize, shortest: usize| shortest + (draw() * (longest + 1 - shortest) as f64) as usize;
+            let prompt_len = len(self.prompt_len, self.prompt_len.div_ceil(4));
+            let output_len = len(self.output_len, self.output_len.div_ceil(8));
+            let prompt = (0..prompt_len).map(|_| (draw() * vocab_size as f64) as u32).collect();
+            arrivals.push(Arrival { seconds, prompt, output_len });
+            seconds -= (1.0 - draw()).ln() / self.rate;
+        }
+        arrivals
+    }
+}
+
+fn params(max_new_tokens: usize) -> SamplingParams {
+    SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
+}
