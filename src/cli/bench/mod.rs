@@ -73,9 +73,9 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (mut backend, line) = choose_backend(&args.backend).await?;
     tell(line);
-    let (device, calibration) = match &mut backend {
-        Chosen::Gpu(gpu) => (gpu.name(), gpu.calibrate()?),
-        Chosen::Cpu(cpu) => (cpu.name(), cpu.calibrate()?),
+    let (device, kernels, calibration) = match &mut backend {
+        Chosen::Gpu(gpu) => (gpu.name(), Some(args.backend.kernels), gpu.calibrate()?),
+        Chosen::Cpu(cpu) => (cpu.name(), None, cpu.calibrate()?),
     };
-    Ok((backend, Report::new(bench, device, args, calibration)))
+    Ok((backend, Report::new(bench, device, kernels, args.repeats, calibration)))
 }

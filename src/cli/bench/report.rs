@@ -1,9 +1,9 @@
 //! What a bench found: a table for people, JSON for programs.
 
-use super::CommonArgs;
 use super::measure::Timing;
 use super::throughput::Served;
 use crate::backend::calibration::Calibration;
+use crate::backend::gpu::KernelSet;
 use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,8 @@ pub struct Report {
     bench: &'static str,
     version: &'static str,
     device: String,
-    kernels: String,
+    /// On a GPU.
+    kernels: Option<String>,
     repeats: usize,
     calibration: Calibration,
     cases: Vec<Case>,
@@ -44,13 +45,19 @@ pub struct Case {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(bench: &'static str, device: String, args: &CommonArgs, calibration: Calibration) -> Self {
+    pub fn new(
+        bench: &'static str,
+        device: String,
+        kernels: Option<KernelSet>,
+        repeats: usize,
+        calibration: Calibration,
+    ) -> Self {
         Self {
             bench,
             version: env!("CARGO_PKG_VERSION"),
             device,
-            kernels: format!("{:?}", args.backend.kernels).to_lowercase(),
-            repeats: args.repeats,
+            kernels: kernels.map(|kernels| format!("{kernels:?}").to_lowercase()),
+            repeats,
             calibration,
             cases: Vec::new(),
             checks: Vec::new(),
@@ -86,7 +93,8 @@ impl Report {
 
     fn table(&self) -> String {
         let best = &self.calibration;
-        let mut text = format!("{}, {} kernels\n", self.device, self.kernels);
+        let kernels = self.kernels.as_ref().map_or(String::new(), |kernels| format!(", {kernels} kernels"));
+        let mut text = format!("{}{kernels}\n", self.device);
         text += &format!(
             "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s, {:.1} µs a kernel call\n",
             best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s, best.dispatch_us
