@@ -42,7 +42,7 @@ fn show(exhibit: &Exhibit, screen: &mut Screen) -> Outcome {
     for line in wrapped(exhibit.story, 90) {
         writeln!(screen, "  {line}")?;
     }
-    let Some((size, Shown { rows, complaint })) = exhibit.smallest_failing_run(Bug::In)? else {
+    let Some((size, Shown { rows, complaint, is_harmed })) = exhibit.smallest_failing_run(Bug::In)? else {
         return Err(format!("no run shows {}: the museum has lost an exhibit", exhibit.name).into());
     };
     let count = |size| format!("{size} {}", exhibit.unit[usize::from(size != 1)]);
@@ -50,6 +50,9 @@ fn show(exhibit: &Exhibit, screen: &mut Screen) -> Outcome {
     draw(&rows, screen)?;
     if let Some(complaint) = complaint {
         writeln!(screen, "  check: {complaint}")?;
+    }
+    if !is_harmed {
+        writeln!(screen, "  (nobody gets anything else yet: only the check notices)")?;
     }
     if let Some(size) = exhibit.also {
         writeln!(screen, "\n  The same with {}", count(size))?;

@@ -72,5 +72,5 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
         row("first value attended to", &attended),
     ];
     let complaint = (on_other(&wrong) > 0.0).then(|| "request 0 reads a request that its mask hides".to_string());
-    Ok(Shown { rows, complaint })
+    Ok(Shown { rows, complaint, is_harmed: attended(&right) != attended(&wrong) })
 }

@@ -41,8 +41,10 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let ((right, id), (wrong, _)) = (generate(NO_FAULT)?, generate(fault)?);
     let mut rows = Vec::new();
     let mut complaint = None;
+    let mut is_harmed = false;
     for (nth, (a, b)) in right.choices[&id].iter().zip(&wrong.choices[&id]).enumerate() {
         rows.push([format!("token {}", nth + 1), right.show(a)?, wrong.show(b)?]);
+        is_harmed |= a.token_id != b.token_id;
         // The tokens so far as a prompt: the same question to another path through the model.
         let mut fresh = Workbench::new(limits(4, 16))?;
         let output = wrong.choices[&id][..nth].iter().map(|choice| choice.token_id);
@@ -54,5 +56,5 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
             complaint = Some(format!("token {} is {as_prompt} when those before it are a prompt", nth + 1));
         }
     }
-    Ok(Shown { rows, complaint })
+    Ok(Shown { rows, complaint, is_harmed })
 }

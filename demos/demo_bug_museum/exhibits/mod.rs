@@ -44,6 +44,8 @@ pub struct Shown {
     pub rows: Vec<[String; 3]>,
     /// What a check says of the run, if it has something to say.
     pub complaint: Option<String>,
+    /// Whether somebody got another token, another value or another wait than without the bug.
+    pub is_harmed: bool,
 }
 
 pub const ALL: [Exhibit; 6] = [

@@ -35,12 +35,13 @@ fn run(num_later: usize, bug: Bug) -> Outcome<Shown> {
         Bug::Out => serve(num_later, RequestId)?,
         Bug::In => serve(num_later, |arrival| RequestId(1_000 - arrival))?,
     };
+    let is_harmed = right != wrong;
     let rows = right.iter().zip(&wrong).enumerate();
     let rows = rows.map(|(arrival, (right, wrong))| {
         let what = if arrival == 0 { "the first to come".into() } else { format!("number {}", arrival + 1) };
         [what, right.clone(), wrong.clone()]
     });
-    Ok(Shown { rows: rows.collect(), complaint })
+    Ok(Shown { rows: rows.collect(), complaint, is_harmed })
 }
 
 /// What became of each request, in the order they came, and the first preemption that is unjust.

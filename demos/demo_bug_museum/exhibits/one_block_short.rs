@@ -1,6 +1,6 @@
 //! A preempted sequence comes back, and its blocks are counted for one token too few.
 
-use super::workbench::{Fault, NO_FAULT, Workbench, limits};
+use super::workbench::{Fault, NO_FAULT, RED_BOAT, Workbench, limits};
 use super::{Bug, Exhibit, Outcome, Shown};
 use cb_lab::RequestId;
 use cb_lab::core::batch_builder::RaggedBatch;
@@ -52,17 +52,18 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let id = RequestId(1);
     let rows =
         vec![["preempted with".into(), when.clone(), when], ["generated".into(), right.text(id)?, wrong.text(id)?]];
-    let differs = alone.choices[&id].iter().zip(&wrong.choices[&id]).position(|(alone, wrong)| alone != wrong);
+    let differs =
+        alone.choices[&id].iter().zip(&wrong.choices[&id]).position(|(alone, wrong)| alone.token_id != wrong.token_id);
     let complaint = differs.map(|nth| format!("token {} is another one where there is memory for all", nth + 1));
-    Ok(Shown { rows, complaint })
+    let is_harmed = complaint.is_some();
+    Ok(Shown { rows, complaint, is_harmed })
 }
 
 /// Two requests, of which the younger is preempted in a tight pool. Returns at how many tokens.
 fn generate(prompt_len: usize, num_kv_blocks: usize, fault: Fault) -> Outcome<(Workbench, String)> {
     let mut bench = Workbench::new(limits(BLOCK_SIZE, num_kv_blocks))?;
-    let story = bench.story(8 + prompt_len)?;
-    bench.submit(story[..8].to_vec(), 8)?;
-    let younger = bench.submit(story[8..].to_vec(), 12)?;
+    bench.submit(bench.story(8)?, 8)?;
+    let younger = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 12)?;
     let mut when = String::from("never");
     while !bench.scheduler.is_idle() {
         let events = bench.step(fault)?;

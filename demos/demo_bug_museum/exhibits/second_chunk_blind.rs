@@ -1,18 +1,19 @@
 //! A prompt in two chunks, where the second sees only itself.
 
-use super::workbench::{Fault, NO_FAULT, Workbench, limits};
+use super::workbench::{Fault, NO_FAULT, RED_BOAT, Workbench, limits};
 use super::{Bug, Exhibit, Outcome, Shown};
 use cb_lab::EngineConfig;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::StepPlan;
+use cb_lab::engine::sampler::Choice;
 
 pub const EXHIBIT: Exhibit = Exhibit {
     name: "second-chunk",
     title: "The second chunk of a prompt does not see the first",
     story: "The Python cb-lab computed a chunk as if it were a whole prompt: attention over the chunk's own tokens, and \
-            the KV cache was only written. nano-vllm had a kin of it at a chunk's edge. With one layer no output can \
-            tell: K and V of the first layer come from the embeddings alone.",
+            the KV cache was only written. nano-vllm had a similar bug at a chunk's edge. With one layer no output \
+            can tell: K and V of the first layer come from the embeddings alone.",
     unit: ["token of prompt", "tokens of prompt"],
     sizes: &[1, 2, 3, 4, 5, 6, 7],
     also: Some(7),
@@ -35,31 +36,32 @@ fn forget_what_came_before(plan: &StepPlan, _: &Scheduler, batch: &mut RaggedBat
 
 fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let fault: Fault = bug.choose(NO_FAULT, &forget_what_came_before);
-    let (_, expected) = prefill(prompt_len, prompt_len, NO_FAULT)?;
-    let (right, right_kv) = prefill(prompt_len, prompt_len.div_ceil(2), NO_FAULT)?;
-    let (wrong, wrong_kv) = prefill(prompt_len, prompt_len.div_ceil(2), fault)?;
+    let (_, expected, _) = prefill(prompt_len, prompt_len, NO_FAULT)?;
+    let (right, right_kv, bench) = prefill(prompt_len, prompt_len.div_ceil(2), NO_FAULT)?;
+    let (wrong, wrong_kv, _) = prefill(prompt_len, prompt_len.div_ceil(2), fault)?;
     let mut rows = Vec::new();
     let mut complaint = None;
+    let is_harmed = wrong.token_id != right.token_id;
     for (layer, expected) in expected.iter().enumerate() {
         let difference = largest_difference(&wrong_kv[layer], expected);
         if difference > 0.0 && complaint.is_none() {
             complaint = Some(format!("K and V of layer {layer} differ from those of the prompt in one piece"));
         }
-        let right = largest_difference(&right_kv[layer], expected);
-        rows.push([format!("K, V of layer {layer}: off by"), format!("{right:.1e}"), format!("{difference:.1e}")]);
+        let without = largest_difference(&right_kv[layer], expected);
+        rows.push([format!("K, V of layer {layer}: off by"), format!("{without:.1e}"), format!("{difference:.1e}")]);
     }
-    rows.push(["next token".into(), right, wrong]);
-    Ok(Shown { rows, complaint })
+    rows.push(["next token".into(), bench.show(&right)?, bench.show(&wrong)?]);
+    Ok(Shown { rows, complaint, is_harmed })
 }
 
 /// The next token, and K and V of each layer for the last chunk.
-fn prefill(prompt_len: usize, chunk: usize, fault: Fault) -> Outcome<(String, Vec<Vec<f32>>)> {
+fn prefill(prompt_len: usize, chunk: usize, fault: Fault) -> Outcome<(Choice, Vec<Vec<f32>>, Workbench)> {
     let mut bench = Workbench::new(EngineConfig { prefill_chunk_size: chunk, ..limits(1, 16) })?;
-    let id = bench.submit(bench.story(prompt_len)?, 1)?;
+    let id = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 1)?;
     bench.run(fault)?;
     let layers = 0..bench.decoder.config().num_layers;
     let kv = layers.map(|layer| Ok(bench.kv_of_rows(layer)?.concat())).collect::<Outcome<_>>()?;
-    Ok((bench.show(&bench.choices[&id][0])?, kv))
+    Ok((bench.choices[&id][0], kv, bench))
 }
 
 /// Between K and V of the last rows of a prompt, and of the whole.

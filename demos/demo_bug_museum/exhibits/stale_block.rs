@@ -28,8 +28,9 @@ pub const EXHIBIT: Exhibit = Exhibit {
 fn run(num_between: usize, bug: Bug) -> Outcome<Shown> {
     let (right, _) = serve(num_between, Bug::Out)?;
     let (wrong, complaint) = serve(num_between, bug)?;
+    let is_harmed = right != wrong;
     let rows = vec![["answer to the same prompt".into(), right, wrong]];
-    Ok(Shown { rows, complaint })
+    Ok(Shown { rows, complaint, is_harmed })
 }
 
 fn serve(num_between: usize, bug: Bug) -> Outcome<(String, Option<String>)> {

@@ -33,6 +33,10 @@ pub struct Workbench {
 /// Changes a batch between the lines that build it and that compute it.
 pub type Fault<'a> = &'a dyn Fn(&StepPlan, &Scheduler, &mut RaggedBatch);
 
+/// A sentence whose end depends on its beginning, and in which a name can be chosen: wrong keys and values change the
+/// text, and not only its probabilities.
+pub const RED_BOAT: &str = "The little red boat stood by the bath.";
+
 /// Nothing is changed.
 pub const NO_FAULT: Fault = &|_, _, _| {};
 
@@ -65,8 +69,15 @@ impl Workbench {
 
     /// The first `len` tokens of a story.
     pub fn story(&self, len: usize) -> Outcome<Vec<TokenId>> {
-        let story = "Once upon a time there was a little red boat. It lived by the sea and wanted to see the world. ";
-        Ok(self.tokenizer.encode_rendered(story)?.into_iter().cycle().take(len).collect())
+        self.beginning(
+            "Once upon a time there was a little red boat. It lived by the sea and wanted to see the world. ",
+            len,
+        )
+    }
+
+    /// The first `len` tokens of a text, which begins again where it is too short.
+    pub fn beginning(&self, text: &str, len: usize) -> Outcome<Vec<TokenId>> {
+        Ok(self.tokenizer.encode_rendered(text)?.into_iter().cycle().take(len).collect())
     }
 
     /// Queues a greedy request. Ids count up from 0.
