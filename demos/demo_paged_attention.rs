@@ -74,7 +74,7 @@ impl Demo for Args {
         writeln!(screen, "\n{}", screen.bold("Paged = dense"))?;
         writeln!(
             screen,
-            "{rows} rows of one step, in the last layer: the kernel read K and V through block\n\
+            "{rows} rows of one step, in the last layer: the engine read K and V through block\n\
              tables, dense attention in f64 read them from one array, in order. Largest\n\
              difference: {:.1e}, where values go up to {:.2}.",
             difference.largest, difference.largest_value

@@ -47,7 +47,7 @@ impl Demo for Args {
         writeln!(screen, "Prompt tokens of each request  {}", all.join("   "))?;
         writeln!(
             screen,
-            "Budget {} tokens a step, chunks of {}\n",
+            "Budget {} tokens a step, chunks of {}     █ decodes   ▒ prompt tokens   · not used\n",
             self.limits.max_tokens_per_step, self.limits.prefill_chunk_size
         )?;
         writeln!(screen, "{}", screen.bold("step  budget        decode= (ids)       prefill= (id+tokens)"))?;

@@ -47,7 +47,7 @@ impl Demo for Args {
     fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome {
         writeln!(
             screen,
-            "A prompt of {} tokens. Prefill only fills the KV cache; nothing is generated.",
+            "A prompt of {} tokens. Prefill fills the KV cache; the first token that it brings is ignored here.",
             self.prompt_len
         )?;
         writeln!(screen, "\n{}", screen.bold("In one piece"))?;
@@ -67,8 +67,8 @@ impl Demo for Args {
         };
         let layers = whole.kv.len();
         show(format!("K and V of all {layers} layers: chunks, one piece"), Difference::of_kv(&chunked.kv, &whole.kv))?;
-        show("last chunk's attention: kernel, textbook in f64".into(), chunked.attention)?;
-        show("whole prompt's attention: kernel, textbook in f64".into(), whole.attention)?;
+        show("last chunk's attention: engine, textbook in f64".into(), chunked.attention)?;
+        show("whole prompt's attention: engine, textbook in f64".into(), whole.attention)?;
         let adapters = block_on(Adapters::find());
         match adapters.any() {
             Ok(adapter) => {

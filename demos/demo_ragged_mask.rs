@@ -14,7 +14,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(after_help = "Try:\n  --prefill-chunk-size 2    narrower triangles, and more of them to come\n  \
     --max-tokens-per-step 4   who is left out, and why?\n  \
-    --block-size 1            slots are scattered; the mask does not care")]
+    --block-size 1            request 0's next slot lies behind request 1's; the mask does not care")]
 struct Args {
     #[command(flatten)]
     device: Device,

@@ -53,8 +53,9 @@ impl Demo for Args {
             screen,
             "* in a step in which somebody decodes\n\n\
              A larger budget computes prompts sooner and the whole run in fewer steps: first\n\
-             tokens come early and throughput rises. But whoever decodes beside somebody's\n\
-             long prompt waits for a larger step (most*), so the gap between tokens grows."
+             tokens come early. Where a step takes about as long with many rows as with few,\n\
+             as on a GPU, throughput rises, too. But whoever decodes beside somebody's long\n\
+             prompt waits for a larger step (most*), so the gap between tokens grows."
         )?;
         Ok(())
     }
@@ -68,15 +69,16 @@ impl Args {
     }
 
     fn draw_chart(&self, recording: &Recording, screen: &mut Screen) -> Outcome {
+        // Counted from 0, as everywhere else: the request that warmed the device up does not count.
         let (lanes, budget) = (timeline(recording), budget_use(recording));
         let max_tokens_per_step = recording.run.limits.max_tokens_per_step;
         for first in (0..budget.len()).step_by(STEPS_PER_LINE) {
             let steps = first..budget.len().min(first + STEPS_PER_LINE);
             let ruler: String = steps.clone().map(|step| if step % 10 == 0 { '|' } else { ' ' }).collect();
             writeln!(screen, "\n{:12}{ruler} one column a step", "")?;
-            for lane in &lanes {
+            for (nth, lane) in lanes.iter().enumerate() {
                 let drawn: String = lane.cells[steps.clone()].iter().map(draw).collect();
-                writeln!(screen, "request {:2}  {}", lane.request.id, screen.paint(lane.request.id, &drawn))?;
+                writeln!(screen, "request {nth:2}  {}", screen.paint(lane.request.id, &drawn))?;
             }
             let bar = |used: usize| "▁▁▂▃▄▅▆▇█".chars().nth((used * 8).div_ceil(max_tokens_per_step));
             let bars: String = budget[steps].iter().filter_map(|used| bar(used.decode + used.prefill)).collect();
@@ -95,15 +97,13 @@ impl Args {
             screen.bold("            first token after       gap between tokens, mean and longest")
         )?;
         writeln!(screen, "              steps        ms           steps                ms")?;
-        for latency in latencies(recording) {
+        for (nth, latency) in latencies(recording).iter().enumerate() {
             let first = latency.first_token.map_or((0, 0.0), |wait| (wait.steps, wait.ms));
             let (mean, longest) = latency.gap_steps().unwrap_or_default();
             let (mean_ms, longest_ms) = latency.gap_ms().unwrap_or_default();
             let line = format!(
-                "request {:2} {:8} {:9.1} {mean:11.1} {longest:6} {mean_ms:13.1} {longest_ms:7.1}",
-                latency.id.to_string(),
-                first.0,
-                first.1
+                "request {nth:2} {:8} {:9.1} {mean:11.1} {longest:6} {mean_ms:13.1} {longest_ms:7.1}",
+                first.0, first.1
             );
             writeln!(screen, "{}", screen.paint(latency.id, &line))?;
         }

@@ -20,6 +20,8 @@ pub struct App<'a> {
     pub selected: RequestId,
     pub knob: Knob,
     pub view: View,
+    /// Where the list of keys goes back to.
+    view_before_help: View,
     /// First row of a table that is shown.
     pub scroll: usize,
     /// What came of the last key, if that is not to be seen otherwise.
@@ -70,6 +72,7 @@ impl<'a> App<'a> {
             selected: RequestId(0),
             knob: Knob::MaxTokensPerStep,
             view: View::Overview,
+            view_before_help: View::Overview,
             scroll: 0,
             message: String::new(),
         };
@@ -83,6 +86,9 @@ impl<'a> App<'a> {
 
     pub fn do_command(&mut self, command: Command) -> Next {
         self.message.clear();
+        if self.view == View::Help && !command.works_in_help() {
+            return Next::GoOn;
+        }
         match command {
             Command::Forward => self.forward(),
             Command::Back => self.step = self.step.saturating_sub(1).max(self.num_steps().min(1)),
@@ -91,6 +97,7 @@ impl<'a> App<'a> {
             Command::Up => self.select(self.selected.0.saturating_sub(1)),
             Command::Down => self.select(self.selected.0 + 1),
             Command::NextView => self.show(View::ALL[(self.view as usize + 1) % View::ALL.len()]),
+            Command::Show(View::Help) | Command::Leave if self.view == View::Help => self.show(self.view_before_help),
             Command::Show(view) => self.show(view),
             Command::NextKnob => self.knob = Knob::ALL[(self.knob as usize + 1) % Knob::ALL.len()],
             Command::LastKnob => self.knob = Knob::ALL[(self.knob as usize + Knob::ALL.len() - 1) % Knob::ALL.len()],
@@ -104,7 +111,7 @@ impl<'a> App<'a> {
             }
             Command::ScrollDown => self.scroll += 5,
             Command::ScrollUp => self.scroll = self.scroll.saturating_sub(5),
-            Command::Quit => return Next::Quit,
+            Command::Leave | Command::Quit => return Next::Quit,
         }
         Next::GoOn
     }
@@ -124,6 +131,9 @@ impl<'a> App<'a> {
     }
 
     fn show(&mut self, view: View) {
+        if view == View::Help {
+            self.view_before_help = self.view;
+        }
         self.view = view;
         self.scroll = 0;
     }

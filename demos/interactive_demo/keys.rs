@@ -22,11 +22,19 @@ pub enum Command {
     Reset,
     ScrollDown,
     ScrollUp,
+    Leave,
     Quit,
 }
 
+impl Command {
+    /// Nothing happens unseen behind the list of keys.
+    pub fn works_in_help(self) -> bool {
+        matches!(self, Self::NextView | Self::Show(_) | Self::ScrollDown | Self::ScrollUp | Self::Leave | Self::Quit)
+    }
+}
+
 /// Names of keys as scripts write them, what they do, and a word on it.
-pub const KEYS: [(&[&str], Command, &str); 23] = [
+pub const KEYS: [(&[&str], Command, &str); 24] = [
     (&["right", "space"], Command::Forward, "one step forward"),
     (&["left"], Command::Back, "one step back"),
     (&["home"], Command::First, "the first step"),
@@ -46,10 +54,11 @@ pub const KEYS: [(&[&str], Command, &str); 23] = [
     (&["3"], Command::Show(View::Blocks), "blocks and block tables"),
     (&["4"], Command::Show(View::Timeline), "requests over steps"),
     (&["5"], Command::Show(View::Happened), "what happened in this step, and why"),
-    (&["?", "h"], Command::Show(View::Help), "this list"),
+    (&["?", "h"], Command::Show(View::Help), "this list, and back from it"),
     (&["pagedown"], Command::ScrollDown, "further down in a table"),
     (&["pageup"], Command::ScrollUp, "further up"),
-    (&["q", "esc", "ctrl-c"], Command::Quit, "end"),
+    (&["esc"], Command::Leave, "back from this list; elsewhere end"),
+    (&["q", "ctrl-c"], Command::Quit, "end"),
 ];
 
 pub fn command_of_name(name: &str) -> Option<Command> {

@@ -1,7 +1,7 @@
 //! Scripts play as they did when their screens were looked at, and going back or changing the past is exact.
 
 use super::Args;
-use crate::app::{App, View};
+use crate::app::{App, Next, View};
 use crate::common::Outcome;
 use crate::draw;
 use crate::keys::{Command, KEYS, command_of_name};
@@ -112,12 +112,29 @@ fn a_run_without_requests_can_be_walked_through_and_added_to() {
         app.do_command(Command::Show(view));
         play(&mut app, "", SMALL).unwrap();
     }
+    app.do_command(Command::Show(View::Overview));
     app.do_command(Command::Add);
     assert_eq!(
         (app.num_steps(), app.step),
         (9, 1),
         "2 chunks of a prompt, of which the second brings a token, and 7 decodes"
     );
+}
+
+#[test]
+fn the_list_of_keys_is_left_as_it_was_come_to() {
+    for key in ["?", "h", "esc"] {
+        let mut app = app();
+        play(&mut app, "right 5\n3\n?", SMALL).unwrap();
+        assert_eq!(app.view, View::Help);
+        let before = (app.step, app.knob, app.selected);
+        play(&mut app, "right\ndown\n]\n+\na\nx\nend", SMALL).unwrap();
+        assert_eq!((app.step, app.knob, app.selected), before, "nothing happens behind the list");
+        assert_eq!(app.plan.requests.len(), 5);
+        assert_eq!(app.do_command(command_of_name(key).unwrap()), Next::GoOn);
+        assert_eq!(app.view, View::Blocks, "after {key}");
+        assert_eq!(app.do_command(Command::Leave), Next::Quit);
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl fmt::Display for Skipped {
                 write!(f, "its turn came when the step's {} were used up", count_text(*max_tokens_per_step, "token"))
             }
             Self::Preempted { needer } => {
-                write!(f, "preempted: request {needer} needed a block, and the youngest gives way")
+                write!(f, "preempted: request {needer} needed a block, and the youngest that runs gives way")
             }
             Self::NotAdmitted(stop) => stop.fmt(f),
             Self::BehindFirst { first } => write!(f, "request {first} came first and still waits"),

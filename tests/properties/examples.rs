@@ -165,7 +165,7 @@ fn a_preempted_request_is_told_for_whom() {
     let free = "3: it needs 2 blocks, 1 stays spare for decodes, and 0 are free";
     assert_eq!([reasons(&mut scheduler), reasons(&mut scheduler), reasons(&mut scheduler)].concat(), [free; 3]);
     let expected = [
-        "2: preempted: request 1 needed a block, and the youngest gives way",
+        "2: preempted: request 1 needed a block, and the youngest that runs gives way",
         "3: request 2 came first and still waits",
     ];
     assert_eq!(reasons(&mut scheduler), expected);

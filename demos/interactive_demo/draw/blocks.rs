@@ -15,8 +15,9 @@ pub fn draw(frame: &mut Frame, scene: &Scene, area: Rect) {
     let num_kv_blocks = scene.app.recording.run.limits.num_kv_blocks;
     let owners = scene.snapshot.map(|snapshot| snapshot.owners(num_kv_blocks)).unwrap_or_default();
     let cells: Vec<[Span; 2]> = owners.iter().enumerate().map(|(block, owners)| cell(block, owners)).collect();
-    let lines: Vec<Line> =
+    let mut lines: Vec<Line> =
         cells.chunks(usize::from(area.width) / WIDTH).map(|cells| Line::from(cells.concat())).collect();
+    lines.push(Line::from(dim(" block, owner×references")));
     let num_held = owners.iter().filter(|owners| !owners.is_empty()).count();
     let title = format!("blocks: {num_held} of {num_kv_blocks} held");
     let first = scene.app.scroll.min(lines.len().saturating_sub(usize::from(area.height) - 1));

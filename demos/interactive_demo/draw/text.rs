@@ -36,6 +36,11 @@ pub fn draw_help(frame: &mut Frame, scene: &Scene, area: Rect) {
     lines.push(Line::from(""));
     lines.push(Line::from(dim(&format!("{:>12}  {}", "runs on", scene.app.recording.run.backend))));
     let most = lines.len().saturating_sub(usize::from(area.height) - 1);
+    let title = if scene.app.scroll < most {
+        "keys: ? or esc goes back, page down shows more"
+    } else {
+        "keys: ? or esc goes back"
+    };
     let paragraph = Paragraph::new(lines).scroll((scene.app.scroll.min(most) as u16, 0));
-    frame.render_widget(paragraph.block(panel("keys: page down for more")), area);
+    frame.render_widget(paragraph.block(panel(title)), area);
 }
