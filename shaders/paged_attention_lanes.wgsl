@@ -108,15 +108,17 @@ fn main(
         workgroupBarrier();
         kv_rows[lane] = kv_row;
         var score: array<vec4<f32>, MAX_FOURS>;
-        for (var at = 0u; at < WIDTH; at += 8u) {
-            var mine: array<vec4<f32>, MAX_HEADS>;
-            for (var head = 0u; head < HEADS; head++) {
-                mine[head] = shared_rows[head * WIDTH + at + one_of_eight];
-            }
-            for (var i = 0u; i < 8u; i++) {
-                let k = k_pool[kv_row + at + i];
+        if lane - lane % 8u < tile_len { // or none of the eight has a token
+            for (var at = 0u; at < WIDTH; at += 8u) {
+                var mine: array<vec4<f32>, MAX_HEADS>;
                 for (var head = 0u; head < HEADS; head++) {
-                    score[head / 4u][head % 4u] += dot(subgroupShuffle(mine[head], first_of_eight + i), k);
+                    mine[head] = shared_rows[head * WIDTH + at + one_of_eight];
+                }
+                for (var i = 0u; i < 8u; i++) {
+                    let k = k_pool[kv_row + at + i];
+                    for (var head = 0u; head < HEADS; head++) {
+                        score[head / 4u][head % 4u] += dot(subgroupShuffle(mine[head], first_of_eight + i), k);
+                    }
                 }
             }
         }
