@@ -70,6 +70,10 @@ pub trait Backend {
     fn enter_layer(&mut self, layer: Option<usize>) {
         let _ = layer;
     }
+    /// How long each kernel call of the last step took on the device, if the backend was told to time them and can.
+    fn take_kernel_times(&mut self) -> Vec<KernelTime> {
+        Vec::new()
+    }
     /// A copy of the first `len` words as they are at this point of the recorded work. For debugging: it allocates.
     ///
     /// # Errors
@@ -138,6 +142,19 @@ pub struct StepSize {
     pub num_kernel_calls: usize,
     /// Words read back.
     pub num_download_words: usize,
+}
+
+/// How long one kernel call took, by the device's clock.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct KernelTime {
+    /// The kernel.
+    pub kernel: String,
+    /// The layer it belonged to, if any.
+    pub layer: Option<usize>,
+    /// When it began, in microseconds since the first of its step.
+    pub begin_us: f64,
+    /// How long it took, in microseconds.
+    pub us: f64,
 }
 
 /// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.

@@ -5,7 +5,7 @@ use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
-use super::record::RecordFile;
+use super::record::{RecordArgs, RecordFile};
 use super::start::start;
 use super::wording::complain;
 use crate::backend::Backend;
@@ -47,9 +47,8 @@ pub struct GenerateArgs {
     /// Print a line per step, and the peak memory at the end
     #[arg(long)]
     log_steps: bool,
-    /// Write what each step did, and why, to this file: a JSON object per line
-    #[arg(long, value_name = "FILE.jsonl")]
-    record: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordArgs,
     /// Print errors only
     #[arg(long, conflicts_with = "log_steps")]
     quiet: bool,
@@ -83,7 +82,9 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
-    let started = start(&args.backend, &options, &folder.config, |line| progress.say(line)).await?;
+    // Timing costs a little, and only a trace shows it.
+    let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };
+    let started = start(&backend, &options, &folder.config, |line| progress.say(line)).await?;
     let limits = started.limits;
     let all_finished = match started.backend {
         Chosen::Gpu(backend) => generate(*backend, &model, folder, limits, &args, &jobs, progress).await?,
@@ -119,7 +120,7 @@ async fn generate<B: Backend>(
     }
 
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
-    let mut record = RecordFile::create(args.record.as_deref(), model, &mut engine)?;
+    let mut record = RecordFile::create(&args.record, model, &mut engine)?;
     let mut job_of_request = Vec::new();
     let mut num_failed = 0;
     for (job_idx, prompt_token_ids) in &accepted {
@@ -137,7 +138,7 @@ async fn generate<B: Backend>(
                 return Err(error);
             }
         };
-        let recorded = record.step(&report, &engine);
+        let recorded = record.step(&report, &mut engine);
         progress.step(&report);
         for update in report.updates {
             match update {
@@ -165,6 +166,7 @@ async fn generate<B: Backend>(
             return Err(error);
         }
     }
+    record.finish()?;
     let num_finished = job_of_request.len() - num_failed;
     progress.summary(num_finished, engine.scheduler().num_free_blocks(), &limits);
     // The built-in prompts are there to show what batching is good for.

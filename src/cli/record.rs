@@ -1,7 +1,9 @@
-//! `--record FILE`: the event log of a run, written line by line, so that a run that dies leaves one, too.
+//! `--record FILE`: the event log of a run, written line by line, so that a run that dies leaves one, too. `--trace FILE`:
+//! the same as a trace, which is one JSON object and so is written at the end.
 
 use crate::backend::Backend;
-use crate::engine::record::{Entry, Recorder, Run, VERSION};
+use crate::engine::record::trace::trace;
+use crate::engine::record::{Entry, Recorder, Recording, Run, VERSION};
 use crate::engine::{Engine, StepReport};
 use crate::error::{Error, Result};
 use crate::ids::RequestId;
@@ -11,9 +13,22 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use web_time::Instant;
 
-/// A log being written, or none.
+/// Where a run is to be recorded.
+#[derive(clap::Args)]
+pub struct RecordArgs {
+    /// Write what each step did, and why, to this file: a JSON object per line
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub record: Option<PathBuf>,
+    /// Write steps, requests and, on a GPU that can, the time of each kernel to this file, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
+}
+
+/// A log and a trace being written, or none.
 pub struct RecordFile {
     out: Option<(BufWriter<File>, PathBuf)>,
+    /// What the trace will be made of.
+    traced: Option<(Recording, BufWriter<File>, PathBuf)>,
     recorder: Recorder,
     begin: Instant,
     step_began_ms: f64,
@@ -24,18 +39,14 @@ impl RecordFile {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
-    pub fn create<B: Backend>(path: Option<&Path>, model: &ModelFolder, engine: &mut Engine<B>) -> Result<Self> {
-        let create = |path: &Path| match File::create(path) {
-            Ok(file) => Ok((BufWriter::new(file), path.to_path_buf())),
-            Err(error) => {
-                let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
-                Err(Error::InvalidOption { option: "record", value, reason })
-            }
-        };
-        let out = path.map(create).transpose()?;
-        let mut file = Self { out, recorder: Recorder::default(), begin: Instant::now(), step_began_ms: 0.0 };
+    pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut Engine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.device_mut().1.name());
-        file.write(&Entry::Run(Run { version: VERSION, model, backend, limits: engine.scheduler().config().clone() }))?;
+        let run = Run { version: VERSION, model, backend, limits: engine.scheduler().config().clone() };
+        let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
+        let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
+        let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));
+        let mut file = Self { out, traced, recorder: Recorder::default(), begin: Instant::now(), step_began_ms: 0.0 };
+        file.write_line(&Entry::Run(run))?;
         Ok(file)
     }
 
@@ -57,13 +68,26 @@ impl RecordFile {
     ///
     /// # Errors
     /// [`Error::WriteFile`]
-    pub fn step<B: Backend>(&mut self, report: &StepReport, engine: &Engine<B>) -> Result<()> {
+    pub fn step<B: Backend>(&mut self, report: &StepReport, engine: &mut Engine<B>) -> Result<()> {
         let ms = self.now_ms() - self.step_began_ms;
-        if self.out.is_none() {
+        if self.out.is_none() && self.traced.is_none() {
             return Ok(());
         }
-        let entry = self.recorder.step(report, engine.batch(), engine.scheduler(), self.step_began_ms, ms);
+        let mut entry = self.recorder.step(report, engine.batch(), engine.scheduler(), self.step_began_ms, ms);
+        if let Entry::Step(step) = &mut entry {
+            step.kernels = engine.device_mut().1.take_kernel_times();
+        }
         self.write(&entry)
+    }
+
+    /// Writes the trace.
+    ///
+    /// # Errors
+    /// [`Error::WriteFile`]
+    pub fn finish(self) -> Result<()> {
+        let Some((recording, mut out, path)) = self.traced else { return Ok(()) };
+        let written = writeln!(out, "{}", trace(&recording)).and_then(|()| out.flush());
+        written.map_err(|source| Error::WriteFile { path, source })
     }
 
     fn now_ms(&self) -> f64 {
@@ -71,9 +95,26 @@ impl RecordFile {
     }
 
     fn write(&mut self, entry: &Entry) -> Result<()> {
+        if let Some((recording, ..)) = &mut self.traced {
+            recording.push(entry.clone());
+        }
+        self.write_line(entry)
+    }
+
+    fn write_line(&mut self, entry: &Entry) -> Result<()> {
         let Some((out, path)) = &mut self.out else { return Ok(()) };
         let written = writeln!(out, "{}", entry.to_json()).and_then(|()| out.flush());
         // Of its own kind: nobody at the other end of stdout is no failure, a log that is not written is.
         written.map_err(|source| Error::WriteFile { path: path.clone(), source })
+    }
+}
+
+fn create(option: &'static str, path: &Path) -> Result<(BufWriter<File>, PathBuf)> {
+    match File::create(path) {
+        Ok(file) => Ok((BufWriter::new(file), path.to_path_buf())),
+        Err(error) => {
+            let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
+            Err(Error::InvalidOption { option, value, reason })
+        }
     }
 }

@@ -41,7 +41,7 @@ fn names_every_option() {
     let options = "--model <DIR> --prompts <FILE.jsonl> --backend <BACKEND> --kernels <KERNELS> --max-new-tokens <N> --temperature <T> \
                    --top-k <K> --top-p <P> --min-p <P> --seed <S> --stop <TEXT> --ignore-eos --block-size <N> \
                    --num-kv-blocks <N> --max-tokens-per-step <N> --max-num-batched-tokens --prefill-chunk-size <N> \
-                   --max-num-seqs <N> --max-model-len <N> --format <FORMAT> --log-steps --quiet";
+                   --max-num-seqs <N> --max-model-len <N> --format <FORMAT> --log-steps --record <FILE.jsonl> --trace <FILE.json> --quiet";
     for option in options.split(" --") {
         assert!(shown.contains(option), "{option}: {shown}");
     }

@@ -21,6 +21,7 @@ mod sampling;
 mod shaders;
 mod steps;
 mod streams;
+mod trace;
 mod undecodable;
 mod wrong_folders;
 mod wrong_options;
@@ -41,6 +42,8 @@ fn main() {
     trials.extend([prompt_lines::trials(), output::trials(), streams::trials(), steps::trials()].into_iter().flatten());
     trials
         .extend([limits::trials(), sampling::trials(), golden::trials(), undecodable::trials()].into_iter().flatten());
+    trials.extend(trace::trials());
+    trials.extend(gpu::on_each(best, missing, "trace/kernels", trace::kernels));
     trials.extend(gpu::on_each(best, missing, "bench/all", |_| bench::all_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "limits/absurd", |_| limits::absurd_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "sampling/seeds", |_| sampling::seeds_on("gpu")));

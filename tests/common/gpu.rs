@@ -16,6 +16,9 @@ pub struct Gpu {
     /// Not a GPU at all, but a driver that computes on the CPU.
     #[allow(dead_code, reason = "not every test that includes this file asks")]
     pub software: bool,
+    /// It can time its kernels.
+    #[allow(dead_code, reason = "not every test that includes this file asks")]
+    pub timestamps: bool,
     /// Devices opened before, to be used again: their pipelines are made.
     #[allow(dead_code, reason = "not every test that includes this file keeps devices")]
     pub idle: Mutex<Vec<GpuBackend>>,
@@ -30,7 +33,8 @@ impl Gpu {
             let name = report.name.split(" (").next().unwrap_or_default();
             let tag = format!("{} {name}", report.api);
             let software = report.kind == "software";
-            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, idle: Mutex::default() })
+            let timestamps = report.timestamps;
+            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, timestamps, idle: Mutex::default() })
         };
         usable.enumerate().map(gpu).collect()
     }

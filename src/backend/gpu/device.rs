@@ -178,7 +178,7 @@ impl Device {
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("cb-lab"),
-                required_features: adapter.features() & wgpu::Features::SUBGROUP,
+                required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
                 required_limits: limits.clone(),
                 ..Default::default()
             })

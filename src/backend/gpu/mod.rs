@@ -8,6 +8,7 @@ mod kernels;
 mod matrix;
 mod pipelines;
 mod recorder;
+mod timer;
 mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
@@ -17,7 +18,7 @@ pub use variants::Variant;
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KvPool, StepSize};
+use super::{Backend, KernelTime, KvPool, StepSize};
 use crate::error::{Error, Result};
 use device::Device;
 use matrix::RowOrder;
@@ -39,6 +40,8 @@ pub struct GpuOptions {
     pub max_workgroups: Option<u32>,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
+    /// Time every kernel call, where the device can.
+    pub time_kernels: bool,
     /// WGSL to compile instead of a kernel's own, for experiments and mutants.
     pub wgsl: Vec<(Kernel, String)>,
 }
@@ -56,6 +59,8 @@ pub struct GpuBackend {
     /// Of all matrices.
     num_pieces: usize,
     kernels: KernelSet,
+    /// What the kernels being recorded belong to.
+    layer: Option<usize>,
 }
 
 /// Words on the device.
@@ -74,7 +79,7 @@ impl GpuBackend {
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
         let no_bias = GpuBuffer(storage_buffer(&device, "no bias", 16)?);
         Ok(Self {
-            recorder: Recorder::new(&device),
+            recorder: Recorder::new(&device, options.time_kernels),
             pipelines: Pipelines::new(options.wgsl),
             no_bias,
             max_binding_bytes: options.max_binding_bytes.map_or(largest, |bytes| bytes.min(largest)),
@@ -82,6 +87,7 @@ impl GpuBackend {
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             num_pieces: 0,
             kernels: options.kernels,
+            layer: None,
             device,
         })
     }
@@ -98,7 +104,7 @@ impl GpuBackend {
         }
         self.pipelines.prepare(&self.device, &variant);
         let buffers = buffers.iter().map(|&buffer| buffer.clone()).collect();
-        self.recorder.dispatch(variant, bytemuck::bytes_of(params), buffers, grid);
+        self.recorder.dispatch(variant, self.layer, bytemuck::bytes_of(params), buffers, grid);
     }
 
     /// One thread per vec4 of `len` words.
@@ -176,6 +182,14 @@ impl Backend for GpuBackend {
         let mut words = self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer.0, bytes).await?;
         words.truncate(len);
         Ok(words)
+    }
+
+    fn enter_layer(&mut self, layer: Option<usize>) {
+        self.layer = layer;
+    }
+
+    fn take_kernel_times(&mut self) -> Vec<KernelTime> {
+        self.recorder.take_kernel_times()
     }
 
     fn snapshot(&mut self, buffer: &GpuBuffer, len: usize) -> Result<GpuBuffer> {

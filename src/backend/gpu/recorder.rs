@@ -2,13 +2,15 @@
 
 use super::device::Device;
 use super::pipelines::{PARAMS_BYTES, Pipelines};
+use super::timer::Timer;
 use super::variants::Variant;
+use crate::backend::KernelTime;
 use crate::error::{Error, Result};
 use futures_channel::oneshot;
 
 /// One thing to do on the device.
 enum Command {
-    Dispatch { variant: Variant, buffers: Vec<wgpu::Buffer>, params_offset: u32, grid: [u32; 3] },
+    Dispatch { variant: Variant, layer: Option<usize>, buffers: Vec<wgpu::Buffer>, params_offset: u32, grid: [u32; 3] },
     Copy { from: wgpu::Buffer, to: wgpu::Buffer, bytes: u64 },
 }
 
@@ -20,10 +22,12 @@ pub(super) struct Recorder {
     params_stride: usize,
     params_buffer: wgpu::Buffer,
     readback: wgpu::Buffer,
+    /// Where kernels are timed, and can be.
+    timer: Option<Timer>,
 }
 
 impl Recorder {
-    pub fn new(device: &Device) -> Self {
+    pub fn new(device: &Device, time_kernels: bool) -> Self {
         let params_stride = (device.limits.min_uniform_buffer_offset_alignment as usize).max(PARAMS_BYTES as usize);
         Self {
             commands: Vec::new(),
@@ -31,14 +35,22 @@ impl Recorder {
             params_stride,
             params_buffer: params_buffer(device, 1 << 20),
             readback: readback_buffer(device, 1 << 16),
+            timer: if time_kernels { Timer::new(device) } else { None },
         }
     }
 
-    pub fn dispatch(&mut self, variant: Variant, params: &[u8], buffers: Vec<wgpu::Buffer>, grid: [u32; 3]) {
+    pub fn dispatch(
+        &mut self,
+        variant: Variant,
+        layer: Option<usize>,
+        params: &[u8],
+        buffers: Vec<wgpu::Buffer>,
+        grid: [u32; 3],
+    ) {
         let params_offset = self.params.len() as u32;
         self.params.extend_from_slice(params);
         self.params.resize(params_offset as usize + self.params_stride, 0);
-        self.commands.push(Command::Dispatch { variant, buffers, params_offset, grid });
+        self.commands.push(Command::Dispatch { variant, layer, buffers, params_offset, grid });
     }
 
     pub fn copy(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer, bytes: u64) {
@@ -71,6 +83,9 @@ impl Recorder {
         self.reserve(device, pipelines, self.params.len() / self.params_stride, bytes);
         let mut encoder = self.encode(device, pipelines);
         encoder.copy_buffer_to_buffer(buffer, 0, &self.readback, 0, bytes);
+        if let Some(timer) = &self.timer {
+            timer.resolve(&mut encoder);
+        }
         device.queue.submit([encoder.finish()]);
         device.check()?;
 
@@ -86,8 +101,16 @@ impl Recorder {
             bytemuck::pod_collect_to_vec(&view)
         };
         self.readback.unmap();
+        if let Some(timer) = &mut self.timer {
+            timer.read(device).await?;
+        }
         device.check()?;
         Ok(words)
+    }
+
+    /// How long the dispatches of the last submission took.
+    pub fn take_kernel_times(&mut self) -> Vec<KernelTime> {
+        self.timer.as_mut().map(Timer::take).unwrap_or_default()
     }
 
     fn encode(&mut self, device: &Device, pipelines: &mut Pipelines) -> wgpu::CommandEncoder {
@@ -96,14 +119,24 @@ impl Recorder {
 
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         let commands = std::mem::take(&mut self.commands);
-        for run in commands.chunk_by(|a, b| matches!((a, b), (Command::Dispatch { .. }, Command::Dispatch { .. }))) {
+        // A pass takes any number of dispatches, but only two timestamps.
+        let together =
+            |a: &Command, b: &Command| matches!((a, b), (Command::Dispatch { .. }, Command::Dispatch { .. }));
+        let timed = self.timer.is_some();
+        for run in commands.chunk_by(|a, b| !timed && together(a, b)) {
             if let [Command::Copy { from, to, bytes }] = run {
                 encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes);
                 continue;
             }
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let timestamp_writes = match (&mut self.timer, run) {
+                (Some(timer), [Command::Dispatch { variant, layer, .. }]) => {
+                    timer.time(variant.kernel.source().name, *layer)
+                }
+                _ => None,
+            };
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
             for command in run {
-                if let Command::Dispatch { variant, buffers, params_offset, grid: [x, y, z] } = command {
+                if let Command::Dispatch { variant, buffers, params_offset, grid: [x, y, z], .. } = command {
                     let bind_group = pipelines.bind_group(device, variant.kernel, &self.params_buffer, buffers);
                     pass.set_pipeline(pipelines.pipeline(variant));
                     pass.set_bind_group(0, &bind_group, &[*params_offset]);

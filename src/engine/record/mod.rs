@@ -13,11 +13,13 @@
 mod recorder;
 mod recording;
 pub mod snapshots;
+pub mod trace;
 pub mod views;
 
 pub use recorder::Recorder;
 pub use recording::{BlockTables, Recording};
 
+use crate::backend::KernelTime;
 use crate::config::EngineConfig;
 use crate::core::request::FinishReason;
 use crate::core::skipped::Skipped;
@@ -113,6 +115,9 @@ pub struct Step {
     pub start_ms: f64,
     /// How long it took.
     pub ms: f64,
+    /// How long its kernels took, if they were timed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<KernelTime>,
 }
 
 /// A request's part of a step.

@@ -85,6 +85,7 @@ impl Recorder {
             finished,
             start_ms: to_microseconds(start_ms),
             ms: to_microseconds(ms),
+            kernels: Vec::new(),
         })
     }
 

@@ -1,0 +1,107 @@
+//! How long each dispatch takes on the device, by its own clock: timestamps before and after.
+
+use super::device::Device;
+use crate::backend::KernelTime;
+use crate::error::{Error, Result};
+use futures_channel::oneshot;
+
+/// Dispatches of a submission that are timed at most: a query set has room for 4,096 timestamps.
+const MOST_DISPATCHES: u32 = wgpu::QUERY_SET_MAX_QUERIES / 2;
+const TIMESTAMP_BYTES: u64 = 8;
+
+/// Timestamps of one submission after the other. A timed dispatch has a pass to itself, which costs a little.
+pub(super) struct Timer {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    readback: wgpu::Buffer,
+    /// Kernel and layer of each timed dispatch.
+    dispatches: Vec<(&'static str, Option<usize>)>,
+    /// Of the last submission that was read.
+    times: Vec<KernelTime>,
+}
+
+impl Timer {
+    /// `None` if the device has no timestamps.
+    pub fn new(device: &Device) -> Option<Self> {
+        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return None;
+        }
+        let buffer = |usage| {
+            device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("timestamps"),
+                size: u64::from(2 * MOST_DISPATCHES) * TIMESTAMP_BYTES,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        Some(Self {
+            queries: device.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2 * MOST_DISPATCHES,
+            }),
+            resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
+            readback: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
+            dispatches: Vec::new(),
+            times: Vec::new(),
+        })
+    }
+
+    /// What the pass of the next dispatch is to write; nothing once there is no more room.
+    pub fn time(&mut self, kernel: &'static str, layer: Option<usize>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let first = 2 * self.dispatches.len() as u32;
+        (first < 2 * MOST_DISPATCHES).then(|| {
+            self.dispatches.push((kernel, layer));
+            wgpu::ComputePassTimestampWrites {
+                query_set: &self.queries,
+                beginning_of_pass_write_index: Some(first),
+                end_of_pass_write_index: Some(first + 1),
+            }
+        })
+    }
+
+    /// Copies the timestamps to where they can be read, at the end of a submission.
+    pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        if !self.dispatches.is_empty() {
+            encoder.resolve_query_set(&self.queries, 0..2 * self.dispatches.len() as u32, &self.resolved, 0);
+            encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.readback, 0, self.bytes());
+        }
+    }
+
+    /// Reads the timestamps of a submission that has run.
+    pub async fn read(&mut self, device: &Device) -> Result<()> {
+        let bytes = self.bytes();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let (sender, mapped) = oneshot::channel();
+        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
+        device.wait()?;
+        let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
+        mapped.map_err(|error| Error::Device(error.to_string()))?;
+        let ticks: Vec<u64> = {
+            let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
+            bytemuck::pod_collect_to_vec(&view)
+        };
+        self.readback.unmap();
+        let first = ticks.iter().min().copied().unwrap_or_default();
+        let us = |ticks: u64| ticks as f64 * f64::from(device.queue.get_timestamp_period()) / 1e3;
+        let time = |((kernel, layer), ticks): ((&'static str, Option<usize>), &[u64])| KernelTime {
+            kernel: kernel.into(),
+            layer,
+            begin_us: us(ticks[0] - first),
+            us: us(ticks[1].saturating_sub(ticks[0])),
+        };
+        self.times = self.dispatches.drain(..).zip(ticks.chunks_exact(2)).map(time).collect();
+        Ok(())
+    }
+
+    /// The times that were read last; then there are none.
+    pub fn take(&mut self) -> Vec<KernelTime> {
+        std::mem::take(&mut self.times)
+    }
+
+    fn bytes(&self) -> u64 {
+        2 * TIMESTAMP_BYTES * self.dispatches.len() as u64
+    }
+}

@@ -1,0 +1,114 @@
+//! A recorded run as a trace for timeline viewers: the JSON format that Perfetto (ui.perfetto.dev) and Chrome open.
+//!
+//! ```text
+//! engine     a bar per step; counters of tokens per step and of free blocks
+//! requests   a line each: waiting with its reason, prompt chunks, decodes; preempted, first token, end as marks
+//! device     a bar per kernel, where the run was recorded with kernel times
+//! ```
+
+use super::{Recording, Row, Step};
+use crate::core::wording::count_text;
+use crate::ids::RequestId;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The groups of lines, in the order in which viewers show them.
+const ENGINE: u32 = 1;
+const REQUESTS: u32 = 2;
+const DEVICE: u32 = 3;
+
+/// The run as one JSON object. Times are microseconds since the run began.
+pub fn trace(recording: &Recording) -> Value {
+    let mut events = vec![name(ENGINE, "engine"), name(REQUESTS, "requests"), name(DEVICE, "device")];
+    for request in recording.requests() {
+        let label = format!("request {}", request.id);
+        events.push(
+            json!({"ph": "M", "name": "thread_name", "pid": REQUESTS, "tid": request.id.0, "args": {"name": label}}),
+        );
+        let args = json!({"prompt_tokens": request.prompt_len, "max_new_tokens": request.max_new_tokens});
+        events.push(mark("submitted", request.id, 1e3 * request.at_ms, args));
+    }
+    let mut started = BTreeSet::new();
+    for step in recording.steps() {
+        engine_events(step, &mut events);
+        request_events(step, &mut started, &mut events);
+        kernel_events(step, &mut events);
+    }
+    json!({
+        "displayTimeUnit": "ms",
+        "otherData": {"model": recording.run.model, "backend": recording.run.backend},
+        "traceEvents": events,
+    })
+}
+
+fn engine_events(step: &Step, events: &mut Vec<Value>) {
+    let decodes = step.rows.iter().filter(|row| row.is_decode()).count();
+    let tokens: usize = step.rows.iter().map(|row| row.query_len).sum();
+    let args = json!({
+        "decodes": decodes,
+        "prompt_tokens": tokens - decodes,
+        "no_further_request_admitted_because": step.admission_stop.to_string(),
+    });
+    events.push(bar(ENGINE, 0, &format!("step {}", step.step), step.start_us(), step.us(), args));
+    let counts = [
+        ("tokens in the step", json!({"decode": decodes, "prompt": tokens - decodes})),
+        ("free blocks", json!({"blocks": step.free_blocks})),
+    ];
+    for (counter, args) in counts {
+        events.push(json!({"ph": "C", "name": counter, "pid": ENGINE, "ts": step.start_us(), "args": args}));
+    }
+}
+
+fn request_events(step: &Step, started: &mut BTreeSet<RequestId>, events: &mut Vec<Value>) {
+    let (begin, us) = (step.start_us(), step.us());
+    for row in &step.rows {
+        let Row { id, context_len, query_len, .. } = *row;
+        let what = if row.is_decode() { "decode".into() } else { count_text(query_len, "prompt token") };
+        events.push(bar(REQUESTS, id.0, &what, begin, us, json!({"step": step.step, "context": context_len})));
+    }
+    for skipped in &step.skipped {
+        let args = json!({"step": step.step, "why": skipped.why.to_string()});
+        events.push(bar(REQUESTS, skipped.id.0, "waits", begin, us, args));
+    }
+    for preemption in &step.preempted {
+        events.push(mark("preempted", preemption.victim, begin, json!({"for_request": preemption.needer.0})));
+    }
+    for token in step.tokens.iter().filter(|token| started.insert(token.id)) {
+        events.push(mark("first token", token.id, begin + us, json!({"text": token.text})));
+    }
+    for finished in &step.finished {
+        events.push(mark("ended", finished.id, begin + us, json!({"reason": finished.reason.to_string()})));
+    }
+}
+
+/// The device's clock is not the host's: the last kernel is drawn so that it ends when the step does.
+fn kernel_events(step: &Step, events: &mut Vec<Value>) {
+    let end = step.kernels.iter().map(|kernel| kernel.begin_us + kernel.us).fold(0.0, f64::max);
+    let shift = step.start_us() + (step.us() - end).max(0.0);
+    for kernel in &step.kernels {
+        let args = json!({"step": step.step, "layer": kernel.layer});
+        events.push(bar(DEVICE, 0, &kernel.kernel, shift + kernel.begin_us, kernel.us, args));
+    }
+}
+
+impl Step {
+    fn start_us(&self) -> f64 {
+        1e3 * self.start_ms
+    }
+
+    fn us(&self) -> f64 {
+        1e3 * self.ms
+    }
+}
+
+fn name(group: u32, label: &str) -> Value {
+    json!({"ph": "M", "name": "process_name", "pid": group, "args": {"name": label}})
+}
+
+fn bar(group: u32, line: u64, label: &str, begin_us: f64, us: f64, args: Value) -> Value {
+    json!({"ph": "X", "name": label, "pid": group, "tid": line, "ts": begin_us, "dur": us, "args": args})
+}
+
+fn mark(label: &str, request: RequestId, at_us: f64, args: Value) -> Value {
+    json!({"ph": "i", "s": "t", "name": label, "pid": REQUESTS, "tid": request.0, "ts": at_us, "args": args})
+}
