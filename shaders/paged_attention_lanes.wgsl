@@ -11,7 +11,8 @@
 //   scores   a lane owns a token; of eight vec4s of q each of the eight lanes reads one
 //   sums     a lane owns a vec4 of V for all heads; of eight tokens' places and weights each lane reads one
 //
-// so that nearly all that is left to read is K and V, once for all heads.
+// so that nearly all that is left to read is K and V, once for all heads. Lanes 8 i .. 8 i + 8 of the workgroup must be such
+// eight neighbours of a subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
 
 override WORKGROUP_SIZE: u32 = 64u; // at most 8 * CLUSTERS

@@ -78,8 +78,12 @@ fn refuses_what_makes_no_sense() {
     refused(&["attention", "--head-dim", "36"], &["--head-dim is 36", "multiple of 8"]);
     refused(&["attention", "--block-size", "3"], &["--block-size is 3", "power of two"]);
     refused(&["attention", "--batch", "0"], &["--batch is 0", "at least 1"]);
-    refused(&["throughput", "--rate", "0"], &["--rate is 0", "above 0"]);
+    refused(&["throughput", "--rate", "0"], &["--rate is 0", "0.001"]);
     refused(&["throughput", "--requests", "0"], &["--requests is 0", "at least 1"]);
+    refused(&["throughput", "--rate", "1e-30"], &["--rate is ", "0.001"]);
+    refused(&["linear", "--rows", "0"], &["--rows is 0", "at least 1"]);
+    refused(&["linear", "--repeats", "18446744073709551615"], &["--repeats is 18446744073709551615", "at most"]);
+    refused(&["attention", "--context", "1000000", "--batch", "1000000"], &["--context is 1000000", "more words"]);
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
 }
 

@@ -16,6 +16,9 @@ pub struct Gpu {
     /// Not a GPU at all, but a driver that computes on the CPU.
     #[allow(dead_code, reason = "not every test that includes this file asks")]
     pub software: bool,
+    /// Lanes of its smallest subgroup.
+    #[allow(dead_code, reason = "not every test that includes this file asks")]
+    pub lanes: u32,
     /// It can time its kernels.
     #[allow(dead_code, reason = "not every test that includes this file asks")]
     pub timestamps: bool,
@@ -33,8 +36,8 @@ impl Gpu {
             let name = report.name.split(" (").next().unwrap_or_default();
             let tag = format!("{} {name}", report.api);
             let software = report.kind == "software";
-            let timestamps = report.timestamps;
-            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, timestamps, idle: Mutex::default() })
+            let (timestamps, lanes) = (report.timestamps, if report.subgroups { report.subgroup_size.0 } else { 1 });
+            Arc::new(Self { adapters: adapters.clone(), idx, tag, software, lanes, timestamps, idle: Mutex::default() })
         };
         usable.enumerate().map(gpu).collect()
     }

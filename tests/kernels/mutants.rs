@@ -143,6 +143,12 @@ pub fn trials(gpus: &[Arc<Gpu>], missing: &'static str) -> Vec<Trial> {
         let name = format!("{}/mutant: {}", mutant.kernel.source().name, mutant.what);
         let a_race = mutant.from.contains("workgroupBarrier");
         let (gpus, missing) = if a_race { (&software[..], "no software adapter") } else { (gpus, missing) };
+        // A faster version's faults show only where it runs.
+        let is_version = mutant.kernel.textbook() != mutant.kernel;
+        let runs = |gpu: &&Arc<Gpu>| !is_version || gpu.lanes >= 8;
+        let able: Vec<Arc<Gpu>> = gpus.iter().filter(runs).map(Arc::clone).collect();
+        let missing = if able.is_empty() && !gpus.is_empty() { "subgroups of fewer than 8 lanes" } else { missing };
+        let gpus = &able[..];
         on_each(gpus, missing, &name, move |gpu| caught(gpu, mutant))
     };
     let mut trials: Vec<Trial> = MUTANTS.iter().flat_map(trial).collect();

@@ -36,7 +36,8 @@ try {
     const adapter = await navigator.gpu?.requestAdapter();
     if (!adapter) throw new Error("this browser has no WebGPU adapter");
     const { maxComputeWorkgroupStorageSize } = adapter.limits;
-    const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize } });
+    const requiredFeatures = ["subgroups"].filter((feature) => adapter.features.has(feature));
+    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: { maxComputeWorkgroupStorageSize } });
     const files = await (await fetch("/files")).json();
     for (const [name, code] of files) {
         device.pushErrorScope("validation");

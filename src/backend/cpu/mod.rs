@@ -106,6 +106,10 @@ impl Backend for CpuBackend {
         Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements })
     }
 
+    fn element_bytes(&self, _: ElementType) -> usize {
+        4
+    }
+
     fn upload_rows(&mut self, matrix: &mut CpuMatrix, first_row: usize, values: &[f32]) {
         let cols = matrix.values.ncols();
         let values = ArrayView2::from_shape((values.len() / cols, cols), values).expect("whole rows");

@@ -11,8 +11,11 @@ const GPU_BYTES: u64 = 512 << 20;
 const SOFTWARE_BYTES: u64 = 64 << 20;
 /// Rounds of multiply_add.wgsl, each of eight vec4s.
 const ROUNDS: u32 = 256;
-/// Calls in one submission, to see what a call costs.
-const CALLS: u32 = 200;
+/// Calls in one submission. What one call takes is the difference to a submission of one call, since submitting and
+/// waiting take their time, too.
+const CALLS: u32 = 5;
+/// The same for calls that do next to nothing.
+const SHORT_CALLS: u32 = 200;
 
 /// One of the three with its buffers.
 struct Probe<'a> {
@@ -27,7 +30,8 @@ impl<'a> Probe<'a> {
             label: Some("calibrate"),
             source: wgpu::ShaderSource::Wgsl(wgsl.into()),
         });
-        let constants = [("WORKGROUP_SIZE", f64::from(WORKGROUP_SIZE))];
+        let rounds = wgsl.contains("override ROUNDS").then_some(("ROUNDS", f64::from(ROUNDS)));
+        let constants: Vec<_> = [("WORKGROUP_SIZE", f64::from(WORKGROUP_SIZE))].into_iter().chain(rounds).collect();
         let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some("calibrate"),
             layout: None,
@@ -51,7 +55,13 @@ impl<'a> Probe<'a> {
         Self { device, pipeline, bind_group }
     }
 
-    /// Seconds that so many calls of so many workgroups take.
+    /// Seconds that one of so many calls of so many workgroups takes.
+    fn seconds_of_one(&self, calls: u32, workgroups: u32) -> Result<f64> {
+        let more = self.seconds(calls, workgroups)? - self.seconds(1, workgroups)?;
+        Ok(more.max(1e-9) / f64::from(calls - 1))
+    }
+
+    /// Seconds of a submission of so many calls of so many workgroups.
     fn seconds(&self, calls: u32, workgroups: u32) -> Result<f64> {
         fastest(|| {
             let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -73,30 +83,32 @@ impl Calibrate for GpuBackend {
     fn calibrate(&mut self) -> Result<Calibration> {
         let device = &self.device;
         let software = device.info.device_type == wgpu::DeviceType::Cpu;
-        let wanted = if software { SOFTWARE_BYTES } else { GPU_BYTES };
-        let bytes = wanted.min(self.max_binding_bytes) / 4096 * 4096;
         // Enough threads for a large GPU; a software driver runs them one workgroup after the other.
         let workgroups = if software { 16 } else { 4096 };
+        let wanted = if software { SOFTWARE_BYTES } else { GPU_BYTES };
+        let threads = u64::from(workgroups * WORKGROUP_SIZE);
+        // Whole rounds of four vec4s for each thread, which is what read.wgsl reads.
+        let bytes = wanted.min(self.max_binding_bytes) / (64 * threads) * (64 * threads);
         let data = storage_buffer(device, "calibration data", bytes)?;
         let out = storage_buffer(device, "calibration results", bytes)?;
         let probe = |wgsl| Probe::new(device, wgsl, &data, &out);
 
-        let read = probe(include_str!("calibrate/read.wgsl")).seconds(1, workgroups)?;
+        let read = probe(include_str!("calibrate/read.wgsl")).seconds_of_one(CALLS, workgroups)?;
         let copy = probe(include_str!("calibrate/copy.wgsl"));
         let multiply_add = include_str!("calibrate/multiply_add.wgsl");
-        let compute = probe(multiply_add).seconds(1, 4 * workgroups)?;
+        let compute = probe(multiply_add).seconds_of_one(CALLS, 4 * workgroups)?;
         let flop = f64::from(4 * workgroups * WORKGROUP_SIZE) * f64::from(ROUNDS) * 8.0 * 4.0 * 2.0;
-        let copied = copy.seconds(1, workgroups)?;
+        let copied = copy.seconds_of_one(CALLS, workgroups)?;
 
         // Kernels that write one buffer wait for each other, as a model's do.
         let nothing = storage_buffer(device, "calibration nothing", 4096)?;
         let idle = Probe::new(device, include_str!("calibrate/copy.wgsl"), &nothing, &out);
-        let dispatch = (idle.seconds(CALLS, 1)? - idle.seconds(1, 1)?) / f64::from(CALLS - 1);
+        let dispatch = idle.seconds_of_one(SHORT_CALLS, 1)?;
         Ok(Calibration {
             read_gb_per_s: bytes as f64 / read / 1e9,
             copy_gb_per_s: 2.0 * bytes as f64 / copied / 1e9,
             gflop_per_s: flop / compute / 1e9,
-            dispatch_us: 1e6 * dispatch.max(0.0),
+            dispatch_us: 1e6 * dispatch,
         })
     }
 }

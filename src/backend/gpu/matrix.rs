@@ -6,6 +6,9 @@ use crate::backend::UPLOAD_ROWS;
 use crate::backend::element_type::ElementType;
 use crate::error::{Error, Result};
 
+/// Rows that lie together in [`RowOrder::Interleaved`]: `const ROWS_TOGETHER` of linear_interleaved.wgsl.
+const ROWS_TOGETHER: usize = 8;
+const _: () = assert!(UPLOAD_ROWS.is_multiple_of(ROWS_TOGETHER), "groups are uploaded whole");
 /// Bytes of a packet: what a thread reads at once.
 const PACKET_BYTES: usize = 16;
 /// `linear_interleaved` takes x in pieces of eight vec4s.
@@ -38,7 +41,7 @@ impl RowOrder {
     pub fn interleave(self) -> usize {
         match self {
             Self::OneByOne => 1,
-            Self::Interleaved => UPLOAD_ROWS,
+            Self::Interleaved => ROWS_TOGETHER,
         }
     }
 }
@@ -108,7 +111,9 @@ impl GpuMatrix {
     fn write_rows(&self, device: &Device, piece: &Piece, row: usize, bytes: &[u8]) {
         let row_bytes = self.stored.bytes() * self.cols;
         let group = self.order.interleave();
-        assert!(row.is_multiple_of(group), "rows are uploaded in whole groups");
+        let rows = bytes.len() / row_bytes;
+        let is_last = row + rows == piece.num_rows;
+        assert!(row.is_multiple_of(group) && (is_last || rows.is_multiple_of(group)), "groups are uploaded whole");
         let mut ordered = vec![0; bytes.len().next_multiple_of(group * row_bytes)];
         for (i, source) in bytes.chunks_exact(row_bytes).enumerate() {
             let to = &mut ordered[i / group * group * row_bytes..][..group * row_bytes];

@@ -92,6 +92,11 @@ impl GpuBackend {
         })
     }
 
+    /// Which kernels run: the naive ones where lanes cannot hand values round, whatever was asked for.
+    pub fn kernel_set(&self) -> KernelSet {
+        if self.has_lanes() { KernelSet::Fast } else { KernelSet::Naive }
+    }
+
     /// Whether kernels whose lanes hand values round in eights may run.
     fn has_lanes(&self) -> bool {
         self.kernels == KernelSet::Fast && self.device.min_subgroup_size() >= 8

@@ -4,7 +4,7 @@ mod scene;
 
 use super::measure::measure;
 use super::report::{Case, Report};
-use super::{CommonArgs, open};
+use super::{CommonArgs, in_range, open};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::error::{Error, Result};
@@ -61,8 +61,8 @@ impl AttentionArgs {
         let refuse = |option, value: u32, reason: &str| {
             Err(Error::InvalidOption { option, value: value.to_string(), reason: reason.into() })
         };
-        if self.kv_heads == 0 || self.heads == 0 || !self.heads.is_multiple_of(self.kv_heads) {
-            return refuse("heads", self.heads, "it must be a multiple of --kv-heads");
+        if self.kv_heads == 0 || self.heads == 0 || self.heads > 1024 || !self.heads.is_multiple_of(self.kv_heads) {
+            return refuse("heads", self.heads, "it must be a multiple of --kv-heads, and at most 1024");
         }
         if !(8..=256).contains(&self.head_dim) || !self.head_dim.is_multiple_of(8) {
             return refuse("head-dim", self.head_dim, "use a multiple of 8 up to 256");
@@ -71,11 +71,16 @@ impl AttentionArgs {
             return refuse("block-size", size, "use a power of two up to 256");
         }
         for (option, counts) in [("batch", &self.batch), ("context", &self.context), ("queries", &self.queries)] {
-            if counts.contains(&0) {
-                return refuse(option, 0, "it must be at least 1");
-            }
+            counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;
         }
-        Ok(())
+        // The kernels count the words of a buffer in u32.
+        let too_large = |shape: &Shape| shape.bytes() / 4.0 > f64::from(u32::MAX / 2);
+        match self.shapes().iter().find(|shape| too_large(shape)) {
+            Some(shape) => {
+                refuse("context", shape.seq_len, "with this batch, K and V have more words than can be addressed")
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every combination that makes sense: queries are among the tokens of the context.

@@ -2,7 +2,7 @@
 
 use super::measure::measure;
 use super::report::{Case, Report};
-use super::{CommonArgs, open};
+use super::{CommonArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::LinearParams;
@@ -30,6 +30,7 @@ pub struct LinearArgs {
 /// # Errors
 /// A shape that makes no sense; a device that fails.
 pub async fn run(args: &LinearArgs) -> Result<()> {
+    args.rows.iter().try_for_each(|&rows| in_range("rows", rows as usize, 65_536))?;
     let shapes = args.shapes.iter().map(|text| shape(text)).collect::<Result<Vec<_>>>()?;
     let (backend, report) = open(&args.common, "linear").await?;
     let report = match backend {
@@ -44,12 +45,12 @@ fn shape(text: &str) -> Result<[u32; 2]> {
     let parse = || {
         let (in_features, out_features) = text.split_once(['x', '×'])?;
         let shape = [in_features.parse().ok()?, out_features.parse().ok()?];
-        (shape[0] % 4 == 0 && shape[0] > 0 && shape[1] > 0).then_some(shape)
+        (shape[0] % 4 == 0 && shape.iter().all(|side| (1..=1 << 20).contains(side))).then_some(shape)
     };
     parse().ok_or_else(|| Error::InvalidOption {
         option: "shapes",
         value: text.into(),
-        reason: "write it as 896x4864; the first must be a multiple of 4".into(),
+        reason: "write it as 896x4864, a multiple of 4 and any number, both at most a million".into(),
     })
 }
 
@@ -66,8 +67,8 @@ async fn bench<B: Backend>(
             let values: Vec<f32> = (0..rows * cols).map(|i| (i % 7) as f32 - 3.0).collect();
             backend.upload_rows(&mut weight, 0, &values);
             for &num_rows in &args.rows {
-                let x = backend.alloc("x", (num_rows * in_features) as usize)?;
-                let mut out = backend.alloc("out", (num_rows * out_features) as usize)?;
+                let x = backend.alloc("x", num_rows as usize * cols)?;
+                let mut out = backend.alloc("out", num_rows as usize * rows)?;
                 let p = LinearParams {
                     num_rows,
                     in_features,
@@ -79,11 +80,11 @@ async fn bench<B: Backend>(
                 let record = |backend: &mut B| backend.linear(p, &x, &weight, None, &mut out);
                 let timing = measure(&mut backend, args.common.repeats, record).await?;
                 let weights = f64::from(in_features) * f64::from(out_features);
-                let words = f64::from(num_rows) * f64::from(in_features + out_features);
+                let words = f64::from(num_rows) * (f64::from(in_features) + f64::from(out_features));
                 report.push(Case {
                     name: format!("{in_features}x{out_features} {elements:?}, rows {num_rows}").to_lowercase(),
                     timing,
-                    bytes: weights * elements.bytes() as f64 + 4.0 * words,
+                    bytes: weights * backend.element_bytes(elements) as f64 + 4.0 * words,
                     flop: 2.0 * weights * f64::from(num_rows),
                     tokens: None,
                 });

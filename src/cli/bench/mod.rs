@@ -8,10 +8,14 @@ mod report;
 mod throughput;
 
 use super::choose_backend::{BackendArgs, Chosen, choose_backend};
+use super::start::start;
 use super::wording::tell;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
-use crate::error::Result;
+use crate::config::EngineConfig;
+use crate::engine::limits::LimitOptions;
+use crate::error::{Error, Result};
+use crate::model::ModelConfig;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,10 +75,38 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 
 /// The backend, and a report that begins with what it can do at best.
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
-    let (mut backend, line) = choose_backend(&args.backend).await?;
+    in_range("repeats", args.repeats, 10_000)?;
+    let (backend, line) = choose_backend(&args.backend).await?;
     tell(line);
+    report_on(backend, args, bench)
+}
+
+/// The same for a backend that runs a model within limits that were checked.
+async fn open_for_model(
+    args: &CommonArgs,
+    bench: &'static str,
+    limits: &LimitOptions,
+    model: &ModelConfig,
+) -> Result<(Chosen, EngineConfig, Report)> {
+    in_range("repeats", args.repeats, 10_000)?;
+    let started = start(&args.backend, limits, model, |line| tell(line)).await?;
+    let (backend, report) = report_on(started.backend, args, bench)?;
+    Ok((backend, started.limits, report))
+}
+
+/// Refuses a count of 0, and one that is more than anybody can mean.
+fn in_range(option: &'static str, value: usize, most: usize) -> Result<()> {
+    let reason = format!("it must be at least 1, and at most {most}");
+    if (1..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::InvalidOption { option, value: value.to_string(), reason })
+    }
+}
+
+fn report_on(mut backend: Chosen, args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (device, kernels, calibration) = match &mut backend {
-        Chosen::Gpu(gpu) => (gpu.name(), Some(args.backend.kernels), gpu.calibrate()?),
+        Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.kernel_set()), gpu.calibrate()?),
         Chosen::Cpu(cpu) => (cpu.name(), None, cpu.calibrate()?),
     };
     Ok((backend, Report::new(bench, device, kernels, args.repeats, calibration)))

@@ -2,10 +2,11 @@
 
 use super::measure::{Timing, quantile};
 use super::report::{Case, Report};
-use super::{CommonArgs, open};
+use super::{CommonArgs, in_range, open_for_model};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::engine_args::open_model;
+use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -37,16 +38,26 @@ pub struct ModelArgs {
 /// # Errors
 /// A model that cannot be run, a prompt that does not fit, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
-    if args.prompt_len == 0 || args.batch.contains(&0) {
-        let option = if args.prompt_len == 0 { "prompt-len" } else { "batch" };
-        return Err(Error::InvalidOption { option, value: "0".into(), reason: "it must be at least 1".into() });
-    }
+    in_range("prompt-len", args.prompt_len, 1 << 20)?;
+    args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
-    let weight_bytes = weight_bytes(&folder)?;
-    let (backend, report) = open(&args.common, "model").await?;
+    let most = args.batch.iter().copied().max().unwrap_or(1);
+    let block_size = 16;
+    let options = LimitOptions {
+        block_size: Some(block_size),
+        // For the prompt and for the longest decode, with one block to spare.
+        num_kv_blocks: Some(
+            (args.prompt_len + 1).div_ceil(block_size) + most * (args.common.repeats + 3).div_ceil(block_size) + 1,
+        ),
+        max_tokens_per_step: Some(args.prompt_len.max(most)),
+        prefill_chunk_size: Some(args.prompt_len),
+        max_num_seqs: Some(most),
+        max_model_len: None,
+    };
+    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder.config).await?;
     let report = match backend {
-        Chosen::Gpu(backend) => bench(*backend, args, folder, weight_bytes, report).await?,
-        Chosen::Cpu(backend) => bench(backend, args, folder, weight_bytes, report).await?,
+        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
+        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
     };
     report.finish(args.common.json.as_deref())
 }
@@ -55,20 +66,12 @@ async fn bench<B: Backend>(
     backend: B,
     args: &ModelArgs,
     folder: LoadedFolder,
-    weight_bytes: f64,
+    limits: EngineConfig,
     mut report: Report,
 ) -> Result<Report> {
-    let most = args.batch.iter().copied().max().unwrap_or(1);
     let model = folder.config.clone();
-    let limits = LimitOptions {
-        max_tokens_per_step: Some(args.prompt_len.max(most)),
-        prefill_chunk_size: Some(args.prompt_len),
-        max_num_seqs: Some(most),
-        ..LimitOptions::default()
-    };
-    let limits = limits.resolve(&model, backend.max_buffer_words())?;
+    let bytes = weight_bytes(&folder, &backend)?;
     let mut engine = Engine::new(backend, folder, limits).await?;
-    let flop = flop_per_token(&model);
 
     // A step of one prompt: its last row's logits are part of it.
     let mut steps = Vec::new();
@@ -78,9 +81,9 @@ async fn bench<B: Backend>(
     }
     report.push(Case {
         name: format!("prefill of {} tokens", args.prompt_len),
-        timing: timing(&mut steps[1..]),
-        bytes: weight_bytes,
-        flop: flop * args.prompt_len as f64,
+        timing: timing(&mut steps)?,
+        bytes,
+        flop: flop(&model, args.prompt_len, 1),
         tokens: Some(args.prompt_len as f64),
     });
     for &batch in &args.batch {
@@ -97,9 +100,9 @@ async fn bench<B: Backend>(
         }
         report.push(Case {
             name: format!("decode, batch {batch}"),
-            timing: timing(&mut steps[1..]),
-            bytes: weight_bytes,
-            flop: flop * batch as f64,
+            timing: timing(&mut steps)?,
+            bytes,
+            flop: flop(&model, batch, batch),
             tokens: Some(batch as f64),
         });
     }
@@ -114,20 +117,24 @@ async fn timed_step<B: Backend>(engine: &mut Engine<B>) -> Result<(f64, usize)> 
     Ok((us, updates.iter().filter(|update| matches!(update, Update::Token { .. })).count()))
 }
 
-/// Bytes of all weights as they are stored: what a step has to read.
-fn weight_bytes(folder: &LoadedFolder) -> Result<f64> {
+/// Bytes of the weights that a step has to read: all but an embedding table that only rows are looked up in.
+fn weight_bytes<B: Backend>(folder: &LoadedFolder, backend: &B) -> Result<f64> {
+    let is_read = |name: &str| folder.config.tie_word_embeddings || name != "model.embed_tokens.weight";
     let bytes = |(name, shape): (String, Vec<usize>)| {
-        Ok(shape.iter().product::<usize>() as f64 * folder.files.element_type(&name)?.bytes() as f64)
+        let element_bytes = backend.element_bytes(folder.files.element_type(&name)?);
+        Ok((shape.iter().product::<usize>() * element_bytes) as f64)
     };
-    expected_tensors(&folder.config).into_iter().map(bytes).sum()
+    expected_tensors(&folder.config).into_iter().filter(|(name, _)| is_read(name)).map(bytes).sum()
 }
 
-/// A multiplication and an addition for every weight but the embedding's, which is looked up; the head's are counted.
-fn flop_per_token(model: &ModelConfig) -> f64 {
+/// A multiplication and an addition for every weight: of the layers for each row, of the head for each row that samples.
+/// Attention is left out: a few per cent at these lengths.
+fn flop(model: &ModelConfig, num_rows: usize, num_samples: usize) -> f64 {
     let q = model.num_heads * model.head_dim;
     let kv = model.num_kv_heads * model.head_dim;
     let layer = model.hidden_size * (2 * q + 2 * kv + 3 * model.intermediate_size);
-    2.0 * (model.num_layers * layer + model.hidden_size * model.vocab_size) as f64
+    let head = model.hidden_size * model.vocab_size;
+    2.0 * (model.num_layers * layer) as f64 * num_rows as f64 + 2.0 * head as f64 * num_samples as f64
 }
 
 fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {
@@ -138,6 +145,10 @@ fn params(max_new_tokens: usize) -> SamplingParams {
     SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
 
-fn timing(us: &mut [f64]) -> Timing {
-    Timing { median_us: quantile(us, 0.5), low_us: quantile(us, 0.25), high_us: quantile(us, 0.75) }
+/// The first step is left out: pipelines are made in it.
+fn timing(us: &mut [f64]) -> Result<Timing> {
+    let Some((_, us)) = us.split_first_mut().filter(|(_, us)| !us.is_empty()) else {
+        return Err(Error::Device("no step computed all sequences of the batch together".into()));
+    };
+    Ok(Timing { median_us: quantile(us, 0.5), low_us: quantile(us, 0.25), high_us: quantile(us, 0.75) })
 }

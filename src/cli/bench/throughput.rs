@@ -2,11 +2,12 @@
 
 use super::measure::quantile;
 use super::report::Report;
-use super::{CommonArgs, open};
+use super::{CommonArgs, in_range, open_for_model};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::engine_args::{LimitArgs, open_model};
 use crate::cli::wording::tell;
+use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::philox::uniform;
@@ -85,10 +86,11 @@ struct Arrival {
 pub async fn run(args: &ThroughputArgs) -> Result<()> {
     args.validate()?;
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
-    let (backend, report) = open(&args.common, "throughput").await?;
+    let options = args.limits.options();
+    let (backend, limits, report) = open_for_model(&args.common, "throughput", &options, &folder.config).await?;
     let report = match backend {
-        Chosen::Gpu(backend) => bench(*backend, args, folder, report).await?,
-        Chosen::Cpu(backend) => bench(backend, args, folder, report).await?,
+        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
+        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
     };
     report.finish(args.common.json.as_deref())
 }
@@ -97,15 +99,19 @@ async fn bench<B: Backend>(
     backend: B,
     args: &ThroughputArgs,
     folder: LoadedFolder,
+    limits: EngineConfig,
     mut report: Report,
 ) -> Result<Report> {
-    let limits = args.limits.options().resolve(&folder.config, backend.max_buffer_words())?;
     let vocab_size = folder.config.vocab_size;
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
     let arrivals = args.arrivals(vocab_size);
-    // Pipelines are made and memory is touched before anything counts.
-    engine.submit(arrivals[0].prompt.clone(), params(2))?;
-    engine.run_until_idle().await?;
+    // Pipelines are made before anything counts: for one row, a few and many.
+    for batch in [1, 3, 9] {
+        for arrival in arrivals.iter().cycle().take(batch) {
+            engine.submit(arrival.prompt.clone(), params(2))?;
+        }
+        engine.run_until_idle().await?;
+    }
     for batching in [Batching::Static, Batching::Continuous] {
         tell(format_args!("{} requests, {batching:?} batching", arrivals.len()).to_string().to_lowercase());
         let served = serve(&mut engine, &arrivals, batching, limits.max_num_seqs).await?;
@@ -155,7 +161,8 @@ async fn serve<B: Backend>(
                     }
                 }
                 Update::Finished { output, .. } => drop(running.remove(&output.id)),
-                _ => (),
+                Update::Failed { reason, .. } => return Err(Error::Tokenizer(reason)),
+                Update::Preempted(_) => (),
             }
         }
     }
@@ -174,19 +181,13 @@ async fn serve<B: Backend>(
 
 impl ThroughputArgs {
     fn validate(&self) -> Result<()> {
-        let refuse =
-            |option, value: String, reason: &str| Err(Error::InvalidOption { option, value, reason: reason.into() });
-        if !(self.rate.is_finite() && self.rate > 0.0) {
-            return refuse("rate", self.rate.to_string(), "use a number above 0");
+        if !(1e-3..=1e9).contains(&self.rate) {
+            let (value, reason) = (self.rate.to_string(), "use a number from 0.001 to a thousand million".into());
+            return Err(Error::InvalidOption { option: "rate", value, reason });
         }
-        for (option, count) in
-            [("requests", self.requests), ("prompt-len", self.prompt_len), ("output-len", self.output_len)]
-        {
-            if count == 0 {
-                return refuse(option, "0".into(), "it must be at least 1");
-            }
-        }
-        Ok(())
+        in_range("requests", self.requests, 100_000)?;
+        in_range("prompt-len", self.prompt_len, 1 << 20)?;
+        in_range("output-len", self.output_len, 1 << 20)
     }
 
     /// Who arrives when with what; it follows from the seed.
