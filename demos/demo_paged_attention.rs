@@ -127,7 +127,10 @@ impl Args {
             show(block_size.to_string(), blocks, blocks * block_size)?;
         }
         show("no paging".into(), lens.len(), lens.len() * max_model_len)?;
-        writeln!(screen, "Only a last block has unused slots. No paging: {max_model_len} slots reserved for each.")?;
+        writeln!(
+            screen,
+            "All prompts are read: only last blocks have unused slots. No paging: {max_model_len} slots for each."
+        )?;
         Ok(())
     }
 }

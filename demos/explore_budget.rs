@@ -65,7 +65,7 @@ impl Demo for Args {
              empty once the prompts are read: decodes need a row each and no more. What a step\n\
              costs decides the rest. Where it costs the same with one row or with many, as on a\n\
              GPU that waits for its memory, fewer steps are more tokens a second. Where every row\n\
-             costs time, as on a CPU with a tiny model, tokens a second hardly change."
+             costs time, as on a CPU with a tiny model, tokens a second change less."
         )?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// The same number of prompt tokens, shared out differently.
-const MIXES: [(&str, [usize; 6]); 4] = [
+const MIXES: &[(&str, [usize; 6])] = &[
     ("all alike", [20, 20, 20, 20, 20, 20]),
     ("growing", [5, 10, 15, 20, 30, 40]),
     ("one is long, and last", [4, 4, 4, 4, 4, 100]),
@@ -50,7 +50,7 @@ impl Demo for Args {
         writeln!(screen, "Budget {max_tokens_per_step} tokens a step, prompts in chunks of {prefill_chunk_size}\n")?;
         let title = "prompts                 steps   first token   rows   padded   wasted   most blocks";
         writeln!(screen, "{}", screen.bold(title))?;
-        for (name, prompt_lens) in MIXES {
+        for &(name, prompt_lens) in MIXES {
             let Taken { summary, most_blocks, rows, padded_rows } = self.take(backends()?, &prompt_lens)?;
             let wasted = 100 * (padded_rows - rows) / padded_rows.max(1);
             writeln!(

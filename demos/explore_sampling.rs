@@ -62,7 +62,7 @@ impl Demo for Args {
         }
         for (temperature, outputs) in TEMPERATURES.iter().zip(together.chunks(self.seeds.max(1) as usize)) {
             let texts: BTreeSet<&str> = outputs.iter().map(|output| output.text.as_str()).collect();
-            writeln!(screen, "temperature {temperature:.1}: {} of {} texts differ", texts.len(), outputs.len())?;
+            writeln!(screen, "temperature {temperature:.1}: seeds {}, different texts {}", outputs.len(), texts.len())?;
         }
 
         let mut alone = Vec::new();

@@ -18,7 +18,7 @@ pub const EXHIBIT: Exhibit = Exhibit {
             last sampled token. That is harmless until the token is the first of a block: then the table ends one \
             block early, and the kernel reads what is next in memory. Here that is block 0, with which such tables \
             are padded.",
-    unit: ["token of the preempted prompt", "tokens of the preempted prompt"],
+    unit: ["token in the prompt of the preempted request", "tokens in the prompt of the preempted request"],
     sizes: &[1, 2, 3, 4, 5, 6, 7, 8],
     also: None,
     caught_by: &[
@@ -54,7 +54,7 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
         vec![["preempted with".into(), when.clone(), when], ["generated".into(), right.text(id)?, wrong.text(id)?]];
     let differs =
         alone.choices[&id].iter().zip(&wrong.choices[&id]).position(|(alone, wrong)| alone.token_id != wrong.token_id);
-    let complaint = differs.map(|nth| format!("token {} is another one where there is memory for all", nth + 1));
+    let complaint = differs.map(|nth| format!("token {} is not what a pool with memory for all gives", nth + 1));
     let is_harmed = complaint.is_some();
     Ok(Shown { rows, complaint, is_harmed })
 }

@@ -63,8 +63,10 @@ fn serve(num_between: usize, bug: Bug) -> Outcome<(String, Option<String>)> {
                 let owner =
                     scheduler.running().find(|other| other.block_table().blocks().iter().any(|held| held.0 == block));
                 let owner = owner.map_or("nobody holds".into(), |owner| format!("request {} holds", owner.id()));
-                complaint
-                    .set(complaint.take().or(Some(format!("request {} reads block {block}, which {owner}", row.id))));
+                complaint.set(complaint.take().or(Some(format!(
+                    "request {}, with the prompt of request 0, reads block {block}, which {owner}",
+                    row.id
+                ))));
             }
         }
     };
