@@ -4,8 +4,8 @@
 //!   standard error included. Each command is a trial: it must end with 0 and print that. Without output shown, ending
 //!   with 0 is enough. A line `...` stands for any lines.
 //! * A number with a decimal point is a measurement: another machine has another one, so it is not compared.
-//! * `cargo run` stands for what it would run: the binary and the examples as they were built. `cargo test --release`
-//!   builds them; `cargo test --release --test docs` alone does not build the examples.
+//! * `cargo run` stands for what it would run: the binary and the examples, which are built first. (`cargo test` builds the
+//!   binary, and of an example that has tests only these.)
 //! * `CB_LAB_DOCS=write` writes into the pages what the commands print now, but for blocks with a `...`.
 //!
 //! What stands outside such blocks is checked by `tests/tidy/` as far as it can be without running it.
@@ -22,6 +22,7 @@ fn main() {
     let mut args = Arguments::from_args();
     // In the order in which a reader types them: a command may read what the one before it wrote.
     args.test_threads = Some(1);
+    terminal::build_examples();
     let Some(terminal) = Terminal::open().map(Arc::new) else {
         let no_shell = |name| Trial::test(format!("{name} [no POSIX shell here]"), || Ok(())).with_ignored_flag(true);
         libtest_mimic::run(&args, vec![no_shell("docs")]).exit()

@@ -22,11 +22,24 @@ if [ "$1" = -- ]; then
     shift
 fi
 if [ ! -x "$program" ]; then
-    echo "$program is missing: cargo build --release --examples" >&2
+    echo "there is no $program" >&2
     exit 64
 fi
 exec "$program" "$@"
 "#;
+
+/// Brings the examples up to date, beside the binary and by the same profile.
+pub fn build_examples() {
+    let folder = Path::new(env!("CARGO_BIN_EXE_cb-lab")).parent().expect("a binary lies in a folder");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--examples", "--manifest-path"]).arg(root().join("Cargo.toml"));
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    cargo.arg("--target-dir").arg(folder.parent().expect("a folder of a profile lies in the target folder"));
+    let status = cargo.stdin(Stdio::null()).status().expect("cargo, which built this, starts");
+    assert!(status.success(), "the examples cannot be built");
+}
 
 /// A shell with a folder of its own for temporary files.
 pub struct Terminal {

@@ -137,7 +137,8 @@ async fn serve<B: Backend>(
         let open = batching == Batching::Continuous || engine.is_idle();
         while open
             && (batching == Batching::Continuous || running.len() < most_at_a_time)
-            && let Some(arrival) = to_come.pop_front_if(|arrival| arrival.seconds <= now)
+            && to_come.front().is_some_and(|arrival| arrival.seconds <= now)
+            && let Some(arrival) = to_come.pop_front()
         {
             let id = engine.submit(arrival.prompt.clone(), params(arrival.output_len))?;
             running.insert(id, (arrival.seconds, None));
