@@ -64,6 +64,11 @@ pub fn kernels(gpu: &Gpu) -> Result<(), String> {
     if norms != expected {
         return Err(format!("{norms} norms and not {expected} in {} steps of five layers", recording.steps().count()));
     }
+    // The first kernel of a step; the table is small enough for one piece on any device.
+    let embeds = kernels.iter().filter(|bar| bar["name"] == "embed_tokens").count();
+    if embeds != recording.steps().count() {
+        return Err(format!("{embeds} first kernels in {} steps", recording.steps().count()));
+    }
     let number = |value: &Value| value.as_f64().unwrap_or(-1.0);
     let spent: f64 = kernels.iter().map(|bar| number(&bar["dur"])).sum();
     if spent <= 0.0 || kernels.iter().any(|bar| number(&bar["dur"]) < 0.0 || number(&bar["ts"]) < 0.0) {
