@@ -89,18 +89,7 @@ impl Recorder {
         device.queue.submit([encoder.finish()]);
         device.check()?;
 
-        let (sender, mapped) = oneshot::channel();
-        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
-        // Natively callbacks run while somebody polls the device, so this thread waits here. A browser runs them by
-        // itself, and they wake whoever awaits.
-        device.wait()?;
-        let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
-        mapped.map_err(|error| Error::Device(error.to_string()))?;
-        let words = {
-            let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
-            bytemuck::pod_collect_to_vec(&view)
-        };
-        self.readback.unmap();
+        let words = read(device, &self.readback, bytes).await?;
         if let Some(timer) = &mut self.timer {
             timer.read(device).await?;
         }
@@ -146,6 +135,23 @@ impl Recorder {
         }
         encoder
     }
+}
+
+/// Waits for what was submitted and reads the first bytes of a buffer that can be mapped.
+pub(super) async fn read<T: bytemuck::Pod>(device: &Device, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<T>> {
+    let (sender, mapped) = oneshot::channel();
+    buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
+    // Natively callbacks run while somebody polls the device, so this thread waits here. A browser runs them by itself,
+    // and they wake whoever awaits.
+    device.wait()?;
+    let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
+    mapped.map_err(|error| Error::Device(error.to_string()))?;
+    let values = {
+        let view = buffer.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
+        bytemuck::pod_collect_to_vec(&view)
+    };
+    buffer.unmap();
+    Ok(values)
 }
 
 fn params_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {

@@ -1,9 +1,9 @@
 //! How long each dispatch takes on the device, by its own clock: timestamps before and after.
 
 use super::device::Device;
+use super::recorder::read;
 use crate::backend::KernelTime;
-use crate::error::{Error, Result};
-use futures_channel::oneshot;
+use crate::error::Result;
 
 /// Dispatches of a submission that are timed at most: a query set has room for 4,096 timestamps.
 const MOST_DISPATCHES: u32 = wgpu::QUERY_SET_MAX_QUERIES / 2;
@@ -74,16 +74,7 @@ impl Timer {
         if bytes == 0 {
             return Ok(());
         }
-        let (sender, mapped) = oneshot::channel();
-        self.readback.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
-        device.wait()?;
-        let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
-        mapped.map_err(|error| Error::Device(error.to_string()))?;
-        let ticks: Vec<u64> = {
-            let view = self.readback.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
-            bytemuck::pod_collect_to_vec(&view)
-        };
-        self.readback.unmap();
+        let ticks: Vec<u64> = read(device, &self.readback, bytes).await?;
         let first = ticks.iter().min().copied().unwrap_or_default();
         let us = |ticks: u64| ticks as f64 * f64::from(device.queue.get_timestamp_period()) / 1e3;
         let time = |((kernel, layer), ticks): ((&'static str, Option<usize>), &[u64])| KernelTime {

@@ -18,7 +18,7 @@ const SAME: f32 = 2e-5;
 #[derive(clap::Args)]
 pub struct AttentionArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
     /// Sequences
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8")]
     batch: Vec<u32>,

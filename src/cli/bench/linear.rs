@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 #[derive(clap::Args)]
 pub struct LinearArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
     /// Shapes of the weight
     #[arg(long, value_name = "IN×OUT", value_delimiter = ',', default_value = "896x1152,896x9728,4864x896")]
     shapes: Vec<String>,

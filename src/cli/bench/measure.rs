@@ -20,6 +20,13 @@ pub struct Timing {
     pub high_us: f64,
 }
 
+impl Timing {
+    /// Of runs in microseconds.
+    pub fn of(us: &mut [f64]) -> Self {
+        Self { median_us: quantile(us, 0.5), low_us: quantile(us, 0.25), high_us: quantile(us, 0.75) }
+    }
+}
+
 /// Times what `record` records, over so many runs; pipelines are made and memory is touched before.
 ///
 /// # Errors
@@ -29,14 +36,10 @@ pub async fn measure<B: Backend>(backend: &mut B, repeats: usize, mut record: im
     let once = seconds(backend, 1, &mut record).await?;
     let times = (RUN_SECONDS / once).clamp(1.0, MOST_TIMES) as usize;
     let mut runs = Vec::with_capacity(repeats);
-    for _ in 0..repeats.max(1) {
+    for _ in 0..repeats {
         runs.push(1e6 * seconds(backend, times, &mut record).await? / times as f64);
     }
-    Ok(Timing {
-        median_us: quantile(&mut runs, 0.5),
-        low_us: quantile(&mut runs, 0.25),
-        high_us: quantile(&mut runs, 0.75),
-    })
+    Ok(Timing::of(&mut runs))
 }
 
 async fn seconds<B: Backend>(backend: &mut B, times: usize, record: &mut impl FnMut(&mut B)) -> Result<f64> {

@@ -13,6 +13,7 @@ use super::wording::tell;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
 use crate::config::EngineConfig;
+use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
@@ -41,6 +42,18 @@ enum What {
     Throughput(throughput::ThroughputArgs),
 }
 
+impl What {
+    fn common(&self) -> &CommonArgs {
+        match self {
+            Self::Calibrate(common) => common,
+            Self::Attention(args) => &args.common,
+            Self::Linear(args) => &args.common,
+            Self::Model(args) => &args.common,
+            Self::Throughput(args) => &args.common,
+        }
+    }
+}
+
 /// Options of every bench.
 #[derive(clap::Args)]
 struct CommonArgs {
@@ -59,6 +72,7 @@ struct CommonArgs {
 /// # Errors
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
+    in_range("repeats", args.what.common().repeats, 10_000)?;
     match args.what {
         What::Calibrate(args) => calibrate(&args).await?,
         What::Attention(args) => attention::run(&args).await?,
@@ -75,7 +89,6 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 
 /// The backend, and a report that begins with what it can do at best.
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
-    in_range("repeats", args.repeats, 10_000)?;
     let (backend, line) = choose_backend(&args.backend).await?;
     tell(line);
     report_on(backend, args, bench)
@@ -88,7 +101,6 @@ async fn open_for_model(
     limits: &LimitOptions,
     model: &ModelConfig,
 ) -> Result<(Chosen, EngineConfig, Report)> {
-    in_range("repeats", args.repeats, 10_000)?;
     let started = start(&args.backend, limits, model, |line| tell(line)).await?;
     let (backend, report) = report_on(started.backend, args, bench)?;
     Ok((backend, started.limits, report))
@@ -102,6 +114,11 @@ fn in_range(option: &'static str, value: usize, most: usize) -> Result<()> {
     } else {
         Err(Error::InvalidOption { option, value: value.to_string(), reason })
     }
+}
+
+/// A request that gets exactly so many tokens.
+fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
+    SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
 
 fn report_on(mut backend: Chosen, args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {

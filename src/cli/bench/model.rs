@@ -1,13 +1,12 @@
 //! `cb-lab bench model`: the two figures that people compare engines by.
 
-use super::measure::{Timing, quantile};
+use super::measure::Timing;
 use super::report::{Case, Report};
-use super::{CommonArgs, in_range, open_for_model};
+use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::engine_args::open_model;
 use crate::config::EngineConfig;
-use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
@@ -21,7 +20,7 @@ use web_time::Instant;
 #[derive(clap::Args)]
 pub struct ModelArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
     /// A Hugging Face model folder; without one, the embedded model
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -76,7 +75,7 @@ async fn bench<B: Backend>(
     // A step of one prompt: its last row's logits are part of it.
     let mut steps = Vec::new();
     for _ in 0..=args.common.repeats {
-        engine.submit(prompt(args.prompt_len, &model), params(1))?;
+        engine.submit(prompt(args.prompt_len, &model), so_many_tokens(1))?;
         steps.push(timed_step(&mut engine).await?.0);
     }
     report.push(Case {
@@ -88,7 +87,7 @@ async fn bench<B: Backend>(
     });
     for &batch in &args.batch {
         for _ in 0..batch {
-            engine.submit(prompt(1, &model), params(args.common.repeats + 2))?;
+            engine.submit(prompt(1, &model), so_many_tokens(args.common.repeats + 2))?;
         }
         // The first step reads the prompts, of a token each; in the last one everybody ends.
         let mut steps = Vec::new();
@@ -141,14 +140,10 @@ fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {
     (0..len).map(|i| ((7 * i + 5) % model.vocab_size) as u32).collect()
 }
 
-fn params(max_new_tokens: usize) -> SamplingParams {
-    SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
-}
-
 /// The first step is left out: pipelines are made in it.
 fn timing(us: &mut [f64]) -> Result<Timing> {
     let Some((_, us)) = us.split_first_mut().filter(|(_, us)| !us.is_empty()) else {
         return Err(Error::Device("no step computed all sequences of the batch together".into()));
     };
-    Ok(Timing { median_us: quantile(us, 0.5), low_us: quantile(us, 0.25), high_us: quantile(us, 0.75) })
+    Ok(Timing::of(us))
 }

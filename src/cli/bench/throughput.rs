@@ -2,13 +2,12 @@
 
 use super::measure::quantile;
 use super::report::Report;
-use super::{CommonArgs, in_range, open_for_model};
+use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::engine_args::{LimitArgs, open_model};
 use crate::cli::wording::tell;
 use crate::config::EngineConfig;
-use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::philox::uniform;
 use crate::engine::{Engine, Update};
@@ -22,7 +21,7 @@ use web_time::Instant;
 #[derive(clap::Args)]
 pub struct ThroughputArgs {
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
     /// A Hugging Face model folder; without one, the embedded model
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -108,7 +107,7 @@ async fn bench<B: Backend>(
     // Pipelines are made before anything counts: for one row, a few and many.
     for batch in [1, 3, 9] {
         for arrival in arrivals.iter().cycle().take(batch) {
-            engine.submit(arrival.prompt.clone(), params(2))?;
+            engine.submit(arrival.prompt.clone(), so_many_tokens(2))?;
         }
         engine.run_until_idle().await?;
     }
@@ -140,7 +139,7 @@ async fn serve<B: Backend>(
             && to_come.front().is_some_and(|arrival| arrival.seconds <= now)
             && let Some(arrival) = to_come.pop_front()
         {
-            let id = engine.submit(arrival.prompt.clone(), params(arrival.output_len))?;
+            let id = engine.submit(arrival.prompt.clone(), so_many_tokens(arrival.output_len))?;
             running.insert(id, (arrival.seconds, None));
         }
         if engine.is_idle() {
@@ -208,8 +207,4 @@ impl ThroughputArgs {
         }
         arrivals
     }
-}
-
-fn params(max_new_tokens: usize) -> SamplingParams {
-    SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
