@@ -31,7 +31,10 @@ fn steps_and_requests() {
     assert_eq!(of(&events, "X", 1).count(), recording.steps().count());
     for (bar, step) in of(&events, "X", 1).zip(recording.steps()) {
         assert_eq!(bar["name"], format!("step {}", step.step));
-        assert_eq!((bar["ts"].as_f64(), bar["dur"].as_f64()), (Some(1e3 * step.start_ms), Some(1e3 * step.ms)));
+        assert_eq!(
+            (bar["ts"].as_f64(), bar["dur"].as_f64()),
+            (Some((1e3 * step.start_ms).round()), Some((1e3 * step.ms).round()))
+        );
     }
     // Each unfinished request has a bar in each step: its rows, or that it waits, with the log's own reason.
     let bars: Vec<_> = of(&events, "X", 2).collect();

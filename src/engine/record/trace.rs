@@ -26,7 +26,7 @@ pub fn trace(recording: &Recording) -> Value {
             json!({"ph": "M", "name": "thread_name", "pid": REQUESTS, "tid": request.id.0, "args": {"name": label}}),
         );
         let args = json!({"prompt_tokens": request.prompt_len, "max_new_tokens": request.max_new_tokens});
-        events.push(mark("submitted", request.id, 1e3 * request.at_ms, args));
+        events.push(mark("submitted", request.id, to_us(request.at_ms), args));
     }
     let mut started = BTreeSet::new();
     for step in recording.steps() {
@@ -93,12 +93,17 @@ fn kernel_events(step: &Step, events: &mut Vec<Value>) {
 
 impl Step {
     fn start_us(&self) -> f64 {
-        1e3 * self.start_ms
+        to_us(self.start_ms)
     }
 
     fn us(&self) -> f64 {
-        1e3 * self.ms
+        to_us(self.ms)
     }
+}
+
+/// The log has whole microseconds; a product of floats may miss them by a hair.
+fn to_us(ms: f64) -> f64 {
+    (1e3 * ms).round()
 }
 
 fn name(group: u32, label: &str) -> Value {
