@@ -1,4 +1,5 @@
 // out[row, first_out + n] = sum_k x[row, k] * weight[n, k] + bias[first_out + n]   for n in 0 .. num_out
+// With add_to_out it is += in place of =.
 //
 // x       [num_rows, in_features]
 // weight  [num_out, in_features] of f32, f16 or bf16, the piece of a matrix that begins at output column first_out
@@ -22,6 +23,7 @@ struct Params {
     first_out: u32,
     num_out: u32,
     has_bias: u32,
+    add_to_out: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -82,7 +84,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         for (var i = 0u; i < ROW_TILE; i++) {
             if first_row + i < p.num_rows {
-                out[(first_row + i) * p.out_features + p.first_out + n] = sums[i][j] + added;
+                let at = (first_row + i) * p.out_features + p.first_out + n;
+                var value = sums[i][j] + added;
+                if p.add_to_out != 0u {
+                    value += out[at];
+                }
+                out[at] = value;
             }
         }
     }

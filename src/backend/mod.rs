@@ -131,8 +131,6 @@ pub trait Backend {
     );
     /// The SwiGLU activation (Shazeer 2020).
     fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer);
-    /// The residual stream.
-    fn residual_add(&mut self, p: ResidualAddParams, y: &Self::Buffer, x: &mut Self::Buffer);
     /// Rows whose logits are wanted: `out` is `[num_rows, width]`.
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
     /// Greedy choice: `out` is `[num_rows, 2]`, a u32 index and the f32 log-probability of that index.

@@ -217,12 +217,6 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.check("silu_mul", p.len / self.num_tokens, self.num_tokens, out);
     }
 
-    fn residual_add(&mut self, p: ResidualAddParams, y: &Self::Buffer, x: &mut Self::Buffer) {
-        self.reference.residual_add(p, &y.0, &mut x.0);
-        self.subject.residual_add(p, &y.1, &mut x.1);
-        self.check("residual_add", p.len / self.num_tokens, self.num_tokens, x);
-    }
-
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer) {
         self.reference.gather_rows(p, &step.0, &x.0, &mut out.0);
         self.subject.gather_rows(p, &step.1, &x.1, &mut out.1);

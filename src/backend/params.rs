@@ -51,7 +51,8 @@ params! {
     }
 }
 params! {
-    /// `out[row, first_out + n] = Σ_k x[row, k] * weight[n, k] + bias[first_out + n]` for `n` in `0..num_out`
+    /// `out[row, first_out + n] = Σ_k x[row, k] * weight[n, k] + bias[first_out + n]` for `n` in `0..num_out`; with
+    /// `add_to_out` it is `+=`.
     LinearParams {
         /// Rows of `x`.
         num_rows: u32,
@@ -65,8 +66,23 @@ params! {
         num_out: u32,
         /// 1 to add the bias, 0 not to read it.
         has_bias: u32,
+        /// 1 to add to what `out` holds, as a block adds to the residual stream; 0 to overwrite it.
+        add_to_out: u32,
     }
 }
+
+impl LinearParams {
+    /// Overwrites `out`. What depends on the weight and the bias is the backend's to fill in.
+    pub fn of_shape(num_rows: u32, in_features: u32, out_features: u32) -> Self {
+        Self { num_rows, in_features, out_features, ..Zeroable::zeroed() }
+    }
+
+    /// The same, but adds to `out`.
+    pub fn adding(self) -> Self {
+        Self { add_to_out: 1, ..self }
+    }
+}
+
 params! {
     /// Rotates each head of `x` in place: `(a, b) = (x[i], x[i + head_dim/2])` becomes `(a·cos − b·sin, b·cos + a·sin)`.
     RopeParams {
@@ -127,13 +143,6 @@ params! {
 params! {
     /// `out[i] = silu(gate[i]) * up[i]`, with `silu(x) = x / (1 + exp(−x))`
     SiluMulParams {
-        /// Elements.
-        len: u32,
-    }
-}
-params! {
-    /// `x[i] += y[i]`
-    ResidualAddParams {
         /// Elements.
         len: u32,
     }

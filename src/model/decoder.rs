@@ -26,7 +26,7 @@ pub struct Decoder<B: Backend> {
 struct Activations<Buffer> {
     /// The residual stream, `[num_tokens, hidden_size]`.
     residual: Buffer,
-    /// What a norm makes of it, and what a block adds to it.
+    /// What a norm makes of it.
     normed: Buffer,
     /// Q before the norm of each head, where the model has one; then the output of attention.
     q_or_attended: Buffer,
@@ -171,22 +171,23 @@ impl<B: Backend> Decoder<B> {
             [config.hidden_size as u32, num_heads * head_dim, num_kv_heads * head_dim];
         let eps = config.rms_norm_eps;
         let norm = |num_rows, width| RmsNormParams { num_rows, width, eps };
+        let [to_q, to_kv] = [q_width, kv_width].map(|width| LinearParams::of_shape(num_tokens, hidden_size, width));
 
         backend.rms_norm(norm(num_tokens, hidden_size), &a.residual, input_layernorm, &mut a.normed);
         match (qk_norm, &mut a.k_unnormed) {
             (Some((q_norm, k_norm)), Some(k_unnormed)) => {
                 let q_unnormed = &mut a.q_or_attended;
-                project(backend, q_proj, num_tokens, hidden_size, q_width, &a.normed, q_unnormed);
+                project(backend, q_proj, to_q, &a.normed, q_unnormed);
                 backend.rms_norm(norm(num_tokens * num_heads, head_dim), q_unnormed, q_norm, &mut a.q);
-                project(backend, k_proj, num_tokens, hidden_size, kv_width, &a.normed, k_unnormed);
+                project(backend, k_proj, to_kv, &a.normed, k_unnormed);
                 backend.rms_norm(norm(num_tokens * num_kv_heads, head_dim), k_unnormed, k_norm, &mut a.k);
             }
             _ => {
-                project(backend, q_proj, num_tokens, hidden_size, q_width, &a.normed, &mut a.q);
-                project(backend, k_proj, num_tokens, hidden_size, kv_width, &a.normed, &mut a.k);
+                project(backend, q_proj, to_q, &a.normed, &mut a.q);
+                project(backend, k_proj, to_kv, &a.normed, &mut a.k);
             }
         }
-        project(backend, v_proj, num_tokens, hidden_size, kv_width, &a.normed, &mut a.v);
+        project(backend, v_proj, to_kv, &a.normed, &mut a.v);
 
         let rope = |num_heads| RopeParams { num_tokens, num_heads, head_dim, positions_offset: step_table.positions };
         backend.rope(rope(num_heads), step, &self.rope_table, &mut a.q);
@@ -218,8 +219,8 @@ impl<B: Backend> Decoder<B> {
         backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
         backend.paged_attention(paged, step, &a.q, kv.as_ref(), attended);
 
-        project(backend, o_proj, num_tokens, q_width, hidden_size, attended, &mut a.normed);
-        backend.residual_add(ResidualAddParams { len: num_tokens * hidden_size }, &a.normed, &mut a.residual);
+        let added = LinearParams::of_shape(num_tokens, q_width, hidden_size).adding();
+        project(backend, o_proj, added, attended, &mut a.residual);
     }
 
     /// `residual += down_proj(silu(gate_proj(x)) * up_proj(x))` with `x = norm(residual)`
@@ -230,11 +231,12 @@ impl<B: Backend> Decoder<B> {
 
         let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps: config.rms_norm_eps };
         backend.rms_norm(norm, &a.residual, post_attention_layernorm, &mut a.normed);
-        project(backend, gate_proj, num_tokens, hidden_size, intermediate_size, &a.normed, &mut a.gate);
-        project(backend, up_proj, num_tokens, hidden_size, intermediate_size, &a.normed, &mut a.up);
+        let widened = LinearParams::of_shape(num_tokens, hidden_size, intermediate_size);
+        project(backend, gate_proj, widened, &a.normed, &mut a.gate);
+        project(backend, up_proj, widened, &a.normed, &mut a.up);
         backend.silu_mul(SiluMulParams { len: num_tokens * intermediate_size }, &a.gate, &a.up, &mut a.activated);
-        project(backend, down_proj, num_tokens, intermediate_size, hidden_size, &a.activated, &mut a.normed);
-        backend.residual_add(ResidualAddParams { len: num_tokens * hidden_size }, &a.normed, &mut a.residual);
+        let added = LinearParams::of_shape(num_tokens, intermediate_size, hidden_size).adding();
+        project(backend, down_proj, added, &a.activated, &mut a.residual);
     }
 
     /// Logits of the rows that sample. The norm works on each row alone, so only those rows are normed.
@@ -246,7 +248,7 @@ impl<B: Backend> Decoder<B> {
         let norm = RmsNormParams { num_rows, width: hidden_size, eps: config.rms_norm_eps };
         backend.rms_norm(norm, &a.last_rows, &weights.norm, &mut a.normed);
         let lm_head = weights.lm_head.as_ref().unwrap_or(&weights.embed_tokens);
-        let p = linear(num_rows, hidden_size, vocab_size);
+        let p = LinearParams::of_shape(num_rows, hidden_size, vocab_size);
         backend.linear(p, &a.normed, lm_head, None, &mut a.logits);
     }
 }
@@ -254,17 +256,9 @@ impl<B: Backend> Decoder<B> {
 fn project<B: Backend>(
     backend: &mut B,
     projection: &Projection<B>,
-    num_rows: u32,
-    in_features: u32,
-    out_features: u32,
+    p: LinearParams,
     x: &B::Buffer,
     out: &mut B::Buffer,
 ) {
-    let p = linear(num_rows, in_features, out_features);
     backend.linear(p, x, &projection.weight, projection.bias.as_ref(), out);
-}
-
-/// Params of a whole linear; the backend fills in which piece of the weight a dispatch takes.
-fn linear(num_rows: u32, in_features: u32, out_features: u32) -> LinearParams {
-    LinearParams { num_rows, in_features, out_features, first_out: 0, num_out: out_features, has_bias: 0 }
 }

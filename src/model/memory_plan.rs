@@ -57,7 +57,7 @@ pub struct MemoryNeed {
 
 /// Kernels that a layer calls where heads are normed, and those before the first layer and after the last: embedding,
 /// rows that sample, norm, logits, greedy choice.
-const KERNELS_PER_LAYER: usize = 19;
+const KERNELS_PER_LAYER: usize = 17;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
 impl MemoryPlan {

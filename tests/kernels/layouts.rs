@@ -27,7 +27,6 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         Kernel::StoreKv => StoreKvParams::FIELDS,
         Kernel::RaggedAttention | Kernel::PagedAttention | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
         Kernel::SiluMul => SiluMulParams::FIELDS,
-        Kernel::ResidualAdd => ResidualAddParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Argmax => ArgmaxParams::FIELDS,
     }

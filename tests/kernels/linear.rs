@@ -13,6 +13,8 @@ struct Linear {
     in_features: usize,
     out_features: usize,
     bias: bool,
+    /// Whether the output holds values before, which are added to.
+    adds: bool,
     elements: ElementType,
     /// Whole numbers: every sum is exact, in any order.
     exact: bool,
@@ -26,6 +28,7 @@ const USUAL: Linear = Linear {
     in_features: 72,
     out_features: 70,
     bias: true,
+    adds: false,
     elements: ElementType::F32,
     exact: false,
     max_binding_bytes: None,
@@ -40,6 +43,7 @@ pub fn cases() -> Cases {
     let columns = [1, 3, 64, 65, 192, 255, 256, 257, 513].map(|out_features| Linear { out_features, ..USUAL });
     let depths = [4, 8, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..USUAL });
     let exact = Linear { exact: true, ..USUAL };
+    let adding = adding(USUAL, 8700);
     // 144 bytes a row of the matrix: pieces of 30, 30 and 10 rows again; 68 is no multiple of 8, so it is stored as f32.
     let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
         let rows = [1, 3, 9].map(|rows| Linear { rows, elements, ..USUAL });
@@ -48,7 +52,15 @@ pub fn cases() -> Cases {
         let exact = Linear { elements, exact: true, ..USUAL };
         rows.into_iter().chain([split, deep, exact, Linear { elements, in_features: 68, ..USUAL }])
     });
-    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+    boxed([USUAL, exact].into_iter().chain(adding).chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+}
+
+/// Outputs that are added to: exact, with no bias, in one row, and where the matrix is split.
+fn adding(usual: Linear, split_bytes: u64) -> [Linear; 4] {
+    let exact = Linear { exact: true, adds: true, ..usual };
+    let plain = Linear { bias: false, adds: true, ..usual };
+    let one_row = Linear { rows: 1, adds: true, ..usual };
+    [exact, plain, one_row, Linear { rows: 9, adds: true, max_binding_bytes: Some(split_bytes), ..usual }]
 }
 
 /// Cases of `linear_interleaved`, which takes rows of a multiple of 32. Where the device's subgroups are too small for it,
@@ -67,13 +79,16 @@ pub fn interleaved_cases() -> Cases {
         rows.into_iter().chain([split, deep, Linear { elements, exact: true, ..USUAL }])
     });
     let exact = Linear { exact: true, ..USUAL };
-    boxed([USUAL, exact].into_iter().chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+    let adding = adding(USUAL, 8700);
+    boxed([USUAL, exact].into_iter().chain(adding).chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
 }
 
 struct Inputs {
     x: Vec<f32>,
     weight: Vec<f32>,
     bias: Vec<f32>,
+    /// What the output holds before.
+    before: Vec<f32>,
 }
 
 impl Linear {
@@ -88,7 +103,8 @@ impl Linear {
         let weight = values(self.out_features * self.in_features);
         let weight = weight.into_iter().map(|value| self.elements.round(value)).collect();
         let bias = values(self.out_features);
-        Inputs { x: values(self.rows * self.in_features), weight, bias }
+        let x = values(self.rows * self.in_features);
+        Inputs { x, weight, bias, before: values(self.rows * self.out_features) }
     }
 }
 
@@ -96,13 +112,14 @@ impl Case for Linear {
     fn name(&self) -> String {
         let Self { rows, in_features, out_features, elements, .. } = self;
         let bias = if self.bias { ",bias" } else { "" };
+        let adds = if self.adds { ",adds" } else { "" };
         let exact = if self.exact { ",exact" } else { "" };
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{exact}{split}")
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}")
     }
 
     /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
-    /// roundings add up like a random walk of in_features steps: in_features roundings, times 2 for the bias and tails.
+    /// roundings add up like a random walk of in_features steps: in_features roundings, times 2 for the bias, what is added to, and tails.
     fn tolerance(&self) -> Tolerance {
         if self.exact {
             return Tolerance::EXACT;
@@ -115,19 +132,15 @@ impl Case for Linear {
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
-        let Inputs { x, weight, bias } = self.inputs();
+        let Inputs { x, weight, bias, before } = self.inputs();
         let weight = lab.matrix(self.out_features, self.in_features, self.elements, &weight)?;
         let (x, bias) = (lab.input(&x)?, lab.input(&bias)?);
         let len = self.rows * self.out_features;
-        let mut out = lab.output(len)?;
-        let p = LinearParams {
-            num_rows: self.rows as u32,
-            in_features: self.in_features as u32,
-            out_features: self.out_features as u32,
-            first_out: 0,
-            num_out: 0,
-            has_bias: 0,
-        };
+        let mut out = if self.adds { lab.in_place(&before)? } else { lab.output(len)? };
+        let [rows, in_features, out_features] =
+            [self.rows, self.in_features, self.out_features].map(|count| count as u32);
+        let p = LinearParams::of_shape(rows, in_features, out_features);
+        let p = if self.adds { p.adding() } else { p };
         lab.0.linear(p, &x, &weight, self.bias.then_some(&bias), &mut out);
         Ok(vec![lab.read("out", &out, len)?])
     }
@@ -135,7 +148,7 @@ impl Case for Linear {
     const HAS_ORACLE: bool = true;
 
     fn oracle(&self) -> Vec<Vec<f64>> {
-        let Inputs { x, weight, bias } = self.inputs();
+        let Inputs { x, weight, bias, before } = self.inputs();
         let dot = |x: &[f32], weight: &[f32]| -> f64 {
             x.iter().zip(weight).map(|(&x, &weight)| f64::from(x) * f64::from(weight)).sum()
         };
@@ -143,7 +156,9 @@ impl Case for Linear {
             let weights = weight.chunks_exact(self.in_features).zip(&bias);
             weights.map(move |(weight, &bias)| dot(x, weight) + if self.bias { f64::from(bias) } else { 0.0 })
         };
-        vec![x.chunks_exact(self.in_features).flat_map(row).collect()]
+        let out = x.chunks_exact(self.in_features).flat_map(row);
+        let before = before.into_iter().map(|value| if self.adds { f64::from(value) } else { 0.0 });
+        vec![out.zip(before).map(|(value, before)| value + before).collect()]
     }
 }
 

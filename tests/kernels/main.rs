@@ -21,7 +21,6 @@ mod gather_rows;
 mod linear;
 mod paged_attention;
 mod ragged_attention;
-mod residual_add;
 mod rms_norm;
 mod rope;
 mod silu_mul;
@@ -46,7 +45,6 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::PagedAttention => paged_attention::cases(),
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
         Kernel::SiluMul => silu_mul::cases(),
-        Kernel::ResidualAdd => residual_add::cases(),
         Kernel::GatherRows => gather_rows::cases(),
         Kernel::Argmax => argmax::cases(),
     }

@@ -53,6 +53,9 @@ const MUTANTS: &[Mutant] = &[
     mutant(Linear, "columns past the end", "n >= p.num_out", "n > p.num_out"),
     mutant(Linear, "third column twice", "first_n + 3u * WORKGROUP_SIZE", "first_n + 2u * WORKGROUP_SIZE * 1u"),
     mutant(Linear, "never the bias", "p.has_bias != 0u", "false"),
+    mutant(Linear, "always overwrites", "p.add_to_out != 0u", "false"),
+    mutant(Linear, "always adds", "p.add_to_out != 0u", "true"),
+    mutant(Linear, "adds to another row", "value += out[at]", "value += out[at % p.out_features]"),
 
     mutant(LinearInterleaved, "the same x twice", "first_of_eight + next + 1u", "first_of_eight + next"),
     mutant(LinearInterleaved, "x of another lane", "k + one_of_eight]", "k + one_of_eight % 4u]"),
@@ -63,6 +66,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(LinearInterleaved, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
     mutant(LinearInterleaved, "rows past the end", "if first_row + i < p.num_rows", "if first_row + i < p.num_rows + 1u"),
     mutant(LinearInterleaved, "columns past the end", "n >= p.num_out", "n > p.num_out"),
+    mutant(LinearInterleaved, "always overwrites", "p.add_to_out != 0u", "false"),
+    mutant(LinearInterleaved, "always adds", "p.add_to_out != 0u", "true"),
     mutant(LinearInterleaved, "the last eighth missing", "k < width;", "k + 8u < width;"),
 
     mutant(Rope, "turns backwards", "a * cosine - b * sine", "a * cosine + b * sine"),
@@ -119,10 +124,6 @@ const MUTANTS: &[Mutant] = &[
     mutant(SiluMul, "clamped early", "vec4(80.0)", "vec4(8.0)"),
     mutant(SiluMul, "the last vec4 missing", "i < p.len / 4u", "i + 1u < p.len / 4u"),
     mutant(SiluMul, "past the end", "i < p.len / 4u", "i < p.len / 4u + 1u"),
-
-    mutant(ResidualAdd, "overwrites", "x[i] += y[i];", "x[i] = y[i];"),
-    mutant(ResidualAdd, "past the end", "i < p.len / 4u", "i < p.len"),
-    mutant(ResidualAdd, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
 
     mutant(GatherRows, "ignores indices_offset", "p.indices_offset + ", ""),
     mutant(GatherRows, "half the width", "p.width / 4u", "p.width / 8u"),

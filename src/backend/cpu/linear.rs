@@ -11,7 +11,7 @@ const COLUMNS: usize = 64;
 /// Rows of `x` that share one pass over a row of the weight.
 const ROWS: usize = 4;
 
-/// `out[row, first_out + n] = Σ_k x[row, k] * weight[n, k] + bias[first_out + n]`
+/// `out[row, first_out + n] = Σ_k x[row, k] * weight[n, k] + bias[first_out + n]`, or `+=`
 pub(super) fn linear(
     p: &LinearParams,
     x: ArrayView2<f32>,
@@ -22,11 +22,12 @@ pub(super) fn linear(
     let first_out = p.first_out as usize;
     let mut out = out.slice_axis_mut(Axis(1), Slice::from(first_out..first_out + p.num_out as usize));
     let arch = pulp::Arch::new();
+    let add_to_out = p.add_to_out != 0;
     let task = |(task_idx, mut out): (usize, ArrayViewMut2<f32>)| {
         let first = task_idx * COLUMNS;
         let weight = weight.slice_axis(Axis(0), Slice::from(first..first + out.ncols()));
         let bias = bias.map(|bias| &bias[first_out + first..]);
-        arch.dispatch(|| columns(x, weight, bias, &mut out));
+        arch.dispatch(|| columns(add_to_out, x, weight, bias, &mut out));
     };
     let tasks = out.axis_chunks_iter_mut(Axis(1), COLUMNS);
     #[cfg(feature = "parallel")]
@@ -36,20 +37,30 @@ pub(super) fn linear(
 }
 
 #[inline(always)]
-fn columns(x: ArrayView2<f32>, weight: ArrayView2<f32>, bias: Option<&[f32]>, out: &mut ArrayViewMut2<f32>) {
+fn columns(
+    add_to_out: bool,
+    x: ArrayView2<f32>,
+    weight: ArrayView2<f32>,
+    bias: Option<&[f32]>,
+    out: &mut ArrayViewMut2<f32>,
+) {
     let whole = x.nrows() / ROWS * ROWS;
     for (n, weight) in weight.outer_iter().enumerate() {
         let weight = weight.to_slice().expect("rows are contiguous");
         let bias = bias.map_or(0.0, |bias| bias[n]);
+        let write = |out: &mut f32, sum: f32| {
+            let value = sum + bias;
+            *out = if add_to_out { *out + value } else { value };
+        };
         let row = |row: usize| x.row(row).to_slice().expect("rows are contiguous");
         for first in (0..whole).step_by(ROWS) {
             let sums = dots::<ROWS>([row(first), row(first + 1), row(first + 2), row(first + 3)], weight);
             for (i, sum) in sums.into_iter().enumerate() {
-                out[[first + i, n]] = sum + bias;
+                write(&mut out[[first + i, n]], sum);
             }
         }
         for i in whole..x.nrows() {
-            out[[i, n]] = dots([row(i)], weight)[0] + bias;
+            write(&mut out[[i, n]], dots([row(i)], weight)[0]);
         }
     }
 }

@@ -9,7 +9,6 @@ mod gather_rows;
 mod linear;
 mod paged_attention;
 mod ragged_attention;
-mod residual_add;
 mod rms_norm;
 mod rope;
 mod silu_mul;
@@ -194,10 +193,6 @@ impl Backend for CpuBackend {
 
     fn silu_mul(&mut self, p: SiluMulParams, gate: &CpuBuffer, up: &CpuBuffer, out: &mut CpuBuffer) {
         silu_mul::silu_mul(&p, gate.f32(), up.f32(), out.f32_mut());
-    }
-
-    fn residual_add(&mut self, p: ResidualAddParams, y: &CpuBuffer, x: &mut CpuBuffer) {
-        residual_add::residual_add(&p, y.f32(), x.f32_mut());
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &CpuBuffer, x: &CpuBuffer, out: &mut CpuBuffer) {

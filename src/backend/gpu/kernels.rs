@@ -15,7 +15,6 @@ pub enum Kernel {
     PagedAttention,
     PagedAttentionLanes,
     SiluMul,
-    ResidualAdd,
     GatherRows,
     Argmax,
 }
@@ -52,7 +51,7 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 13] = [
+    pub const ALL: [Kernel; 12] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
@@ -63,7 +62,6 @@ impl Kernel {
         Kernel::PagedAttention,
         Kernel::PagedAttentionLanes,
         Kernel::SiluMul,
-        Kernel::ResidualAdd,
         Kernel::GatherRows,
         Kernel::Argmax,
     ];
@@ -100,7 +98,6 @@ impl Kernel {
             Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),
-            Kernel::ResidualAdd => source!("residual_add", [Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Argmax => source!("argmax", [Read, ReadWrite]),
         }

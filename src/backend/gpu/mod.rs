@@ -286,10 +286,6 @@ impl Backend for GpuBackend {
         self.record_elementwise(Variant::plain(Kernel::SiluMul), &p, p.len, &[&gate.0, &up.0, &out.0]);
     }
 
-    fn residual_add(&mut self, p: ResidualAddParams, y: &GpuBuffer, x: &mut GpuBuffer) {
-        self.record_elementwise(Variant::plain(Kernel::ResidualAdd), &p, p.len, &[&y.0, &x.0]);
-    }
-
     fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {
         self.record_elementwise(Variant::plain(Kernel::GatherRows), &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
     }

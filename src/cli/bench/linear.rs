@@ -69,14 +69,7 @@ async fn bench<B: Backend>(
             for &num_rows in &args.rows {
                 let x = backend.alloc("x", num_rows as usize * cols)?;
                 let mut out = backend.alloc("out", num_rows as usize * rows)?;
-                let p = LinearParams {
-                    num_rows,
-                    in_features,
-                    out_features,
-                    first_out: 0,
-                    num_out: out_features,
-                    has_bias: 0,
-                };
+                let p = LinearParams::of_shape(num_rows, in_features, out_features);
                 let record = |backend: &mut B| backend.linear(p, &x, &weight, None, &mut out);
                 let timing = measure(&mut backend, args.common.repeats, record).await?;
                 let weights = f64::from(in_features) * f64::from(out_features);
