@@ -35,6 +35,11 @@ impl ElementType {
         }
     }
 
+    /// The narrowest that holds every value of both.
+    pub fn of_both(self, other: Self) -> Self {
+        if self == other { self } else { Self::F32 }
+    }
+
     /// Packs values into words, two halves a word with the first in the low bits. An even number of values.
     pub fn pack(self, values: &[f32]) -> Vec<u32> {
         let mut halves = vec![0u16; values.len()];

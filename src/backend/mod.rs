@@ -98,16 +98,16 @@ pub trait Backend {
         bias: Option<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
-    /// Rotary position embedding (Su et al. 2021): `x` is `[num_tokens, num_heads, head_dim]`, `table` is
-    /// `[max_model_len, head_dim]`: the cosines of a position, then its sines.
-    fn rope(&mut self, p: RopeParams, step: &Self::Buffer, table: &Self::Buffer, x: &mut Self::Buffer);
-    /// `k` and `v` are `[num_tokens, num_kv_heads, head_dim]`; the pools `[num_blocks, num_kv_heads, block_size, head_dim]`.
-    fn store_kv(
+    /// Rotary position embedding (Su et al. 2021) and, where heads are normed (Henry et al. 2020), that norm before it.
+    /// `qkv` is `[num_tokens, num_heads + 2 num_kv_heads, head_dim]`, `q` `[num_tokens, num_heads, head_dim]`; K and V go
+    /// to the pools, `[num_blocks, num_kv_heads, block_size, head_dim]`. The backend fills in `has_norms` itself.
+    fn rope_store_kv(
         &mut self,
-        p: StoreKvParams,
+        p: RopeStoreKvParams,
         step: &Self::Buffer,
-        k: &Self::Buffer,
-        v: &Self::Buffer,
+        tables: HeadTables<&Self::Buffer>,
+        qkv: &Self::Buffer,
+        q: &mut Self::Buffer,
         kv: KvPool<&mut Self::Buffer>,
     );
     /// Attention of sequences with several query rows. A work item is a pair (sequence, first packed row), where packed
@@ -157,6 +157,15 @@ pub struct KernelTime {
     pub begin_us: f64,
     /// How long it took, in microseconds.
     pub us: f64,
+}
+
+/// What the heads of Q and K are turned and scaled by.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadTables<Buffer> {
+    /// `[max_model_len, head_dim]`: the cosines of a position, then its sines.
+    pub rope: Buffer,
+    /// `[2, head_dim]`: the weights of the norm of each head of Q, then of K. Most models have none.
+    pub norms: Option<Buffer>,
 }
 
 /// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.

@@ -5,7 +5,7 @@
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KvPool, StepSize};
+use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::error::{Error, Result};
 
 /// Runs `reference` and `subject`; results are those of the reference.
@@ -166,23 +166,23 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.check("linear", p.out_features, p.num_rows, out);
     }
 
-    fn rope(&mut self, p: RopeParams, step: &Self::Buffer, table: &Self::Buffer, x: &mut Self::Buffer) {
-        self.reference.rope(p, &step.0, &table.0, &mut x.0);
-        self.subject.rope(p, &step.1, &table.1, &mut x.1);
-        self.check("rope", p.num_heads * p.head_dim, p.num_tokens, x);
-    }
-
-    /// Compared by what attention makes of it: the pools are too large to copy after every layer.
-    fn store_kv(
+    /// K and V are compared by what attention makes of them: the pools are too large to copy after every layer.
+    fn rope_store_kv(
         &mut self,
-        p: StoreKvParams,
+        p: RopeStoreKvParams,
         step: &Self::Buffer,
-        k: &Self::Buffer,
-        v: &Self::Buffer,
+        tables: HeadTables<&Self::Buffer>,
+        qkv: &Self::Buffer,
+        q: &mut Self::Buffer,
         kv: KvPool<&mut Self::Buffer>,
     ) {
-        self.reference.store_kv(p, &step.0, &k.0, &v.0, KvPool { k: &mut kv.k.0, v: &mut kv.v.0 });
-        self.subject.store_kv(p, &step.1, &k.1, &v.1, KvPool { k: &mut kv.k.1, v: &mut kv.v.1 });
+        let (k, v) = (kv.k, kv.v);
+        let HeadTables { rope, norms } = tables;
+        let first = HeadTables { rope: &rope.0, norms: norms.map(|norms| &norms.0) };
+        self.reference.rope_store_kv(p, &step.0, first, &qkv.0, &mut q.0, KvPool { k: &mut k.0, v: &mut v.0 });
+        let second = HeadTables { rope: &rope.1, norms: norms.map(|norms| &norms.1) };
+        self.subject.rope_store_kv(p, &step.1, second, &qkv.1, &mut q.1, KvPool { k: &mut k.1, v: &mut v.1 });
+        self.check("rope_store_kv", p.num_heads * p.head_dim, p.num_tokens, q);
     }
 
     fn ragged_attention(

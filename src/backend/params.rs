@@ -84,31 +84,27 @@ impl LinearParams {
 }
 
 params! {
-    /// Rotates each head of `x` in place: `(a, b) = (x[i], x[i + head_dim/2])` becomes `(a·cos − b·sin, b·cos + a·sin)`.
-    RopeParams {
-        /// Rows of `x`.
+    /// Norms each head of Q and K, `y[i] = x[i] * norm[i] / sqrt(mean(x²) + eps)`, if the model does; turns it, `(a, b) =
+    /// (y[i], y[i + head_dim/2])` becomes `(a·cos − b·sin, b·cos + a·sin)`; and puts K and V into their slot of the KV pool.
+    RopeStoreKvParams {
+        /// Rows of `qkv` and `q`.
         num_tokens: u32,
-        /// Heads in a row.
+        /// Query heads in a row.
         num_heads: u32,
-        /// Width of a head.
-        head_dim: u32,
-        /// Where `positions` begins in the step table.
-        positions_offset: u32,
-    }
-}
-params! {
-    /// Scatters each row's K and V to its slot of the KV pool.
-    StoreKvParams {
-        /// Rows of `k` and `v`.
-        num_tokens: u32,
         /// KV heads in a row.
         num_kv_heads: u32,
         /// Width of a head.
         head_dim: u32,
         /// Tokens per KV block.
         block_size: u32,
+        /// Where `positions` begins in the step table.
+        positions_offset: u32,
         /// Where `slot_mapping` begins in the step table.
         slot_mapping_offset: u32,
+        /// 1 to norm the heads of Q and K, 0 to leave them.
+        has_norms: u32,
+        /// Added to the mean square.
+        eps: f32,
     }
 }
 params! {

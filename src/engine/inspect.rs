@@ -101,7 +101,7 @@ async fn download_pool<B: Backend>(engine: &mut Engine<B>, layer: usize) -> Resu
     Ok(KvPool { k: array(k), v: array(v) })
 }
 
-/// What [`crate::backend::Backend::store_kv`] scattered, put in order again.
+/// What [`crate::backend::Backend::rope_store_kv`] scattered, put in order again.
 fn dense(pool: &KvPool<Array4<f32>>, blocks: &[u32], seq_len: usize) -> DenseKv {
     let gather = |pool: &Array4<f32>| {
         let (_, num_kv_heads, block_size, head_dim) = pool.dim();

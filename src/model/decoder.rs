@@ -5,7 +5,7 @@ use super::memory_plan::MemoryPlan;
 use super::weights::{LayerWeights, Projection, Weights};
 use crate::backend::params::*;
 use crate::backend::step_table::StepTable;
-use crate::backend::{Backend, KvPool};
+use crate::backend::{Backend, HeadTables, KvPool};
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
 use crate::error::Result;
@@ -28,13 +28,10 @@ struct Activations<Buffer> {
     residual: Buffer,
     /// What a norm makes of it.
     normed: Buffer,
-    /// Q before the norm of each head, where the model has one; then the output of attention.
-    q_or_attended: Buffer,
+    /// Q, K and V as projected, `[num_tokens, (num_heads + 2 num_kv_heads) * head_dim]`; then the output of attention.
+    qkv_or_attended: Buffer,
+    /// Q as attention takes it.
     q: Buffer,
-    /// K before the norm of each head, where the model has one.
-    k_unnormed: Option<Buffer>,
-    k: Buffer,
-    v: Buffer,
     gate: Buffer,
     up: Buffer,
     /// What the MLP's activation makes of both.
@@ -76,15 +73,11 @@ impl<B: Backend> Decoder<B> {
         let angles = config.rope.table(config.head_dim, limits.max_model_len);
         backend.upload(&mut rope_table, 0, bytemuck::cast_slice(&angles));
 
-        let k_unnormed = if config.qk_norm { Some(backend.alloc("k_unnormed", plan.kv)?) } else { None };
         let activations = Activations {
             residual: backend.alloc("residual", plan.hidden)?,
             normed: backend.alloc("normed", plan.hidden)?,
-            q_or_attended: backend.alloc("q_or_attended", plan.q)?,
+            qkv_or_attended: backend.alloc("qkv_or_attended", plan.qkv)?,
             q: backend.alloc("q", plan.q)?,
-            k_unnormed,
-            k: backend.alloc("k", plan.kv)?,
-            v: backend.alloc("v", plan.kv)?,
             gate: backend.alloc("gate", plan.intermediate)?,
             up: backend.alloc("up", plan.intermediate)?,
             activated: backend.alloc("activated", plan.intermediate)?,
@@ -125,7 +118,7 @@ impl<B: Backend> Decoder<B> {
     /// What attention read and wrote last, which is in the last layer: the queries after rope and what they attended to,
     /// both `[num_tokens, num_heads, head_dim]`. To look at.
     pub fn last_attention(&self) -> (&B::Buffer, &B::Buffer) {
-        (&self.activations.q, &self.activations.q_or_attended)
+        (&self.activations.q, &self.activations.qkv_or_attended)
     }
 
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
@@ -164,40 +157,32 @@ impl<B: Backend> Decoder<B> {
     /// `residual += o_proj(attention(norm(residual)))`
     fn attention_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
         let Self { config, weights, activations: a, step, step_table, .. } = self;
-        let LayerWeights { input_layernorm, q_proj, k_proj, v_proj, o_proj, qk_norm, .. } = &weights.layers[layer];
+        let LayerWeights { input_layernorm, qkv_proj, head_norms, o_proj, .. } = &weights.layers[layer];
         let [num_heads, num_kv_heads, head_dim] =
             [config.num_heads, config.num_kv_heads, config.head_dim].map(|count| count as u32);
-        let [hidden_size, q_width, kv_width] =
-            [config.hidden_size as u32, num_heads * head_dim, num_kv_heads * head_dim];
+        let [hidden_size, q_width] = [config.hidden_size as u32, num_heads * head_dim];
         let eps = config.rms_norm_eps;
-        let norm = |num_rows, width| RmsNormParams { num_rows, width, eps };
-        let [to_q, to_kv] = [q_width, kv_width].map(|width| LinearParams::of_shape(num_tokens, hidden_size, width));
-
-        backend.rms_norm(norm(num_tokens, hidden_size), &a.residual, input_layernorm, &mut a.normed);
-        match (qk_norm, &mut a.k_unnormed) {
-            (Some((q_norm, k_norm)), Some(k_unnormed)) => {
-                let q_unnormed = &mut a.q_or_attended;
-                project(backend, q_proj, to_q, &a.normed, q_unnormed);
-                backend.rms_norm(norm(num_tokens * num_heads, head_dim), q_unnormed, q_norm, &mut a.q);
-                project(backend, k_proj, to_kv, &a.normed, k_unnormed);
-                backend.rms_norm(norm(num_tokens * num_kv_heads, head_dim), k_unnormed, k_norm, &mut a.k);
-            }
-            _ => {
-                project(backend, q_proj, to_q, &a.normed, &mut a.q);
-                project(backend, k_proj, to_kv, &a.normed, &mut a.k);
-            }
-        }
-        project(backend, v_proj, to_kv, &a.normed, &mut a.v);
-
-        let rope = |num_heads| RopeParams { num_tokens, num_heads, head_dim, positions_offset: step_table.positions };
-        backend.rope(rope(num_heads), step, &self.rope_table, &mut a.q);
-        backend.rope(rope(num_kv_heads), step, &self.rope_table, &mut a.k);
-
         let block_size = self.block_size;
-        let slot_mapping_offset = step_table.slot_mapping;
-        let store = StoreKvParams { num_tokens, num_kv_heads, head_dim, block_size, slot_mapping_offset };
+
+        let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps };
+        backend.rms_norm(norm, &a.residual, input_layernorm, &mut a.normed);
+        let to_qkv = LinearParams::of_shape(num_tokens, hidden_size, q_width + 2 * num_kv_heads * head_dim);
+        project(backend, qkv_proj, to_qkv, &a.normed, &mut a.qkv_or_attended);
+
+        let rope = RopeStoreKvParams {
+            num_tokens,
+            num_heads,
+            num_kv_heads,
+            head_dim,
+            block_size,
+            positions_offset: step_table.positions,
+            slot_mapping_offset: step_table.slot_mapping,
+            has_norms: 0,
+            eps,
+        };
+        let tables = HeadTables { rope: &self.rope_table, norms: head_norms.as_ref() };
         let kv = &mut self.kv_pools[layer];
-        backend.store_kv(store, step, &a.k, &a.v, kv.as_mut());
+        backend.rope_store_kv(rope, step, tables, &a.qkv_or_attended, &mut a.q, kv.as_mut());
 
         let attention = |num_items, items_offset| AttentionParams {
             num_items,
@@ -215,7 +200,7 @@ impl<B: Backend> Decoder<B> {
         };
         let ragged = attention(step_table.num_ragged_items, step_table.ragged_items);
         let paged = attention(step_table.num_paged_items, step_table.paged_items);
-        let attended = &mut a.q_or_attended;
+        let attended = &mut a.qkv_or_attended;
         backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
         backend.paged_attention(paged, step, &a.q, kv.as_ref(), attended);
 

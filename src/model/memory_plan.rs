@@ -28,10 +28,8 @@ pub struct MemoryPlan {
     pub hidden: usize,
     /// `[num_tokens, num_heads * head_dim]`
     pub q: usize,
-    /// `[num_tokens, num_kv_heads * head_dim]`
-    pub kv: usize,
-    /// Buffers of that size: K, V, and K before the norm of each head, where a model has one.
-    pub num_kv: usize,
+    /// `[num_tokens, (num_heads + 2 num_kv_heads) * head_dim]`
+    pub qkv: usize,
     /// `[num_tokens, intermediate_size]`
     pub intermediate: usize,
     /// `[num_logit_rows, hidden_size]`
@@ -55,9 +53,9 @@ pub struct MemoryNeed {
     pub words: usize,
 }
 
-/// Kernels that a layer calls where heads are normed, and those before the first layer and after the last: embedding,
+/// Kernels that a layer calls, and those before the first layer and after the last: embedding,
 /// rows that sample, norm, logits, greedy choice.
-const KERNELS_PER_LAYER: usize = 17;
+const KERNELS_PER_LAYER: usize = 11;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
 impl MemoryPlan {
@@ -79,8 +77,7 @@ impl MemoryPlan {
             num_logit_rows,
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
-            kv: num_tokens * model.num_kv_heads * model.head_dim,
-            num_kv: if model.qk_norm { 3 } else { 2 },
+            qkv: num_tokens * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim,
             intermediate: num_tokens * model.intermediate_size,
             last_rows: num_logit_rows * model.hidden_size,
             logits,
@@ -97,7 +94,7 @@ impl MemoryPlan {
             ("max-num-seqs", limits.max_num_seqs, "a step's logits", plan.logits),
             ("max-tokens-per-step", limits.max_tokens_per_step, "a step's index tables", plan.step_table),
             ("max-tokens-per-step", limits.max_tokens_per_step, "a step's residual stream", plan.hidden),
-            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's queries", plan.q),
+            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's queries, keys and values", plan.qkv),
             ("max-tokens-per-step", limits.max_tokens_per_step, "a step's MLP", plan.intermediate),
         ];
         for (option, value, what, words) in buffers {
@@ -121,7 +118,7 @@ impl MemoryPlan {
     /// sampler make.
     pub fn words_by_option(&self, limits: &EngineConfig) -> [MemoryNeed; 4] {
         let need = |option, value, words| MemoryNeed { option, value, words };
-        let activations = 2 * self.hidden + 2 * self.q + self.num_kv * self.kv + 3 * self.intermediate;
+        let activations = 2 * self.hidden + self.q + self.qkv + 3 * self.intermediate;
         [
             need("num-kv-blocks", limits.num_kv_blocks, 2 * self.kv_pool * self.num_layers),
             need("max-model-len", limits.max_model_len, self.rope_table),

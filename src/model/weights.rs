@@ -3,6 +3,7 @@
 use super::config::ModelConfig;
 use super::expected_tensors::layer_tensor;
 use super::safetensors::WeightFiles;
+use crate::backend::element_type::ElementType;
 use crate::backend::{Backend, UPLOAD_ROWS};
 use crate::error::Result;
 
@@ -27,12 +28,11 @@ pub struct Weights<B: Backend> {
 #[expect(missing_docs, reason = "the names are those of the checkpoint")]
 pub struct LayerWeights<B: Backend> {
     pub input_layernorm: B::Buffer,
-    pub q_proj: Projection<B>,
-    pub k_proj: Projection<B>,
-    pub v_proj: Projection<B>,
+    /// The rows of `q_proj`, `k_proj` and `v_proj`.
+    pub qkv_proj: Projection<B>,
+    /// `[2, head_dim]`: `q_norm` and `k_norm`.
+    pub head_norms: Option<B::Buffer>,
     pub o_proj: Projection<B>,
-    /// Norms of each head of Q and K.
-    pub qk_norm: Option<(B::Buffer, B::Buffer)>,
     pub post_attention_layernorm: B::Buffer,
     pub gate_proj: Projection<B>,
     pub up_proj: Projection<B>,
@@ -78,55 +78,81 @@ struct Loader<'a, B: Backend> {
 impl<B: Backend> Loader<'_, B> {
     async fn layer(&mut self, layer: usize, config: &ModelConfig) -> Result<LayerWeights<B>> {
         let name = |rest: &str| layer_tensor(layer, rest);
-        let qk_norm = match config.qk_norm {
-            true => {
-                Some((self.vector(&name("self_attn.q_norm.weight"))?, self.vector(&name("self_attn.k_norm.weight"))?))
-            }
+        let head_norms = match config.qk_norm {
+            true => Some(self.vectors(&["q_norm", "k_norm"].map(|norm| name(&format!("self_attn.{norm}.weight"))))?),
             false => None,
         };
+        let qkv = ["q_proj", "k_proj", "v_proj"].map(|projection| name(&format!("self_attn.{projection}")));
         Ok(LayerWeights {
             input_layernorm: self.vector(&name("input_layernorm.weight"))?,
-            q_proj: self.projection(&name("self_attn.q_proj"), config.qkv_bias).await?,
-            k_proj: self.projection(&name("self_attn.k_proj"), config.qkv_bias).await?,
-            v_proj: self.projection(&name("self_attn.v_proj"), config.qkv_bias).await?,
-            o_proj: self.projection(&name("self_attn.o_proj"), config.o_bias).await?,
-            qk_norm,
+            qkv_proj: self.projection(&qkv, config.qkv_bias).await?,
+            head_norms,
+            o_proj: self.projection(&[name("self_attn.o_proj")], config.o_bias).await?,
             post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"))?,
-            gate_proj: self.projection(&name("mlp.gate_proj"), false).await?,
-            up_proj: self.projection(&name("mlp.up_proj"), false).await?,
-            down_proj: self.projection(&name("mlp.down_proj"), false).await?,
+            gate_proj: self.projection(&[name("mlp.gate_proj")], false).await?,
+            up_proj: self.projection(&[name("mlp.up_proj")], false).await?,
+            down_proj: self.projection(&[name("mlp.down_proj")], false).await?,
         })
     }
 
-    async fn projection(&mut self, name: &str, has_bias: bool) -> Result<Projection<B>> {
-        let weight = self.matrix(&format!("{name}.weight")).await?;
-        let bias = if has_bias { Some(self.vector(&format!("{name}.bias"))?) } else { None };
+    /// Several projections of the same input as one, their rows one below the other.
+    async fn projection(&mut self, names: &[String], has_bias: bool) -> Result<Projection<B>> {
+        let all = |part| names.iter().map(|name| format!("{name}.{part}")).collect::<Vec<_>>();
+        let weight = self.matrices(&all("weight")).await?;
+        let bias = if has_bias { Some(self.vectors(&all("bias"))?) } else { None };
         Ok(Projection { weight, bias })
     }
 
     async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
-        let [rows, cols] = self.files.tensor(name)?.shape[..] else { unreachable!("check_all saw two dimensions") };
-        let mut matrix = self.backend.alloc_matrix(name, rows, cols, self.files.element_type(name)?)?;
+        self.matrices(&[name.to_owned()]).await
+    }
+
+    /// Matrices of the same width, one below the other, in the widest of their element types. All but the last have a
+    /// multiple of [`UPLOAD_ROWS`] rows.
+    async fn matrices(&mut self, names: &[String]) -> Result<B::Matrix> {
+        let shapes: Vec<[usize; 2]> = names.iter().map(|name| self.shape(name)).collect::<Result<_>>()?;
+        let elements: Vec<ElementType> =
+            names.iter().map(|name| self.files.element_type(name)).collect::<Result<_>>()?;
+        let (rows, cols) = (shapes.iter().map(|shape| shape[0]).sum(), shapes[0][1]);
+        let elements = elements.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32);
+        let mut matrix = self.backend.alloc_matrix(&names.join(" and "), rows, cols, elements)?;
         let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
-        let mut chunks = self.files.chunks(name, whole_rows)?;
-        while let Some((first_elem, values)) = chunks.next_chunk()? {
-            self.backend.upload_rows(&mut matrix, first_elem / cols, values);
-            self.words_since_flush += values.len();
-            if self.words_since_flush > FLUSH_WORDS {
-                self.backend.flush().await?;
-                self.words_since_flush = 0;
+        let mut first_row = 0;
+        for (name, [rows, _]) in names.iter().zip(shapes) {
+            let mut chunks = self.files.chunks(name, whole_rows)?;
+            while let Some((first_elem, values)) = chunks.next_chunk()? {
+                self.backend.upload_rows(&mut matrix, first_row + first_elem / cols, values);
+                self.words_since_flush += values.len();
+                if self.words_since_flush > FLUSH_WORDS {
+                    self.backend.flush().await?;
+                    self.words_since_flush = 0;
+                }
             }
+            first_row += rows;
         }
         Ok(matrix)
     }
 
+    fn shape(&self, name: &str) -> Result<[usize; 2]> {
+        let shape = &self.files.tensor(name)?.shape;
+        Ok(shape[..].try_into().expect("check_all saw two dimensions"))
+    }
+
     fn vector(&mut self, name: &str) -> Result<B::Buffer> {
-        let len = self.files.tensor(name)?.shape.iter().product();
-        let mut buffer = self.backend.alloc(name, len)?;
-        let mut chunks = self.files.chunks(name, CHUNK_ELEMS)?;
-        while let Some((first_elem, values)) = chunks.next_chunk()? {
-            self.backend.upload(&mut buffer, first_elem, bytemuck::cast_slice(values));
+        self.vectors(&[name.to_owned()])
+    }
+
+    /// Vectors, one behind the other.
+    fn vectors(&mut self, names: &[String]) -> Result<B::Buffer> {
+        let mut values = Vec::new();
+        for name in names {
+            let mut chunks = self.files.chunks(name, CHUNK_ELEMS)?;
+            while let Some((_, chunk)) = chunks.next_chunk()? {
+                values.extend_from_slice(chunk);
+            }
         }
+        let mut buffer = self.backend.alloc(&names.join(" and "), values.len())?;
+        self.backend.upload(&mut buffer, 0, bytemuck::cast_slice(&values));
         Ok(buffer)
     }
 }

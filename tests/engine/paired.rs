@@ -57,8 +57,10 @@ fn agrees(gpu: &Gpu) -> Result<(), Failed> {
 
 /// One mistake a kernel.
 fn broken_kernels(gpu: &Gpu) -> Result<(), Failed> {
-    let mistakes =
-        [(Kernel::RmsNorm, "p.eps", "0.1", "layer 0"), (Kernel::Rope, "+ head / p.num_heads]", "]", "layer 0")];
+    let mistakes = [
+        (Kernel::RmsNorm, "p.eps", "0.1", "layer 0"),
+        (Kernel::RopeStoreKv, "p.positions_offset + row]", "p.positions_offset]", "layer 0"),
+    ];
     let cases = fixtures::golden_cases("qwen3");
     for (kernel, right, wrong, place) in mistakes {
         let source = kernel.source();

@@ -3,7 +3,7 @@
 use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::params::*;
-use cb_lab::backend::{Backend, KvPool, StepSize};
+use cb_lab::backend::{Backend, HeadTables, KvPool, StepSize};
 use cb_lab::{Error, Result};
 
 /// What a download says that fails.
@@ -103,8 +103,9 @@ impl Backend for WatchedCpu {
         num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
         num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
         num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);
-        num_kernel_calls: rope(p: RopeParams, step: &Buf, table: &Buf, x: &mut Buf);
-        num_kernel_calls: store_kv(p: StoreKvParams, step: &Buf, k: &Buf, v: &Buf, kv: KvPool<&mut Buf>);
+        num_kernel_calls: rope_store_kv(
+            p: RopeStoreKvParams, step: &Buf, tables: HeadTables<&Buf>, qkv: &Buf, q: &mut Buf, kv: KvPool<&mut Buf>
+        );
         num_kernel_calls: ragged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
         num_kernel_calls: paged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
         num_kernel_calls: silu_mul(p: SiluMulParams, gate: &Buf, up: &Buf, out: &mut Buf);

@@ -63,7 +63,7 @@ pub struct Output {
     guards: Vec<u32>,
     /// Some words are not the kernel's to write and stay poison.
     partial: bool,
-    /// The words are no floats.
+    /// The words are no floats, or only moved.
     exact: bool,
 }
 
@@ -71,6 +71,11 @@ impl Output {
     /// Only some of the words are written.
     pub fn partial(self) -> Self {
         Self { partial: true, ..self }
+    }
+
+    /// The words must be the twin's, bit for bit.
+    pub fn exact(self) -> Self {
+        Self { exact: true, ..self }
     }
 
     /// Splits pairs of (u32, f32 bits) into two outputs.

@@ -22,9 +22,8 @@ mod linear;
 mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
-mod rope;
+mod rope_store_kv;
 mod silu_mul;
-mod store_kv;
 
 use cb_lab::backend::gpu::Kernel;
 use gpu::on_each;
@@ -39,8 +38,7 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::RmsNorm => rms_norm::cases(),
         Kernel::Linear => linear::cases(),
         Kernel::LinearInterleaved => linear::interleaved_cases(),
-        Kernel::Rope => rope::cases(),
-        Kernel::StoreKv => store_kv::cases(),
+        Kernel::RopeStoreKv => rope_store_kv::cases(),
         Kernel::RaggedAttention => ragged_attention::cases(),
         Kernel::PagedAttention => paged_attention::cases(),
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use cb_lab::backend::Backend;
+use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::params::LinearParams;
 use cb_lab::model::expected_tensors::expected_tensors;
+use cb_lab::model::weights::Weights;
 use cb_lab::model::{ModelConfig, ModelFolder, WeightFiles};
 use half::{bf16, f16};
 use safetensors::SafeTensors;
@@ -99,6 +103,45 @@ fn every_dtype_at_every_chunk_size() {
         assert_eq!(read(&files, "b", chunk_elems), values.map(|value| bf16::from_f32(value).to_f32()));
         assert_eq!(read(&files, "empty", chunk_elems), [0.0; 0]);
     }
+}
+
+/// The halves of a fixture's Q and K, and a V of f32 that halves cannot hold: none is rounded in the matrix of all three.
+#[test]
+fn projections_of_several_types_are_joined_in_the_widest() {
+    let (directory, folder) = copy_of("qwen3");
+    let config = ModelConfig::open(&folder).unwrap();
+    let path = directory.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let [q, k, v] = ["q", "k", "v"].map(|name| format!("model.layers.1.self_attn.{name}_proj.weight"));
+    assert_ne!(tensors.tensor(&q).unwrap().dtype(), Dtype::F32);
+    let shape = [config.num_kv_heads * config.head_dim, config.hidden_size];
+    let values: Vec<f32> = (0..shape[0] * shape[1]).map(|i| 1.0 + i as f32 * f32::EPSILON).collect();
+    let as_bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let replaced = TensorView::new(Dtype::F32, shape.to_vec(), &as_bytes).unwrap();
+    let tensors = tensors.tensors().into_iter().map(|(name, tensor)| {
+        let tensor = if name == v { replaced.clone() } else { tensor };
+        (name, tensor)
+    });
+    fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+
+    let files = WeightFiles::open(&folder).unwrap();
+    let mut cpu = CpuBackend;
+    let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config)).unwrap();
+    // A row of x that is 1 in one place picks a column.
+    let (rows, cols, column) = (shape[0] * 2 + config.num_heads * config.head_dim, config.hidden_size, 5);
+    let mut x = cpu.alloc("x", cols).unwrap();
+    cpu.upload(&mut x, column, &[1.0f32.to_bits()]);
+    let mut out = cpu.alloc("out", rows).unwrap();
+    let p = LinearParams::of_shape(1, cols as u32, rows as u32);
+    cpu.linear(p, &x, &weights.layers[1].qkv_proj.weight, None, &mut out);
+    let joined = pollster::block_on(cpu.download(&out, rows)).unwrap().into_iter().map(f32::from_bits);
+
+    let columns = [q, k, v].into_iter().flat_map(|name| {
+        let elems = read(&files, &name, usize::MAX);
+        elems.chunks_exact(cols).map(|row| row[column]).collect::<Vec<_>>()
+    });
+    assert!(joined.eq(columns));
 }
 
 #[test]

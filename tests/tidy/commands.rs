@@ -107,7 +107,7 @@ fn refusal_by_cargo(args: &[String]) -> Option<String> {
         }
         if arg == "--test" {
             let sources = files(&format!("tests/{target}"), "rs");
-            // The names of trials are put together of parts, as `rope/mutant`.
+            // The names of trials are put together of parts, as `linear/mutant`.
             let is_known = |part: &str| sources.iter().any(|source| source.text.contains(part));
             let mut filters = passed_on.iter().filter(|filter| !filter.starts_with('-'));
             if let Some(filter) = filters.find(|filter| !filter.split('/').all(is_known)) {

@@ -10,9 +10,8 @@ mod linear;
 mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
-mod rope;
+mod rope_store_kv;
 mod silu_mul;
-mod store_kv;
 
 mod attend;
 mod calibrate;
@@ -21,7 +20,7 @@ mod dot;
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KvPool};
+use super::{Backend, HeadTables, KvPool};
 use crate::core::wording::count_text;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
@@ -152,21 +151,21 @@ impl Backend for CpuBackend {
         linear::linear(&p, x, weight.values.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
     }
 
-    fn rope(&mut self, p: RopeParams, step: &CpuBuffer, table: &CpuBuffer, x: &mut CpuBuffer) {
-        rope::rope(&p, &step.0, table.f32(), x.rows_mut(p.num_tokens, p.num_heads * p.head_dim));
-    }
-
-    fn store_kv(
+    fn rope_store_kv(
         &mut self,
-        p: StoreKvParams,
+        p: RopeStoreKvParams,
         step: &CpuBuffer,
-        k: &CpuBuffer,
-        v: &CpuBuffer,
+        tables: HeadTables<&CpuBuffer>,
+        qkv: &CpuBuffer,
+        q: &mut CpuBuffer,
         kv: KvPool<&mut CpuBuffer>,
     ) {
-        let width = p.num_kv_heads * p.head_dim;
-        store_kv::store_kv(&p, &step.0, k.rows(p.num_tokens, width), kv.k.f32_mut());
-        store_kv::store_kv(&p, &step.0, v.rows(p.num_tokens, width), kv.v.f32_mut());
+        let p = RopeStoreKvParams { has_norms: tables.norms.is_some() as u32, ..p };
+        let (table, norms) = (tables.rope.f32(), tables.norms.map(CpuBuffer::f32));
+        let qkv = qkv.rows(p.num_tokens, (p.num_heads + 2 * p.num_kv_heads) * p.head_dim);
+        let q = q.rows_mut(p.num_tokens, p.num_heads * p.head_dim);
+        let kv = KvPool { k: kv.k.f32_mut(), v: kv.v.f32_mut() };
+        rope_store_kv::rope_store_kv(&p, &step.0, table, norms, qkv, q, kv);
     }
 
     fn ragged_attention(

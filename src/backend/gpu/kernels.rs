@@ -9,8 +9,7 @@ pub enum Kernel {
     RmsNorm,
     Linear,
     LinearInterleaved,
-    Rope,
-    StoreKv,
+    RopeStoreKv,
     RaggedAttention,
     PagedAttention,
     PagedAttentionLanes,
@@ -51,13 +50,12 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 12] = [
+    pub const ALL: [Kernel; 11] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
         Kernel::LinearInterleaved,
-        Kernel::Rope,
-        Kernel::StoreKv,
+        Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
         Kernel::PagedAttention,
         Kernel::PagedAttentionLanes,
@@ -92,8 +90,9 @@ impl Kernel {
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
             Kernel::LinearInterleaved => source!("linear_interleaved", [Read, Read, Read, ReadWrite]),
-            Kernel::Rope => source!("rope", [Read, Read, ReadWrite]),
-            Kernel::StoreKv => source!("store_kv", [Read, Read, Read, ReadWrite, ReadWrite]),
+            Kernel::RopeStoreKv => {
+                source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
+            }
             Kernel::RaggedAttention => source!("ragged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),

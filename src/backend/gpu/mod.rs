@@ -18,7 +18,7 @@ pub use variants::Variant;
 
 use super::element_type::ElementType;
 use super::params::*;
-use super::{Backend, KernelTime, KvPool, StepSize};
+use super::{Backend, HeadTables, KernelTime, KvPool, StepSize};
 use crate::error::{Error, Result};
 use device::Device;
 use matrix::RowOrder;
@@ -51,8 +51,8 @@ pub struct GpuBackend {
     device: Device,
     pipelines: Pipelines,
     recorder: Recorder,
-    /// Bound where a linear has no bias.
-    no_bias: GpuBuffer,
+    /// Bound where a linear has no bias and where heads have no norms.
+    nothing: GpuBuffer,
     max_binding_bytes: u64,
     max_workgroup_bytes: u32,
     max_workgroups: u32,
@@ -77,11 +77,11 @@ impl GpuBackend {
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
-        let no_bias = GpuBuffer(storage_buffer(&device, "no bias", 16)?);
+        let nothing = GpuBuffer(storage_buffer(&device, "nothing", 16)?);
         Ok(Self {
             recorder: Recorder::new(&device, options.time_kernels),
             pipelines: Pipelines::new(options.wgsl),
-            no_bias,
+            nothing,
             max_binding_bytes: options.max_binding_bytes.map_or(largest, |bytes| bytes.min(largest)),
             max_workgroup_bytes: options.max_workgroup_bytes.map_or(workgroup, |bytes| bytes.min(workgroup)),
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
@@ -178,7 +178,7 @@ impl Backend for GpuBackend {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let buffer = self.no_bias.0.clone();
+        let buffer = self.nothing.0.clone();
         self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer, 0).await.map(|_| ())
     }
 
@@ -227,7 +227,7 @@ impl Backend for GpuBackend {
         out: &mut GpuBuffer,
     ) {
         let has_bias = bias.is_some() as u32;
-        let bias = bias.unwrap_or(&self.no_bias).0.clone();
+        let bias = bias.unwrap_or(&self.nothing).0.clone();
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
@@ -238,21 +238,23 @@ impl Backend for GpuBackend {
         }
     }
 
-    fn rope(&mut self, p: RopeParams, step: &GpuBuffer, table: &GpuBuffer, x: &mut GpuBuffer) {
-        let len = p.num_tokens * p.num_heads * p.head_dim / 2;
-        self.record_elementwise(Variant::plain(Kernel::Rope), &p, len, &[&step.0, &table.0, &x.0]);
-    }
-
-    fn store_kv(
+    fn rope_store_kv(
         &mut self,
-        p: StoreKvParams,
+        p: RopeStoreKvParams,
         step: &GpuBuffer,
-        k: &GpuBuffer,
-        v: &GpuBuffer,
+        tables: HeadTables<&GpuBuffer>,
+        qkv: &GpuBuffer,
+        q: &mut GpuBuffer,
         kv: KvPool<&mut GpuBuffer>,
     ) {
-        let len = p.num_tokens * p.num_kv_heads * p.head_dim;
-        self.record_elementwise(Variant::plain(Kernel::StoreKv), &p, len, &[&step.0, &k.0, &v.0, &kv.k.0, &kv.v.0]);
+        let p = RopeStoreKvParams { has_norms: tables.norms.is_some() as u32, ..p };
+        let norms = tables.norms.unwrap_or(&self.nothing).0.clone();
+        // A thread takes eight elements of a head, a workgroup whole heads.
+        let heads_together = WORKGROUP_SIZE / (p.head_dim / 8);
+        let num_heads = p.num_tokens * (p.num_heads + 2 * p.num_kv_heads);
+        let grid = self.grid(num_heads.div_ceil(heads_together), 1);
+        let buffers = [&step.0, &tables.rope.0, &norms, &qkv.0, &q.0, &kv.k.0, &kv.v.0];
+        self.record(Variant::plain(Kernel::RopeStoreKv), &p, &buffers, grid);
     }
 
     fn ragged_attention(

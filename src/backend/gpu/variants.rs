@@ -106,7 +106,7 @@ impl Variant {
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [RmsNorm, Rope, StoreKv, SiluMul, GatherRows, Argmax];
+        let plain = [RmsNorm, RopeStoreKv, SiluMul, GatherRows, Argmax];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))

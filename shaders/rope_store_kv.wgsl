@@ -1,0 +1,106 @@
+// What stands between a layer's Q, K and V and its attention. Of each head x of a row of qkv:
+//   Q, K  y = x * norm / sqrt(mean(x^2) + eps), where heads are normed; else y = x
+//         (a, b) = (y[i], y[i + head_dim/2])  becomes  (a * cos - b * sin, b * cos + a * sin)
+//   Q     goes to q
+//   K, V  go to their slot of the pools,  block * block_size + offset = slot_mapping[row]
+//
+// table           [max_model_len, head_dim]: the cosines of a position's head_dim/2 angles, then the sines
+// norms           [2, head_dim]: the norm's weights for Q, then for K
+// qkv             [num_tokens, num_heads + 2 * num_kv_heads, head_dim]: the heads of Q, then of K, then of V
+// q               [num_tokens, num_heads, head_dim]
+// k_pool, v_pool  [num_blocks, num_kv_heads, block_size, head_dim]
+//
+// One thread per four pairs; a workgroup takes as many whole heads as it has threads for.
+// Twin: src/backend/cpu/rope_store_kv.rs   Test: tests/kernels/rope_store_kv.rs
+
+override WORKGROUP_SIZE: u32 = 64u;
+
+struct Params {
+    num_tokens: u32,
+    num_heads: u32,
+    num_kv_heads: u32,
+    head_dim: u32,
+    block_size: u32,
+    positions_offset: u32,
+    slot_mapping_offset: u32,
+    has_norms: u32,
+    eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read> table: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> norms: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> q: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> k_pool: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> v_pool: array<vec4<f32>>;
+
+var<workgroup> squares: array<f32, WORKGROUP_SIZE>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) num_workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let half = p.head_dim / 8u; // vec4s of half a head, and threads of a head
+    let heads_together = WORKGROUP_SIZE / half;
+    let heads_of_row = p.num_heads + 2u * p.num_kv_heads;
+    let num_heads = p.num_tokens * heads_of_row;
+    let head = (workgroup.y * num_workgroups.x + workgroup.x) * heads_together + lane / half;
+    let is_mine = lane / half < heads_together && head < num_heads;
+
+    // Threads without a head read the last one.
+    let pair = lane % half;
+    let first = min(head, num_heads - 1u) * 2u * half + pair;
+    var a = qkv[first];
+    var b = qkv[first + half];
+    squares[lane] = dot(a, a) + dot(b, b);
+    workgroupBarrier();
+    if !is_mine {
+        return;
+    }
+
+    let row = head / heads_of_row;
+    let head_of_row = head % heads_of_row;
+    let is_query = head_of_row < p.num_heads;
+    let is_value = head_of_row >= p.num_heads + p.num_kv_heads;
+    if !is_value {
+        if p.has_norms != 0u {
+            var sum = 0.0;
+            for (var i = 0u; i < half; i++) {
+                sum += squares[lane - pair + i];
+            }
+            let inverse = 1.0 / sqrt(sum / f32(p.head_dim) + p.eps);
+            let weights = select(2u * half, 0u, is_query) + pair;
+            a = a * inverse * norms[weights];
+            b = b * inverse * norms[weights + half];
+        }
+        let angles = step[p.positions_offset + row] * 2u * half + pair;
+        let cosine = table[angles];
+        let sine = table[angles + half];
+        let turned = a * cosine - b * sine;
+        b = b * cosine + a * sine;
+        a = turned;
+    }
+
+    if is_query {
+        let at = (row * p.num_heads + head_of_row) * 2u * half + pair;
+        q[at] = a;
+        q[at + half] = b;
+        return;
+    }
+    let kv_head = (head_of_row - p.num_heads) % p.num_kv_heads;
+    let slot = step[p.slot_mapping_offset + row];
+    let block = slot / p.block_size;
+    let offset = slot % p.block_size;
+    let at = ((block * p.num_kv_heads + kv_head) * p.block_size + offset) * 2u * half + pair;
+    if is_value {
+        v_pool[at] = a;
+        v_pool[at + half] = b;
+    } else {
+        k_pool[at] = a;
+        k_pool[at + half] = b;
+    }
+}
