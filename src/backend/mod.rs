@@ -133,8 +133,9 @@ pub trait Backend {
     fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer);
     /// Rows whose logits are wanted: `out` is `[num_rows, width]`.
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
-    /// Greedy choice: `out` is `[num_rows, 2]`, a u32 index and the f32 log-probability of that index.
-    fn argmax(&mut self, p: ArgmaxParams, x: &Self::Buffer, out: &mut Self::Buffer);
+    /// Chooses tokens: `x` is `[num_rows, width]`, `draws` has a [`Draw`] a row, `out` is `[num_rows, 2]`: a u32 index and
+    /// the f32 log-probability of that index.
+    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, draws: &Self::Buffer, out: &mut Self::Buffer);
 }
 
 /// The most that a step does on a backend.

@@ -224,10 +224,10 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
     }
 
     /// An index read as an f32 is a number near 0, so this compares log-probabilities: with equal ones the indices are a
-    /// tie that rounding decides.
-    fn argmax(&mut self, p: ArgmaxParams, x: &Self::Buffer, out: &mut Self::Buffer) {
-        self.reference.argmax(p, &x.0, &mut out.0);
-        self.subject.argmax(p, &x.1, &mut out.1);
-        self.check("argmax", 2, p.num_rows, out);
+    /// tie that rounding decides. (A draw that falls on the edge between two tokens may be reported, too.)
+    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, draws: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.sample(p, &x.0, &draws.0, &mut out.0);
+        self.subject.sample(p, &x.1, &draws.1, &mut out.1);
+        self.check("sample", 2, p.num_rows, out);
     }
 }

@@ -155,11 +155,34 @@ params! {
     }
 }
 params! {
-    /// `out[row] = (argmax(x[row, :]), its natural log-probability)`; the lowest index wins a tie.
-    ArgmaxParams {
+    /// `out[row] = (the token that draws[row] asks for, its natural log-probability under softmax(x[row, :]))`
+    SampleParams {
         /// Rows of `x`.
         num_rows: u32,
         /// Width of a row.
         width: u32,
     }
+}
+params! {
+    /// How `sample` chooses in one row: not in its uniform, but an element of a buffer.
+    ///
+    /// Temperature 0 takes the largest logit. Otherwise a token's weight is `exp((x − largest) / temperature)`, and top-k,
+    /// then top-p, then min-p say which remain. Larger logits come first, of equal ones the lower index; NaN never comes.
+    Draw {
+        /// 0, or what logits are divided by.
+        temperature: f32,
+        /// The first so many remain; all where it is not less than the width.
+        top_k: u32,
+        /// Of these the fewest whose weights are at least this part of all; 1 keeps all.
+        top_p: f32,
+        /// Of these the ones that weigh at least this, where the first weighs 1.
+        min_p: f32,
+        /// Which one it becomes, in 0..1: the first in order of index with more than this part of all weight up to it.
+        random: f32,
+    }
+}
+
+impl Draw {
+    /// Words of an element.
+    pub const WORDS: usize = size_of::<Self>() / 4;
 }

@@ -10,6 +10,7 @@ pub mod sampler;
 pub mod stream;
 
 use crate::backend::Backend;
+use crate::backend::params::Draw;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
 use crate::core::request::{FinishReason, SamplingParams};
@@ -24,7 +25,7 @@ use crate::model::weights::Weights;
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
 use loaded_folder::LoadedFolder;
-use sampler::{Choice, Draw, Sampler};
+use sampler::{Choice, Sampler};
 use std::collections::BTreeMap;
 use stream::{Output, Pushed, Stream};
 
@@ -239,12 +240,12 @@ fn failed(stream: Stream, error: &Error) -> Update {
 }
 
 /// What the sampler is to do for each row that samples, in the order of the plan.
-fn draws<'a>(plan: &StepPlan, scheduler: &'a Scheduler) -> Vec<Draw<'a>> {
+fn draws(plan: &StepPlan, scheduler: &Scheduler) -> Vec<Draw> {
     let sampling = plan.rows.iter().filter(|row| row.samples);
     sampling
         .map(|row| {
             let sequence = scheduler.sequence(row.seq_idx);
-            Draw { params: &sequence.request().params, index: sequence.output_token_ids().len() as u64 }
+            sampler::draw(&sequence.request().params, sequence.output_token_ids().len() as u64)
         })
         .collect()
 }

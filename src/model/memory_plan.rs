@@ -3,6 +3,7 @@
 use super::config::ModelConfig;
 use super::expected_tensors::expected_tensors;
 use crate::backend::StepSize;
+use crate::backend::params::Draw;
 use crate::backend::step_table::StepTable;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub struct MemoryPlan {
     pub last_rows: usize,
     /// `[num_logit_rows, vocab_size]`
     pub logits: usize,
+    /// How each row is to be sampled, `[num_logit_rows]`.
+    pub draws: usize,
     /// `[num_logit_rows, 2]`
     pub choices: usize,
     /// What a step does with all of these.
@@ -54,7 +57,7 @@ pub struct MemoryNeed {
 }
 
 /// Kernels that a layer calls, and those before the first layer and after the last: embedding,
-/// rows that sample, norm, logits, greedy choice.
+/// rows that sample, norm, logits, choice.
 const KERNELS_PER_LAYER: usize = 11;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
@@ -81,11 +84,11 @@ impl MemoryPlan {
             intermediate: num_tokens * model.intermediate_size,
             last_rows: num_logit_rows * model.hidden_size,
             logits,
+            draws: Draw::WORDS * num_logit_rows,
             choices: 2 * num_logit_rows,
             step: StepSize {
                 num_kernel_calls: KERNELS_PER_LAYER * model.num_layers + KERNELS_OUTSIDE_LAYERS,
-                // Greedy choices take two words a row, which is less.
-                num_download_words: logits,
+                num_download_words: 2 * num_logit_rows,
             },
         };
         let buffers = [
@@ -123,7 +126,7 @@ impl MemoryPlan {
             need("num-kv-blocks", limits.num_kv_blocks, 2 * self.kv_pool * self.num_layers),
             need("max-model-len", limits.max_model_len, self.rope_table),
             need("max-tokens-per-step", limits.max_tokens_per_step, self.step_table + activations),
-            need("max-num-seqs", limits.max_num_seqs, self.last_rows + self.logits + self.choices),
+            need("max-num-seqs", limits.max_num_seqs, self.last_rows + self.logits + self.draws + self.choices),
         ]
     }
 

@@ -1,5 +1,5 @@
-//! What an engine asks of a device: at start-up what the memory plan says; in a step one upload, one submission and one
-//! readback, within what was reserved.
+//! What an engine asks of a device: at start-up what the memory plan says; in a step two uploads, one submission and one
+//! readback of two words a sequence, within what was reserved.
 
 use crate::abort::{self, TIGHT};
 use crate::fixtures;
@@ -40,7 +40,7 @@ fn one_readback(name: &str) -> Result<(), Failed> {
     let cases = fixtures::golden_cases(name);
     let limits = LimitOptions { num_kv_blocks: Some(200), ..TIGHT };
     let mut engine = fixtures::engine(name, WatchedCpu::reliable(), &limits);
-    // As long as one of these runs, whole rows of logits are read back.
+    // Sampled ones among greedy ones.
     for seed in 0..6 {
         let params = SamplingParams { temperature: 1.0, seed, max_new_tokens: 8, ..Default::default() };
         engine.submit(cases[2].prompt_token_ids.clone(), params)?;
@@ -54,7 +54,7 @@ fn one_readback(name: &str) -> Result<(), Failed> {
         let (num_kernel_calls, num_words) =
             (num_kernel_calls - before.num_kernel_calls, downloads[downloads.len() - 1]);
         let expected = Seen {
-            num_uploads: before.num_uploads + 1,
+            num_uploads: before.num_uploads + 2,
             num_kernel_calls: before.num_kernel_calls + num_kernel_calls,
             downloads: [&before.downloads[..], &[num_words]].concat(),
             ..before
@@ -62,6 +62,7 @@ fn one_readback(name: &str) -> Result<(), Failed> {
         let seen = &engine.device_mut().1.seen;
         ensure!(*seen == expected, "step {} did {seen:?} instead of {expected:?}", plan.step);
         ensure!(num_kernel_calls <= reserved.num_kernel_calls, "{num_kernel_calls} kernels, reserved: {reserved:?}");
+        ensure!(num_words == 2 * plan.num_samples(), "{num_words} words for {} samples", plan.num_samples());
         ensure!(num_words <= reserved.num_download_words, "{num_words} words, reserved: {reserved:?}");
         largest = (largest.0.max(num_kernel_calls), largest.1.max(num_words));
     }

@@ -110,6 +110,6 @@ impl Backend for WatchedCpu {
         num_kernel_calls: paged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
         num_kernel_calls: silu_mul(p: SiluMulParams, gate: &Buf, up: &Buf, out: &mut Buf);
         num_kernel_calls: gather_rows(p: GatherRowsParams, step: &Buf, x: &Buf, out: &mut Buf);
-        num_kernel_calls: argmax(p: ArgmaxParams, x: &Buf, out: &mut Buf);
+        num_kernel_calls: sample(p: SampleParams, x: &Buf, draws: &Buf, out: &mut Buf);
     }
 }

@@ -27,7 +27,7 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         Kernel::RaggedAttention | Kernel::PagedAttention | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
         Kernel::SiluMul => SiluMulParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
-        Kernel::Argmax => ArgmaxParams::FIELDS,
+        Kernel::Sample => SampleParams::FIELDS,
     }
 }
 

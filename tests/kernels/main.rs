@@ -15,7 +15,6 @@ mod layouts;
 mod mutants;
 mod translate;
 
-mod argmax;
 mod embed_tokens;
 mod gather_rows;
 mod linear;
@@ -23,6 +22,7 @@ mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
 mod rope_store_kv;
+mod sample;
 mod silu_mul;
 
 use cb_lab::backend::gpu::Kernel;
@@ -44,7 +44,7 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
         Kernel::SiluMul => silu_mul::cases(),
         Kernel::GatherRows => gather_rows::cases(),
-        Kernel::Argmax => argmax::cases(),
+        Kernel::Sample => sample::cases(),
     }
 }
 
@@ -62,9 +62,12 @@ fn main() {
     trials.extend(mutants::trials(&gpus, missing));
     let same = "paged_attention/ragged_attention is the same";
     trials.extend(on_each(&gpus, missing, same, paged_attention::same_as_ragged));
-    trials.extend(
-        [linear::cpu_trials(), ragged_attention::cpu_trials(), paged_attention::cpu_trials()].into_iter().flatten(),
-    );
+    let follows = "sample/draws follow the probabilities";
+    trials.extend(on_each(&gpus, missing, follows, sample::draws_follow_the_probabilities));
+    trials.extend(linear::cpu_trials());
+    trials.extend(ragged_attention::cpu_trials());
+    trials.extend(paged_attention::cpu_trials());
+    trials.extend(sample::cpu_trials());
     trials.extend(layouts::trials());
     trials.extend(translate::trials());
     libtest_mimic::run(&args, trials).exit();

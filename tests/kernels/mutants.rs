@@ -137,19 +137,39 @@ const MUTANTS: &[Mutant] = &[
     mutant(GatherRows, "a row too many", "i < p.num_rows * width", "i < (p.num_rows + 1u) * width"),
     mutant(GatherRows, "first column only", " + i % width", ""),
 
-    mutant(Argmax, "the highest index wins a tie", "other_idx < indices[lane]", "other_idx > indices[lane]"),
-    mutant(Argmax, "a tie within a thread", "if x[begin + i] > best", "if x[begin + i] >= best"),
-    mutant(Argmax, "the maximum is not taken off", "exp(x[begin + i] - largest)", "exp(x[begin + i])"),
-    mutant(Argmax, "wrong sign", "-log(", "log("),
-    mutant(Argmax, "starts from zero", "var best = LOWEST", "var best = 0.0"),
-    mutant(Argmax, "no barrier before the sums", "becomes 0\n    workgroupBarrier();", "becomes 0\n"),
+    mutant(Sample, "the highest index wins a tie", "other_idx < indices[lane]", "other_idx > indices[lane]"),
+    mutant(Sample, "a tie within a thread", "if x[begin + i] > best", "if x[begin + i] >= best"),
+    mutant(Sample, "the maximum is not taken off", "sum += exp(x[begin + i] - largest)", "sum += exp(x[begin + i])"),
+    mutant(Sample, "wrong sign", "- log(", "+ log("),
+    mutant(Sample, "starts from zero", "var best = LOWEST", "var best = 0.0"),
+    mutant(Sample, "the probability of the largest", "x[begin + chosen] - largest - log", "0.0 - log"),
+    mutant(Sample, "negative numbers in reverse", "select(0u - bits, bits |", "select(bits, bits |"),
+    mutant(Sample, "NaN is a number", "> 0x7f800000u", "> 0x7fffffffu"),
+    mutant(Sample, "zeros of two signs differ", "let place = select(0u - bits", "let place = select(~bits"),
+    mutant(Sample, "ends a round early", "if step == 1u", "if step < 8u"),
+    mutant(Sample, "half the reach", "2u) - 2u)", "3u) - 3u)"),
+    mutant(Sample, "two tokens for one", "1.5 * mass", "3.0 * mass"),
+    mutant(Sample, "ends before the first cut", " && place > before.place", ""),
+    mutant(Sample, "no barrier before the next round", "workgroupUniformLoad(&high_masses[0])", "high_masses[0]"),
+    mutant(Sample, "one more than k", "enough = f32(draw.top_k)", "enough = f32(draw.top_k) + 1.0"),
+    mutant(Sample, "all ties stay", "min(ties, before.ties), place", "before.ties, place"),
+    mutant(Sample, "top-p of all tokens", "if own_place > before.place", "if own_place > 0u"),
+    mutant(Sample, "top-p without the tokens at the cut", "before.ties > 0u", "false"),
+    mutant(Sample, "a tie too few", "ceil((enough - above) / mass)", "floor((enough - above) / mass)"),
+    mutant(Sample, "the last ties stay", "place == cut.place && ties < cut.ties", "place == cut.place && ties >= cut.ties"),
+    mutant(Sample, "ties of other stretches forgotten", "ties_before += indices[other]", "ties_before += 0u"),
+    mutant(Sample, "never min-p", " && weight >= draw.min_p", ""),
+    mutant(Sample, "no temperature", "/ draw.temperature", "/ 1.0"),
+    mutant(Sample, "a hair above the last", "(wanted < after || after == total)", "wanted < after"),
+    mutant(Sample, "the token before", "before + sum <= wanted", "before + sum < wanted * 0.999"),
+    mutant(Sample, "no barrier before the total", "drawn = largest_idx;\n    }\n    workgroupBarrier();", "drawn = largest_idx;\n    }"),
 ];
 
 pub fn trials(gpus: &[Arc<Gpu>], missing: &'static str) -> Vec<Trial> {
     let software: Vec<Arc<Gpu>> = gpus.iter().filter(|gpu| gpu.software).map(Arc::clone).collect();
     let trial = |mutant: &'static Mutant| {
         let name = format!("{}/mutant: {}", mutant.kernel.source().name, mutant.what);
-        let a_race = mutant.from.contains("workgroupBarrier");
+        let a_race = ["workgroupBarrier", "workgroupUniformLoad"].iter().any(|barrier| mutant.from.contains(barrier));
         let (gpus, missing) = if a_race { (&software[..], "no software adapter") } else { (gpus, missing) };
         // A faster version's faults show only where it runs.
         let is_version = mutant.kernel.textbook() != mutant.kernel;

@@ -8,7 +8,7 @@ use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
 use cb_lab::engine::loaded_folder::LoadedFolder;
-use cb_lab::engine::sampler::{Choice, Draw, Sampler};
+use cb_lab::engine::sampler::{self, Choice, Sampler};
 use cb_lab::model::decoder::Decoder;
 use cb_lab::model::embedded::default_model;
 use cb_lab::model::memory_plan::MemoryPlan;
@@ -95,8 +95,7 @@ impl Workbench {
         fault(&plan, &self.scheduler, &mut self.batch);
         let logits = self.decoder.forward(&mut CpuBackend, &self.batch);
         let sampling: Vec<_> = plan.rows.iter().filter(|row| row.samples).collect();
-        let params = SamplingParams::default();
-        let draws: Vec<Draw> = sampling.iter().map(|_| Draw { params: &params, index: 0 }).collect();
+        let draws = vec![sampler::draw(&SamplingParams::default(), 0); sampling.len()];
         let choices = block_on(self.sampler.sample(&mut CpuBackend, &logits, &draws))?;
         for (row, choice) in sampling.iter().zip(&choices) {
             self.choices.entry(row.id).or_default().push(*choice);

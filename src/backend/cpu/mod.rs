@@ -3,7 +3,6 @@
 //! Every output row is computed by itself, in an order of additions that does not depend on its batch mates, on the
 //! block size or on how a prompt was cut into chunks. So the results are the same bit for bit whatever ran beside them.
 
-mod argmax;
 mod embed_tokens;
 mod gather_rows;
 mod linear;
@@ -11,6 +10,7 @@ mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
 mod rope_store_kv;
+mod sample;
 mod silu_mul;
 
 mod attend;
@@ -24,8 +24,6 @@ use super::{Backend, HeadTables, KvPool};
 use crate::core::wording::count_text;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
-
-pub use argmax::{largest_idx, log_softmax_at};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
 #[derive(Debug, Default)]
@@ -199,7 +197,8 @@ impl Backend for CpuBackend {
         gather_rows::gather_rows(&p, &step.0, x.rows(all_rows, p.width), out.rows_mut(p.num_rows, p.width));
     }
 
-    fn argmax(&mut self, p: ArgmaxParams, x: &CpuBuffer, out: &mut CpuBuffer) {
-        argmax::argmax(&p, x.rows(p.num_rows, p.width), &mut out.0);
+    fn sample(&mut self, p: SampleParams, x: &CpuBuffer, draws: &CpuBuffer, out: &mut CpuBuffer) {
+        let draws = bytemuck::cast_slice(&draws.0[..p.num_rows as usize * Draw::WORDS]);
+        sample::sample(&p, x.rows(p.num_rows, p.width), draws, &mut out.0);
     }
 }

@@ -15,7 +15,7 @@ pub enum Kernel {
     PagedAttentionLanes,
     SiluMul,
     GatherRows,
-    Argmax,
+    Sample,
 }
 
 /// Which version of a kernel runs where there are several.
@@ -61,7 +61,7 @@ impl Kernel {
         Kernel::PagedAttentionLanes,
         Kernel::SiluMul,
         Kernel::GatherRows,
-        Kernel::Argmax,
+        Kernel::Sample,
     ];
 
     /// The kernel whose formula, twin and test it shares: itself, unless it is a faster version of another.
@@ -98,7 +98,7 @@ impl Kernel {
             Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
-            Kernel::Argmax => source!("argmax", [Read, ReadWrite]),
+            Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),
         }
     }
 }

@@ -292,9 +292,9 @@ impl Backend for GpuBackend {
         self.record_elementwise(Variant::plain(Kernel::GatherRows), &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
     }
 
-    fn argmax(&mut self, p: ArgmaxParams, x: &GpuBuffer, out: &mut GpuBuffer) {
+    fn sample(&mut self, p: SampleParams, x: &GpuBuffer, draws: &GpuBuffer, out: &mut GpuBuffer) {
         let grid = self.grid(p.num_rows, 1);
-        self.record(Variant::plain(Kernel::Argmax), &p, &[&x.0, &out.0], grid);
+        self.record(Variant::sample(), &p, &[&x.0, &draws.0, &out.0], grid);
     }
 }
 

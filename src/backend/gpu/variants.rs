@@ -9,6 +9,8 @@ use bytemuck::Zeroable;
 
 /// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
 pub const WORKGROUP_SIZE: u32 = 64;
+/// Threads of a workgroup of `sample`: as many as WebGPU promises.
+const SAMPLE_WORKGROUP_SIZE: u32 = 256;
 /// `const MAX_SLOTS` of the attention kernels: vec4 accumulators a thread has room for.
 const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
@@ -102,12 +104,18 @@ impl Variant {
         }
     }
 
+    /// A row of logits is long, and has one workgroup.
+    pub fn sample() -> Self {
+        Self { kernel: Kernel::Sample, overrides: vec![("WORKGROUP_SIZE", SAMPLE_WORKGROUP_SIZE)] }
+    }
+
     /// Every variant of the plain kernels and of `linear`, and of the attention kernels one for each head width, group,
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [RmsNorm, RopeStoreKv, SiluMul, GatherRows, Argmax];
+        let plain = [RmsNorm, RopeStoreKv, SiluMul, GatherRows];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
+        variants.push(Self::sample());
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
