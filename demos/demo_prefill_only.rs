@@ -75,7 +75,7 @@ impl Demo for Args {
                 let mut nowhere = std::io::sink();
                 let gpu = block_on(GpuBackend::new(adapter, GpuOptions::default()))?;
                 let on_gpu = self.prefill(gpu, self.prefill_chunk_size, &mut nowhere)?;
-                let on_cpu = self.prefill(CpuBackend, self.prefill_chunk_size, &mut nowhere)?;
+                let on_cpu = self.prefill(CpuBackend::default(), self.prefill_chunk_size, &mut nowhere)?;
                 show(
                     "K and V of all layers: GPU kernels, CPU reference".into(),
                     Difference::of_kv(&on_gpu.kv, &on_cpu.kv),

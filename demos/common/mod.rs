@@ -114,7 +114,7 @@ fn run(choice: BackendChoice, demo: &impl Demo, screen: &mut Screen) -> Outcome 
     let (chosen, line) = block_on(choose_backend(&choice.into()))?;
     demo.announce(&line, screen)?;
     match chosen {
-        Chosen::Cpu(_) => demo.run(|| Ok(CpuBackend), screen),
+        Chosen::Cpu(_) => demo.run(|| Ok(CpuBackend::default()), screen),
         Chosen::Gpu(_) => demo.run(
             || match block_on(choose_backend(&choice.into()))?.0 {
                 Chosen::Gpu(gpu) => Ok(*gpu),

@@ -18,7 +18,7 @@ use std::path::Path;
 const SMALL: (u16, u16) = (80, 24);
 
 fn record(plan: &Plan) -> Outcome<Recording> {
-    plan.record(CpuBackend)
+    plan.record(CpuBackend::default())
 }
 
 fn app() -> App<'static> {

@@ -8,7 +8,7 @@ use clap::Parser;
 
 fn recording(knobs: &[&str]) -> Recording {
     let Args { scenario, .. } = Args::parse_from(["visualization_demo"].iter().chain(knobs));
-    scenario.record(Lab::new(CpuBackend, &scenario.limits()).unwrap()).unwrap()
+    scenario.record(Lab::new(CpuBackend::default(), &scenario.limits()).unwrap()).unwrap()
 }
 
 #[test]

@@ -4,12 +4,14 @@ pub mod calibration;
 pub mod cpu;
 pub mod element_type;
 pub mod gpu;
+pub mod ledger;
 pub mod paired;
 pub mod params;
 pub mod step_table;
 
 use crate::error::Result;
 use element_type::ElementType;
+use ledger::{MatrixSize, MemoryUse};
 use params::*;
 
 /// Rows of a matrix are uploaded in multiples of this, since a backend may store so many together.
@@ -30,6 +32,19 @@ pub trait Backend {
     fn name(&self) -> String;
     /// The most words one buffer may have.
     fn max_buffer_words(&self) -> usize;
+
+    /// What this backend holds of its memory, and has held at most.
+    fn memory(&self) -> MemoryUse;
+    /// Bytes that a buffer of `len` words takes in this backend's memory.
+    fn buffer_bytes(&self, len: usize) -> u64;
+    /// What a matrix takes in this backend's memory.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if not even a few rows of it can be bound.
+    fn matrix_size(&self, rows: usize, cols: usize, elements: ElementType) -> Result<MatrixSize>;
+    /// Bytes of the backend's own buffers once [`Backend::reserve`] has been told of such a step, where all matrices
+    /// together have so many pieces.
+    fn own_bytes(&self, step: StepSize, num_pieces: usize) -> u64;
 
     /// A zeroed buffer of `len` words.
     ///

@@ -4,6 +4,7 @@
 //! order. Each backend goes on with its own results, so the first difference above the tolerance is the cause of the rest.
 
 use super::element_type::ElementType;
+use super::ledger::{MatrixSize, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::error::{Error, Result};
@@ -84,6 +85,27 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
 
     fn max_buffer_words(&self) -> usize {
         self.reference.max_buffer_words().min(self.subject.max_buffer_words())
+    }
+
+    fn memory(&self) -> MemoryUse {
+        self.reference.memory() + self.subject.memory()
+    }
+
+    fn buffer_bytes(&self, len: usize) -> u64 {
+        self.reference.buffer_bytes(len) + self.subject.buffer_bytes(len)
+    }
+
+    fn matrix_size(&self, rows: usize, cols: usize, elements: ElementType) -> Result<MatrixSize> {
+        let reference = self.reference.matrix_size(rows, cols, elements)?;
+        let subject = self.subject.matrix_size(rows, cols, elements)?;
+        Ok(MatrixSize {
+            bytes: reference.bytes + subject.bytes,
+            num_pieces: reference.num_pieces.max(subject.num_pieces),
+        })
+    }
+
+    fn own_bytes(&self, step: StepSize, num_pieces: usize) -> u64 {
+        self.reference.own_bytes(step, num_pieces) + self.subject.own_bytes(step, num_pieces)
     }
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<Self::Buffer> {

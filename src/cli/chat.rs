@@ -2,6 +2,7 @@
 
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::memory::peak_text;
 use super::start::start;
 use super::wording::{complain, tell};
 use crate::backend::Backend;
@@ -51,7 +52,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
-    let started = start(&args.backend, &args.limits.options(), &folder.config, |line| tell(line)).await?;
+    let started = start(&args.backend, &args.limits.options(), &folder, |line| tell(line)).await?;
     tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
     let system = args.system.map(|content| message("system", content));
     let limits = started.limits;
@@ -90,7 +91,7 @@ impl<B: Backend> Chat<B> {
             let mut line = Vec::new();
             let unreadable = |source| Error::ReadFile { path: "stdin".into(), source };
             if stdin.lock().read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(self.end());
             }
             let Ok(line) = str::from_utf8(&line) else {
                 complain("this line is not UTF-8, and was passed over");
@@ -98,11 +99,16 @@ impl<B: Backend> Chat<B> {
             };
             match line.trim() {
                 "" => (),
-                "/exit" => return Ok(ExitCode::SUCCESS),
+                "/exit" => return Ok(self.end()),
                 "/reset" => self.messages = self.system.iter().cloned().collect(),
                 text => self.turn(text).await?,
             }
         }
+    }
+
+    fn end(&self) -> ExitCode {
+        tell(peak_text(&self.engine.memory(), &self.engine.planned_memory()));
+        ExitCode::SUCCESS
     }
 
     /// One question and its answer. A question that cannot be answered is told and forgotten.

@@ -85,5 +85,7 @@ pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
 }
 
 fn cpu(why: &str) -> (Chosen, String) {
-    (Chosen::Cpu(CpuBackend), format!("running on the {}{why}", CpuBackend.name()))
+    let cpu = CpuBackend::default();
+    let line = format!("running on the {}{why}", cpu.name());
+    (Chosen::Cpu(cpu), line)
 }

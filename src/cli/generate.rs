@@ -2,6 +2,7 @@
 
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::memory::peak_text;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
@@ -84,7 +85,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let options = args.limits.options();
     // Timing costs a little, and only a trace shows it.
     let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };
-    let started = start(&backend, &options, &folder.config, |line| progress.say(line)).await?;
+    let started = start(&backend, &options, &folder, |line| progress.say(line)).await?;
     let limits = started.limits;
     let all_finished = match started.backend {
         Chosen::Gpu(backend) => generate(*backend, &model, folder, limits, &args, &jobs, progress).await?,
@@ -169,6 +170,7 @@ async fn generate<B: Backend>(
     record.finish()?;
     let num_finished = job_of_request.len() - num_failed;
     progress.summary(num_finished, engine.scheduler().num_free_blocks(), &limits);
+    progress.say(&peak_text(&engine.memory(), &engine.planned_memory()));
     // The built-in prompts are there to show what batching is good for.
     if args.is_bare() && !args.quiet {
         let begin = Instant::now();

@@ -1,9 +1,10 @@
 //! How much memory this process has held at most, and whether an engine on the CPU would fit into this machine.
 
 use super::wording::bytes_text;
+use crate::backend::ledger::MemoryUse;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
-use crate::model::memory_plan::{MemoryNeed, MemoryPlan};
+use crate::model::memory_plan::{MemoryNeed, MemoryPlan, PlannedMemory};
 use std::fs::read_to_string;
 
 /// Peak resident set in bytes, where the system tells (Linux).
@@ -31,12 +32,12 @@ fn entry_bytes(text: &str, key: &str) -> Option<u64> {
 ///
 /// # Errors
 /// [`Error::InvalidOption`] names the option that takes most, [`Error::Device`] says that the weights alone are too much.
-pub fn check_fits(plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
-    machine_bytes().map_or(Ok(()), |machine| check_fits_in(machine, plan, limits))
+pub fn check_fits(planned: &PlannedMemory, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
+    machine_bytes().map_or(Ok(()), |machine| check_fits_in(machine, planned, plan, limits))
 }
 
-fn check_fits_in(machine: u64, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
-    let weights = 4 * plan.weights as u64;
+fn check_fits_in(machine: u64, planned: &PlannedMemory, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
+    let weights = planned.weights_bytes;
     if weights > machine {
         return Err(Error::Device(format!(
             "the CPU keeps weights in f32, where these take {}, and this machine has {}: take a smaller model, or \
@@ -45,11 +46,11 @@ fn check_fits_in(machine: u64, plan: &MemoryPlan, limits: &EngineConfig) -> Resu
             bytes_text(machine)
         )));
     }
-    let needs = plan.words_by_option(limits);
     // The angles of rope are worked out in one piece before they go to the backend.
-    let words = needs.iter().map(|need| need.words).sum::<usize>() + plan.rope_table;
-    let total = weights + 4 * words as u64;
-    let Some(largest) = needs.into_iter().max_by_key(|need| need.words).filter(|_| total > machine) else {
+    let total = planned.bytes() + 4 * plan.rope_table as u64;
+    let Some(largest) =
+        plan.words_by_option(limits).into_iter().max_by_key(|need| need.words).filter(|_| total > machine)
+    else {
         return Ok(());
     };
     let MemoryNeed { option, value, words } = largest;
@@ -60,28 +61,55 @@ fn check_fits_in(machine: u64, plan: &MemoryPlan, limits: &EngineConfig) -> Resu
     Err(Error::InvalidOption { option, value: value.to_string(), reason })
 }
 
+/// `38 MiB: weights 6.6 MiB, KV 18 MiB, activations 12 MiB, tables 1.5 MiB`
+pub fn planned_text(planned: &PlannedMemory) -> String {
+    format!(
+        "{}: weights {}, KV {}, activations {}, tables {}",
+        bytes_text(planned.bytes()),
+        bytes_text(planned.weights_bytes),
+        bytes_text(planned.kv_bytes),
+        bytes_text(planned.activations_bytes),
+        bytes_text(planned.tables_bytes),
+    )
+}
+
+/// The most that was taken, beside what was planned.
+pub fn peak_text(memory: &MemoryUse, planned: &PlannedMemory) -> String {
+    let peak = bytes_text(memory.peak_bytes);
+    let (peak_bytes, planned_bytes) = (memory.peak_bytes, planned.bytes());
+    if peak_bytes == planned_bytes {
+        format!("peak memory of all buffers: {peak}, as planned")
+    } else {
+        format!("peak memory of all buffers: {peak} ({peak_bytes} bytes, planned {planned_bytes})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::CpuBackend;
     use crate::engine::limits::LimitOptions;
-    use crate::model::ModelConfig;
+    use crate::engine::loaded_folder::LoadedFolder;
     use crate::model::embedded::default_model;
 
     #[test]
     fn weights_count_as_buffers_do() {
-        let model = ModelConfig::open(&default_model()).unwrap();
-        let limits = LimitOptions::default().resolve(&model, usize::MAX).unwrap();
-        let plan = MemoryPlan::new(&model, &limits, usize::MAX).unwrap();
-        let buffers = plan.words_by_option(&limits).iter().map(|need| need.words).sum::<usize>() + plan.rope_table;
-        let (weights, buffers) = (4 * plan.weights as u64, 4 * buffers as u64);
+        let folder = LoadedFolder::open(&default_model()).unwrap();
+        let (model, backend) = (&folder.config, CpuBackend::default());
+        let limits = LimitOptions::default().resolve(model, usize::MAX).unwrap();
+        let plan = MemoryPlan::new(model, &limits, usize::MAX).unwrap();
+        let planned = plan.on(&backend, model, &folder.files, &limits).unwrap();
+        let weights = planned.weights_bytes;
+        let buffers = planned.bytes() - weights + 4 * plan.rope_table as u64;
         assert!(weights > 1_000_000, "the default model has about a million weights");
 
-        check_fits_in(weights + buffers, &plan, &limits).unwrap();
+        let check_fits_in = |machine| check_fits_in(machine, &planned, &plan, &limits);
+        check_fits_in(weights + buffers).unwrap();
         for machine in [weights + buffers - 1, buffers, weights] {
-            let refused = check_fits_in(machine, &plan, &limits).unwrap_err().to_string();
+            let refused = check_fits_in(machine).unwrap_err().to_string();
             assert!(refused.starts_with("num-kv-blocks is ") && refused.contains("lower it to "), "{refused}");
         }
-        let refused = check_fits_in(weights - 1, &plan, &limits).unwrap_err().to_string();
+        let refused = check_fits_in(weights - 1).unwrap_err().to_string();
         assert!(refused.contains("smaller model"), "{refused}");
     }
 }

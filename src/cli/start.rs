@@ -1,12 +1,12 @@
 //! How every command that runs an engine starts: what can be wrong is found before any device memory is taken.
 
 use super::choose_backend::{BackendArgs, Chosen, choose_backend};
-use super::memory::check_fits;
+use super::memory::{check_fits, planned_text};
 use super::wording::{bytes_text, count_text};
 use crate::config::EngineConfig;
 use crate::engine::limits::LimitOptions;
+use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::Result;
-use crate::model::ModelConfig;
 use crate::model::memory_plan::MemoryPlan;
 
 /// A backend, and limits that fit it and this machine.
@@ -25,9 +25,10 @@ pub struct Start {
 pub async fn start(
     backend: &BackendArgs,
     options: &LimitOptions,
-    model: &ModelConfig,
+    folder: &LoadedFolder,
     say: impl Fn(&str),
 ) -> Result<Start> {
+    let model = &folder.config;
     // The device may allow less; what no device allows is told before one is opened.
     options.resolve(model, usize::MAX)?;
     let (backend, line) = choose_backend(backend).await?;
@@ -35,15 +36,20 @@ pub async fn start(
     let max_buffer_words = backend.max_buffer_words();
     let limits = options.resolve(model, max_buffer_words)?;
     let plan = MemoryPlan::new(model, &limits, max_buffer_words)?;
+    let planned = match &backend {
+        Chosen::Gpu(gpu) => plan.on(&**gpu, model, &folder.files, &limits)?,
+        Chosen::Cpu(cpu) => plan.on(cpu, model, &folder.files, &limits)?,
+    };
     if let Chosen::Cpu(_) = backend {
-        check_fits(&plan, &limits)?;
+        check_fits(&planned, &plan, &limits)?;
     }
     say(&format!(
         "KV pool: {} of {}, {}; at most {} a sequence",
         count_text(limits.num_kv_blocks, "block"),
         count_text(limits.block_size, "token"),
-        bytes_text(plan.kv_bytes() as u64),
+        bytes_text(planned.kv_bytes),
         count_text(limits.max_model_len, "token"),
     ));
+    say(&format!("memory: {}", planned_text(&planned)));
     Ok(Start { backend, limits })
 }

@@ -10,6 +10,7 @@ pub mod sampler;
 pub mod stream;
 
 use crate::backend::Backend;
+use crate::backend::ledger::MemoryUse;
 use crate::backend::params::Draw;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 use crate::model::ModelConfig;
 use crate::model::decoder::Decoder;
-use crate::model::memory_plan::MemoryPlan;
+use crate::model::memory_plan::{MemoryPlan, PlannedMemory};
 use crate::model::weights::Weights;
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
@@ -39,6 +40,7 @@ pub struct Engine<B: Backend> {
     tokenizer: Tokenizer,
     streams: BTreeMap<RequestId, Stream>,
     next_id: u64,
+    planned_memory: PlannedMemory,
 }
 
 /// What a step brought, for people and programs that watch.
@@ -96,12 +98,13 @@ impl<B: Backend> Engine<B> {
         let LoadedFolder { config, files, tokenizer, .. } = folder;
         limits::check(&config, &limits)?;
         let plan = MemoryPlan::new(&config, &limits, backend.max_buffer_words())?;
+        let planned_memory = plan.on(&backend, &config, &files, &limits)?;
         let scheduler = Scheduler::new(limits.clone())?;
         let weights = Weights::load(&mut backend, &files, &config).await?;
         let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
         let (batch, streams) = (RaggedBatch::default(), BTreeMap::new());
-        Ok(Self { backend, decoder, sampler, scheduler, batch, tokenizer, streams, next_id: 0 })
+        Ok(Self { backend, decoder, sampler, scheduler, batch, tokenizer, streams, next_id: 0, planned_memory })
     }
 
     /// Queues a request; its output comes from later steps. Ids count up from 0 in the order of submission.
@@ -184,6 +187,16 @@ impl<B: Backend> Engine<B> {
     /// The token table of the last step, to look at.
     pub fn batch(&self) -> &RaggedBatch {
         &self.batch
+    }
+
+    /// What was planned before any device memory was taken. [`Backend::memory`] says what was taken.
+    pub fn planned_memory(&self) -> PlannedMemory {
+        self.planned_memory
+    }
+
+    /// What the backend holds now, and has held at most.
+    pub fn memory(&self) -> MemoryUse {
+        self.backend.memory()
     }
 
     /// Text to tokens and back.

@@ -1,18 +1,20 @@
-//! How large each buffer of a decoder is. Worked out and checked against the device before any of its memory is taken.
+//! How large each buffer of an engine is. Worked out and checked against the device before any of its memory is taken.
+//!
+//! A size is written down once, as a field of [`MemoryPlan`]: what allocates the buffer asks for that field, and the table
+//! in [`MemoryPlan::buffers`] says how many there are of it and what for.
 
 use super::config::ModelConfig;
-use super::expected_tensors::expected_tensors;
-use crate::backend::StepSize;
+use super::safetensors::WeightFiles;
+use super::weights::weights_size;
 use crate::backend::params::Draw;
 use crate::backend::step_table::StepTable;
+use crate::backend::{Backend, StepSize};
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 
-/// Words (4 bytes) of every buffer, and how much a step does.
+/// Words (4 bytes) of every buffer but the weights, and how much a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// All weights, where each takes a word: that is how the CPU keeps them.
-    pub weights: usize,
     /// K of one layer, and as many for V.
     pub kv_pool: usize,
     /// Layers, each with a K and a V pool.
@@ -21,10 +23,6 @@ pub struct MemoryPlan {
     pub rope_table: usize,
     /// The packed step table.
     pub step_table: usize,
-    /// Most rows of a batch.
-    pub num_tokens: usize,
-    /// Most rows whose logits are computed in a step.
-    pub num_logit_rows: usize,
     /// `[num_tokens, hidden_size]`
     pub hidden: usize,
     /// `[num_tokens, num_heads * head_dim]`
@@ -45,6 +43,26 @@ pub struct MemoryPlan {
     pub step: StepSize,
 }
 
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Kv,
+    Activations,
+    Tables,
+}
+
+/// Buffers of one size.
+#[derive(Clone, Copy, Debug)]
+struct Buffers {
+    part: Part,
+    /// The option that they grow with, without dashes, and its value.
+    limit: (&'static str, usize),
+    /// What one is, in a sentence.
+    what: &'static str,
+    words: usize,
+    count: usize,
+}
+
 /// What the buffers take that grow with one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryNeed {
@@ -54,6 +72,26 @@ pub struct MemoryNeed {
     pub value: usize,
     /// Words of all those buffers.
     pub words: usize,
+}
+
+/// What an engine takes of a backend's memory, in bytes. Nothing is added later, so that it is also the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PlannedMemory {
+    /// All weights, as this backend keeps them.
+    pub weights_bytes: u64,
+    /// The KV pools of all layers.
+    pub kv_bytes: u64,
+    /// What flows through a step, logits and choices included.
+    pub activations_bytes: u64,
+    /// Step table, rope table, and the backend's own: params of kernels, what is read back.
+    pub tables_bytes: u64,
+}
+
+impl PlannedMemory {
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        self.weights_bytes + self.kv_bytes + self.activations_bytes + self.tables_bytes
+    }
 }
 
 /// Kernels that a layer calls, and those before the first layer and after the last: embedding,
@@ -71,13 +109,10 @@ impl MemoryPlan {
         let num_logit_rows = limits.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
         let plan = Self {
-            weights: expected_tensors(model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
             kv_pool: limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim,
             num_layers: model.num_layers,
             rope_table: limits.max_model_len * model.head_dim,
             step_table: StepTable::max_words(limits, model.num_heads / model.num_kv_heads, model.head_dim),
-            num_tokens,
-            num_logit_rows,
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
             qkv: num_tokens * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim,
@@ -91,16 +126,7 @@ impl MemoryPlan {
                 num_download_words: 2 * num_logit_rows,
             },
         };
-        let buffers = [
-            ("num-kv-blocks", limits.num_kv_blocks, "the KV pool of a layer", plan.kv_pool),
-            ("max-model-len", limits.max_model_len, "the rope table", plan.rope_table),
-            ("max-num-seqs", limits.max_num_seqs, "a step's logits", plan.logits),
-            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's index tables", plan.step_table),
-            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's residual stream", plan.hidden),
-            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's queries, keys and values", plan.qkv),
-            ("max-tokens-per-step", limits.max_tokens_per_step, "a step's MLP", plan.intermediate),
-        ];
-        for (option, value, what, words) in buffers {
+        for Buffers { limit: (option, value), what, words, .. } in plan.buffers(limits) {
             if words > max_buffer_words {
                 return Err(Error::InvalidOption {
                     option,
@@ -117,21 +143,63 @@ impl MemoryPlan {
         Ok(plan)
     }
 
-    /// Words of all buffers, by the option that they grow with. With the weights this is all that the decoder and the
-    /// sampler make.
-    pub fn words_by_option(&self, limits: &EngineConfig) -> [MemoryNeed; 4] {
-        let need = |option, value, words| MemoryNeed { option, value, words };
-        let activations = 2 * self.hidden + self.q + self.qkv + 3 * self.intermediate;
+    /// Every buffer of the decoder and the sampler but the weights.
+    fn buffers(&self, limits: &EngineConfig) -> [Buffers; 11] {
+        use Part::{Activations, Kv, Tables};
+        let blocks = ("num-kv-blocks", limits.num_kv_blocks);
+        let len = ("max-model-len", limits.max_model_len);
+        let seqs = ("max-num-seqs", limits.max_num_seqs);
+        let tokens = ("max-tokens-per-step", limits.max_tokens_per_step);
+        let buffers = |part, limit, what, words, count| Buffers { part, limit, what, words, count };
         [
-            need("num-kv-blocks", limits.num_kv_blocks, 2 * self.kv_pool * self.num_layers),
-            need("max-model-len", limits.max_model_len, self.rope_table),
-            need("max-tokens-per-step", limits.max_tokens_per_step, self.step_table + activations),
-            need("max-num-seqs", limits.max_num_seqs, self.last_rows + self.logits + self.draws + self.choices),
+            buffers(Kv, blocks, "the KV pool of a layer", self.kv_pool, 2 * self.num_layers),
+            buffers(Tables, len, "the rope table", self.rope_table, 1),
+            buffers(Activations, seqs, "a step's logits", self.logits, 1),
+            buffers(Activations, seqs, "the rows that sample", self.last_rows, 1),
+            buffers(Activations, seqs, "a step's draws", self.draws, 1),
+            buffers(Activations, seqs, "a step's choices", self.choices, 1),
+            buffers(Tables, tokens, "a step's index tables", self.step_table, 1),
+            buffers(Activations, tokens, "a step's residual stream", self.hidden, 2),
+            buffers(Activations, tokens, "a step's queries", self.q, 1),
+            buffers(Activations, tokens, "a step's queries, keys and values", self.qkv, 1),
+            buffers(Activations, tokens, "a step's MLP", self.intermediate, 3),
         ]
     }
 
-    /// Bytes of the KV pools of all layers.
-    pub fn kv_bytes(&self) -> usize {
-        2 * 4 * self.kv_pool * self.num_layers
+    /// Words of all buffers, by the option that they grow with.
+    pub fn words_by_option(&self, limits: &EngineConfig) -> Vec<MemoryNeed> {
+        let mut needs: Vec<MemoryNeed> = Vec::new();
+        for Buffers { limit: (option, value), words, count, .. } in self.buffers(limits) {
+            match needs.iter_mut().find(|need| need.option == option) {
+                Some(need) => need.words += words * count,
+                None => needs.push(MemoryNeed { option, value, words: words * count }),
+            }
+        }
+        needs
+    }
+
+    /// What all of it takes on a backend, weights included. The files were checked before ([`WeightFiles::check_all`]).
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a weight is too wide for the backend.
+    pub fn on<B: Backend>(
+        &self,
+        backend: &B,
+        model: &ModelConfig,
+        files: &WeightFiles,
+        limits: &EngineConfig,
+    ) -> Result<PlannedMemory> {
+        let weights = weights_size(backend, files, model)?;
+        let all = self.buffers(limits);
+        let bytes_of = |part| {
+            let buffers = all.iter().filter(|buffers| buffers.part == part);
+            buffers.map(|buffers| backend.buffer_bytes(buffers.words) * buffers.count as u64).sum::<u64>()
+        };
+        Ok(PlannedMemory {
+            weights_bytes: weights.bytes,
+            kv_bytes: bytes_of(Part::Kv),
+            activations_bytes: bytes_of(Part::Activations),
+            tables_bytes: bytes_of(Part::Tables) + backend.own_bytes(self.step, weights.num_pieces),
+        })
     }
 }

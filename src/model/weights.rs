@@ -1,9 +1,10 @@
 //! The weights on a backend, read from the files a bounded piece at a time.
 
 use super::config::ModelConfig;
-use super::expected_tensors::layer_tensor;
+use super::expected_tensors::{expected_tensors, layer_tensor};
 use super::safetensors::WeightFiles;
 use crate::backend::element_type::ElementType;
+use crate::backend::ledger::MatrixSize;
 use crate::backend::{Backend, UPLOAD_ROWS};
 use crate::error::Result;
 
@@ -69,6 +70,50 @@ impl<B: Backend> Weights<B> {
     }
 }
 
+/// What [`Weights::load`] will take of a backend's memory.
+///
+/// # Errors
+/// [`crate::Error::Device`] if a matrix is too wide for the backend.
+pub fn weights_size<B: Backend>(backend: &B, files: &WeightFiles, config: &ModelConfig) -> Result<MatrixSize> {
+    let mut total = MatrixSize { bytes: 0, num_pieces: 0 };
+    for (name, shape) in expected_tensors(config) {
+        let names = together(&name);
+        if names[0] != name {
+            continue;
+        }
+        let rows = names.iter().map(|name| Ok(files.tensor(name)?.shape[0])).sum::<Result<usize>>()?;
+        match shape[1..] {
+            [cols] => {
+                let matrix = backend.matrix_size(rows, cols, widest(files, &names)?)?;
+                total.bytes += matrix.bytes;
+                total.num_pieces += matrix.num_pieces;
+            }
+            _ => total.bytes += backend.buffer_bytes(rows),
+        }
+    }
+    Ok(total)
+}
+
+/// Tensors of a layer that are one on the backend, in the order of their rows.
+const TOGETHER: [&[&str]; 2] = [&["q_proj", "k_proj", "v_proj"], &["q_norm", "k_norm"]];
+
+/// All that a tensor is together with, by its name in the checkpoint; most are by themselves.
+fn together(name: &str) -> Vec<String> {
+    let split = |member: &&str| name.split_once(&format!(".{member}."));
+    for members in TOGETHER {
+        if let Some((before, after)) = members.iter().find_map(split) {
+            return members.iter().map(|member| format!("{before}.{member}.{after}")).collect();
+        }
+    }
+    vec![name.to_owned()]
+}
+
+/// The type that holds the elements of all of these.
+fn widest(files: &WeightFiles, names: &[String]) -> Result<ElementType> {
+    let types: Vec<ElementType> = names.iter().map(|name| files.element_type(name)).collect::<Result<_>>()?;
+    Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))
+}
+
 struct Loader<'a, B: Backend> {
     backend: &'a mut B,
     files: &'a WeightFiles,
@@ -79,42 +124,35 @@ impl<B: Backend> Loader<'_, B> {
     async fn layer(&mut self, layer: usize, config: &ModelConfig) -> Result<LayerWeights<B>> {
         let name = |rest: &str| layer_tensor(layer, rest);
         let head_norms = match config.qk_norm {
-            true => Some(self.vectors(&["q_norm", "k_norm"].map(|norm| name(&format!("self_attn.{norm}.weight"))))?),
+            true => Some(self.vector(&name("self_attn.q_norm.weight"))?),
             false => None,
         };
-        let qkv = ["q_proj", "k_proj", "v_proj"].map(|projection| name(&format!("self_attn.{projection}")));
         Ok(LayerWeights {
             input_layernorm: self.vector(&name("input_layernorm.weight"))?,
-            qkv_proj: self.projection(&qkv, config.qkv_bias).await?,
+            qkv_proj: self.projection(&name("self_attn.q_proj"), config.qkv_bias).await?,
             head_norms,
-            o_proj: self.projection(&[name("self_attn.o_proj")], config.o_bias).await?,
+            o_proj: self.projection(&name("self_attn.o_proj"), config.o_bias).await?,
             post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"))?,
-            gate_proj: self.projection(&[name("mlp.gate_proj")], false).await?,
-            up_proj: self.projection(&[name("mlp.up_proj")], false).await?,
-            down_proj: self.projection(&[name("mlp.down_proj")], false).await?,
+            gate_proj: self.projection(&name("mlp.gate_proj"), false).await?,
+            up_proj: self.projection(&name("mlp.up_proj"), false).await?,
+            down_proj: self.projection(&name("mlp.down_proj"), false).await?,
         })
     }
 
-    /// Several projections of the same input as one, their rows one below the other.
-    async fn projection(&mut self, names: &[String], has_bias: bool) -> Result<Projection<B>> {
-        let all = |part| names.iter().map(|name| format!("{name}.{part}")).collect::<Vec<_>>();
-        let weight = self.matrices(&all("weight")).await?;
-        let bias = if has_bias { Some(self.vectors(&all("bias"))?) } else { None };
+    /// A projection, and those of the same input that are one with it.
+    async fn projection(&mut self, name: &str, has_bias: bool) -> Result<Projection<B>> {
+        let weight = self.matrix(&format!("{name}.weight")).await?;
+        let bias = if has_bias { Some(self.vector(&format!("{name}.bias"))?) } else { None };
         Ok(Projection { weight, bias })
     }
 
-    async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
-        self.matrices(&[name.to_owned()]).await
-    }
-
-    /// Matrices of the same width, one below the other, in the widest of their element types. All but the last have a
+    /// A matrix, with those that are one with it below, in the widest of their element types. All but the last have a
     /// multiple of [`UPLOAD_ROWS`] rows.
-    async fn matrices(&mut self, names: &[String]) -> Result<B::Matrix> {
+    async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
+        let names = together(name);
         let shapes: Vec<[usize; 2]> = names.iter().map(|name| self.shape(name)).collect::<Result<_>>()?;
-        let elements: Vec<ElementType> =
-            names.iter().map(|name| self.files.element_type(name)).collect::<Result<_>>()?;
         let (rows, cols) = (shapes.iter().map(|shape| shape[0]).sum(), shapes[0][1]);
-        let elements = elements.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32);
+        let elements = widest(self.files, &names)?;
         let mut matrix = self.backend.alloc_matrix(&names.join(" and "), rows, cols, elements)?;
         let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
         let mut first_row = 0;
@@ -138,14 +176,11 @@ impl<B: Backend> Loader<'_, B> {
         Ok(shape[..].try_into().expect("check_all saw two dimensions"))
     }
 
+    /// A vector, with those that are one with it behind.
     fn vector(&mut self, name: &str) -> Result<B::Buffer> {
-        self.vectors(&[name.to_owned()])
-    }
-
-    /// Vectors, one behind the other.
-    fn vectors(&mut self, names: &[String]) -> Result<B::Buffer> {
+        let names = together(name);
         let mut values = Vec::new();
-        for name in names {
+        for name in &names {
             let mut chunks = self.files.chunks(name, CHUNK_ELEMS)?;
             while let Some((_, chunk)) = chunks.next_chunk()? {
                 values.extend_from_slice(chunk);

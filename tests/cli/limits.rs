@@ -63,10 +63,10 @@ fn beyond_what_a_u32_counts() {
 }
 
 fn memory_that_is_not_there() {
-    let words = CpuBackend.max_buffer_words();
+    let words = CpuBackend::default().max_buffer_words();
     for error in [
-        CpuBackend.alloc("k_pool", words).err(),
-        CpuBackend.alloc_matrix("k_pool", words / 8, 8, ElementType::F32).err(),
+        CpuBackend::default().alloc("k_pool", words).err(),
+        CpuBackend::default().alloc_matrix("k_pool", words / 8, 8, ElementType::F32).err(),
     ] {
         let message = error.expect("no machine has 8 EiB").to_string();
         assert!(message.contains("no memory for k_pool") && message.contains("lower the limits"), "{message}");

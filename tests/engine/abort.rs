@@ -97,7 +97,7 @@ fn each_after_each() -> Result<(), Failed> {
     let limits = LimitOptions { num_kv_blocks: Some(11), ..TIGHT };
     for victim in 0..cases.len() {
         for num_steps in 0.. {
-            let mut engine = fixtures::engine("qwen3", cb_lab::backend::cpu::CpuBackend, &limits);
+            let mut engine = fixtures::engine("qwen3", cb_lab::backend::cpu::CpuBackend::default(), &limits);
             submit_all(&mut engine, &cases)?;
             let mut outputs = Vec::new();
             for _ in 0..num_steps {

@@ -7,7 +7,6 @@ use crate::machines::{Machines, ensure};
 use crate::watched_cpu::{Seen, WatchedCpu};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
-use cb_lab::model::memory_plan::MemoryPlan;
 use libtest_mimic::{Failed, Trial};
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
@@ -27,11 +26,9 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
 fn as_planned(name: &str) -> Result<(), Failed> {
     for limits in [LimitOptions::default(), TIGHT] {
         let mut engine = fixtures::engine(name, WatchedCpu::reliable(), &limits);
-        let limits = engine.scheduler().config().clone();
-        let plan = MemoryPlan::new(engine.model(), &limits, usize::MAX)?;
-        let buffers = plan.words_by_option(&limits).iter().map(|need| need.words).sum::<usize>();
+        let planned = engine.planned_memory();
         let made = &engine.device_mut().1.seen.made;
-        ensure!(made.iter().sum::<usize>() == plan.weights + buffers, "made {made:?}, planned {plan:?}");
+        ensure!(4 * made.iter().sum::<usize>() as u64 == planned.bytes(), "made {made:?}, planned {planned:?}");
     }
     Ok(())
 }

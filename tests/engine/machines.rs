@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub trait Machine {
     type Backend: Backend;
     /// The same sums in the same order whatever else is in the batch: results are compared bit for bit.
+    #[allow(dead_code, reason = "not every test that includes this file compares")]
     const EXACT: bool;
     fn open(&self) -> cb_lab::Result<Self::Backend>;
 }
@@ -22,7 +23,7 @@ impl Machine for Cpu {
     type Backend = CpuBackend;
     const EXACT: bool = true;
     fn open(&self) -> cb_lab::Result<CpuBackend> {
-        Ok(CpuBackend)
+        Ok(CpuBackend::default())
     }
 }
 
@@ -58,6 +59,7 @@ impl Machines {
     }
 
     /// A trial on each GPU.
+    #[allow(dead_code, reason = "not every test that includes this file has one")]
     pub fn gpus(&self, name: &str, check: fn(&Gpu) -> Result<(), Failed>) -> Vec<Trial> {
         gpu::on_each(&self.gpus, self.missing, name, move |gpu| check(gpu).map_err(message))
     }

@@ -3,7 +3,7 @@
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
-//! * `device_use`: what a step asks of the device;
+//! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
 //!
@@ -26,6 +26,7 @@ mod failed_step;
 mod golden;
 mod grid;
 mod layers;
+mod memory;
 mod paired;
 mod poison;
 mod refusals;
@@ -48,6 +49,7 @@ fn main() {
     trials.extend(failed_step::trials(&machines));
     trials.extend(undecodable::trials(&machines));
     trials.extend(device_use::trials(&machines));
+    trials.extend(memory::trials(&machines));
     trials.extend(sampling::trials(&machines));
     trials.extend(stopping::trials(&machines));
     trials.extend(streaming::trials(&machines));

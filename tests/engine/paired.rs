@@ -35,12 +35,13 @@ const SMALL: LimitOptions = LimitOptions {
 fn wrong_cache() -> Result<(), Failed> {
     let cases = fixtures::golden_cases("qwen3");
     for (layer, decode) in [(0, true), (1, false), (2, true), (2, false)] {
-        let mut engine = fixtures::engine("qwen3", PairedBackend::new(CpuBackend, CpuBackend, 0.0), &SMALL);
+        let mut engine =
+            fixtures::engine("qwen3", PairedBackend::new(CpuBackend::default(), CpuBackend::default(), 0.0), &SMALL);
         let case = &cases[if decode { 2 } else { 8 }];
         engine.submit(case.prompt_token_ids.clone(), case.params())?;
         pollster::block_on(engine.step())?;
         let wrong = 3.0f32.to_bits();
-        CpuBackend.upload(&mut engine.device_mut().0.kv_pool_mut(layer).v.1, 0, &[wrong]);
+        CpuBackend::default().upload(&mut engine.device_mut().0.kv_pool_mut(layer).v.1, 0, &[wrong]);
         let kernel = if decode { "paged_attention" } else { "ragged_attention" };
         diverged(pollster::block_on(engine.step()), kernel, &format!("layer {layer}"))?;
     }
@@ -50,7 +51,7 @@ fn wrong_cache() -> Result<(), Failed> {
 fn agrees(gpu: &Gpu) -> Result<(), Failed> {
     // Short prompts: the pair reads back what every kernel wrote. The longest has a chunk after which nothing samples.
     let cases = fixtures::golden_cases("qwen3")[1..7].to_vec();
-    let pair = PairedBackend::new(CpuBackend, gpu.open(GpuOptions::default())?, TOLERANCE);
+    let pair = PairedBackend::new(CpuBackend::default(), gpu.open(GpuOptions::default())?, TOLERANCE);
     let mut engine = fixtures::engine("qwen3", pair, &SMALL);
     golden::compare(&cases, &golden::run(&mut engine, &cases)?)
 }
@@ -67,7 +68,7 @@ fn broken_kernels(gpu: &Gpu) -> Result<(), Failed> {
         let wgsl = source.wgsl.replace(right, wrong);
         ensure!(wgsl != source.wgsl, "{} has no {right:?}", source.name);
         let options = GpuOptions { wgsl: vec![(kernel, wgsl)], ..Default::default() };
-        let pair = PairedBackend::new(CpuBackend, gpu.open(options)?, TOLERANCE);
+        let pair = PairedBackend::new(CpuBackend::default(), gpu.open(options)?, TOLERANCE);
         let mut engine = fixtures::engine("qwen3", pair, &SMALL);
         engine.submit(cases[2].prompt_token_ids.clone(), cases[2].params())?;
         diverged(pollster::block_on(engine.step()), source.name, place)?;

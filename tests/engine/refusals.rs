@@ -43,7 +43,7 @@ fn requests() -> Result<(), Failed> {
         ..Default::default()
     };
     let cases = fixtures::golden_cases("llama")[..5].to_vec();
-    let mut engine = fixtures::engine("llama", CpuBackend, &limits);
+    let mut engine = fixtures::engine("llama", CpuBackend::default(), &limits);
     for case in &cases {
         engine.submit(case.prompt_token_ids.clone(), case.params())?;
     }
@@ -87,7 +87,7 @@ fn limits() -> Result<(), Failed> {
     let with = |change: fn(&mut LimitOptions)| {
         let mut options = LimitOptions::default();
         change(&mut options);
-        options.resolve(&model, CpuBackend.max_buffer_words())
+        options.resolve(&model, CpuBackend::default().max_buffer_words())
     };
     for block_size in [0, 3, 48, 512] {
         let options = LimitOptions { block_size: Some(block_size), ..Default::default() };
@@ -106,7 +106,7 @@ fn limits() -> Result<(), Failed> {
     refused(with(|o| o.max_model_len = Some(513)), &too_long)?;
     // Also where nobody asked `resolve`.
     let limits = EngineConfig { max_model_len: 513, ..LimitOptions::default().resolve(&model, usize::MAX)? };
-    refused(pollster::block_on(Engine::new(CpuBackend, fixtures::load("llama"), limits)), &too_long)
+    refused(pollster::block_on(Engine::new(CpuBackend::default(), fixtures::load("llama"), limits)), &too_long)
 }
 
 /// Each buffer names the option that makes it smaller, and a value that would do.

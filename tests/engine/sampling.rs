@@ -89,7 +89,7 @@ impl Check for SameAmongOthers {
 
 fn seeds_differ() -> Result<(), Failed> {
     let cases = fixtures::golden_cases("smollm2");
-    let mut engine = fixtures::engine("smollm2", CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine("smollm2", CpuBackend::default(), &LimitOptions::default());
     let requests: Vec<_> = (0..16).map(|seed| (&cases[3], sampled(seed))).collect();
     let outputs: BTreeSet<_> = run(&mut engine, &requests)?.into_iter().map(|(token_ids, _)| token_ids).collect();
     ensure!(outputs.len() == 16, "16 seeds drew {} texts", outputs.len());
@@ -129,7 +129,7 @@ impl Check for TopOne {
 
 fn as_many_as_asked_for() -> Result<(), Failed> {
     let cases = fixtures::golden_cases("qwen2");
-    let mut engine = fixtures::engine("qwen2", CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine("qwen2", CpuBackend::default(), &LimitOptions::default());
     let requests: Vec<_> =
         (1..=24).map(|max_new_tokens| (&cases[4], SamplingParams { max_new_tokens, ..cases[4].params() })).collect();
     for (i, (token_ids, _)) in run(&mut engine, &requests)?.into_iter().enumerate() {

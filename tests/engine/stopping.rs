@@ -23,7 +23,7 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
 fn stop_text_of_bytes() -> Result<(), Failed> {
     let cases = fixtures::golden_cases("llama");
     let tokenizer = fixtures::load("llama").tokenizer;
-    let mut engine = fixtures::engine("llama", CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine("llama", CpuBackend::default(), &LimitOptions::default());
     let plain: Vec<_> = cases.iter().map(|case| (case, case.params())).collect();
     let mut requests = Vec::new();
     for (case, streamed) in cases.iter().zip(streaming::run(&mut engine, &plain)?) {
@@ -48,7 +48,7 @@ fn stop_text_of_bytes() -> Result<(), Failed> {
 /// Stop texts from the middle of what transformers generated: inside a token, over two tokens, over three.
 fn stop_texts(name: &str) -> Result<(), Failed> {
     let cases = fixtures::golden_cases(name);
-    let mut engine = fixtures::engine(name, CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine(name, CpuBackend::default(), &LimitOptions::default());
     let plain: Vec<_> = cases.iter().map(|case| (case, case.params())).collect();
     let unstopped = streaming::run(&mut engine, &plain)?;
 
@@ -131,7 +131,7 @@ impl Expected {
 fn end_tokens(name: &str) -> Result<(), Failed> {
     let eos_token_ids = fixtures::load(name).config.eos_token_ids;
     let cases = fixtures::golden_cases(name);
-    let mut engine = fixtures::engine(name, CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine(name, CpuBackend::default(), &LimitOptions::default());
     let hot = |seed: u64, ignore_eos| -> (&GoldenCase, SamplingParams) {
         let params = SamplingParams { temperature: 1e3, seed, ignore_eos, max_new_tokens: 40, ..Default::default() };
         (&cases[seed as usize % 4], params)

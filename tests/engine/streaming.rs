@@ -70,7 +70,7 @@ fn whole_text(name: &str) -> Result<(), Failed> {
     let held = |(case, params): &(_, SamplingParams)| (*case, SamplingParams { stop: stops.clone(), ..params.clone() });
     let holding: Vec<_> = requests.iter().chain(&wild).map(held).collect();
 
-    let mut engine = fixtures::engine(name, CpuBackend, &LimitOptions::default());
+    let mut engine = fixtures::engine(name, CpuBackend::default(), &LimitOptions::default());
     let plain = run(&mut engine, &[requests, wild].concat())?;
     let tokenizer = fixtures::load(name).tokenizer;
     let mut num_invalid = 0;

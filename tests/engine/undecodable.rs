@@ -79,6 +79,6 @@ fn engine_that_takes_text_back() -> Result<Engine<impl Backend>, Failed> {
     let dir = tempfile::tempdir()?;
     std::fs::write(dir.path().join("tokenizer.json"), serde_json::to_vec(&json)?)?;
     folder.tokenizer = Tokenizer::open(&ModelFolder::open(dir.path())?)?;
-    let limits = LimitOptions::default().resolve(&folder.config, CpuBackend.max_buffer_words())?;
-    Ok(pollster::block_on(Engine::new(CpuBackend, folder, limits))?)
+    let limits = LimitOptions::default().resolve(&folder.config, CpuBackend::default().max_buffer_words())?;
+    Ok(pollster::block_on(Engine::new(CpuBackend::default(), folder, limits))?)
 }

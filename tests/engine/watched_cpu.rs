@@ -2,6 +2,7 @@
 
 use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
 use cb_lab::backend::element_type::ElementType;
+use cb_lab::backend::ledger::{MatrixSize, MemoryUse};
 use cb_lab::backend::params::*;
 use cb_lab::backend::{Backend, HeadTables, KvPool, StepSize};
 use cb_lab::{Error, Result};
@@ -11,6 +12,7 @@ pub const UNPLUGGED: &str = "unplugged";
 
 /// Computes as the reference does.
 pub struct WatchedCpu {
+    cpu: CpuBackend,
     pub seen: Seen,
     /// Whether the download of this number, from 1, fails after the kernels have run.
     fails: fn(usize) -> bool,
@@ -35,7 +37,7 @@ impl WatchedCpu {
     }
 
     pub fn failing(fails: fn(usize) -> bool) -> Self {
-        Self { seen: Seen::default(), fails }
+        Self { cpu: CpuBackend::default(), seen: Seen::default(), fails }
     }
 }
 
@@ -47,7 +49,7 @@ macro_rules! on_the_cpu {
     ($($count:ident: $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?;)*) => {
         $(fn $name(&mut self, $($arg: $type),*) $(-> $out)? {
             self.seen.$count += 1;
-            CpuBackend.$name($($arg),*)
+            self.cpu.$name($($arg),*)
         })*
     };
 }
@@ -61,22 +63,38 @@ impl Backend for WatchedCpu {
     }
 
     fn max_buffer_words(&self) -> usize {
-        CpuBackend.max_buffer_words()
+        self.cpu.max_buffer_words()
+    }
+
+    fn memory(&self) -> MemoryUse {
+        self.cpu.memory()
+    }
+
+    fn buffer_bytes(&self, len: usize) -> u64 {
+        self.cpu.buffer_bytes(len)
+    }
+
+    fn matrix_size(&self, rows: usize, cols: usize, elements: ElementType) -> Result<MatrixSize> {
+        self.cpu.matrix_size(rows, cols, elements)
+    }
+
+    fn own_bytes(&self, step: StepSize, num_pieces: usize) -> u64 {
+        self.cpu.own_bytes(step, num_pieces)
     }
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<Buf> {
         self.seen.made.push(len);
-        CpuBackend.alloc(label, len)
+        self.cpu.alloc(label, len)
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat> {
         self.seen.made.push(rows * cols);
-        CpuBackend.alloc_matrix(label, rows, cols, elements)
+        self.cpu.alloc_matrix(label, rows, cols, elements)
     }
 
     fn snapshot(&mut self, buffer: &Buf, len: usize) -> Result<Buf> {
         self.seen.made.push(len);
-        CpuBackend.snapshot(buffer, len)
+        self.cpu.snapshot(buffer, len)
     }
 
     fn reserve(&mut self, step: StepSize) -> Result<()> {
@@ -94,7 +112,7 @@ impl Backend for WatchedCpu {
         if (self.fails)(self.seen.downloads.len()) {
             return Err(Error::Device(UNPLUGGED.into()));
         }
-        CpuBackend.download(buffer, len).await
+        self.cpu.download(buffer, len).await
     }
 
     on_the_cpu! {

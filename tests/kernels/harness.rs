@@ -191,7 +191,7 @@ impl<C: Case> AnyCase for C {
 
     fn check_gpu(&self, gpu: &mut Lab<GpuBackend>) -> Result<(), Failure> {
         let device = |error: cb_lab::Error| Failure::Device(error.to_string());
-        let twin = self.run(&mut Lab(CpuBackend)).map_err(device)?;
+        let twin = self.run(&mut Lab(CpuBackend::default())).map_err(device)?;
         let got = self.run(gpu).map_err(device)?;
         if twin.len() != got.len() {
             return Err(Failure::Mismatch("another number of outputs".into()));
@@ -212,7 +212,7 @@ impl<C: Case> AnyCase for C {
 
     fn check_twin(&self) -> Result<(), String> {
         let oracle = self.oracle();
-        let outputs = self.run(&mut Lab(CpuBackend)).map_err(|error| error.to_string())?;
+        let outputs = self.run(&mut Lab(CpuBackend::default())).map_err(|error| error.to_string())?;
         let tolerance = self.tolerance();
         let mut faults = Vec::new();
         for (output, oracle) in outputs.iter().zip(&oracle) {

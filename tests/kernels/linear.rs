@@ -167,7 +167,7 @@ pub fn cpu_trials() -> Vec<Trial> {
     let invariant = || {
         let outputs = |rows| {
             let case = Linear { rows, in_features: 100, out_features: 131, ..USUAL };
-            case.run(&mut Lab(CpuBackend)).map(|outputs| outputs[0].words.clone())
+            case.run(&mut Lab(CpuBackend::default())).map(|outputs| outputs[0].words.clone())
         };
         let most = outputs(33)?;
         for rows in 1..33 {

@@ -56,7 +56,9 @@ fn one_query(ragged_only: bool) -> Vec<Attention> {
 pub fn cpu_trials() -> Vec<Trial> {
     let same = || {
         for (paged, ragged) in one_query(false).iter().zip(&one_query(true)) {
-            if paged.run(&mut Lab(CpuBackend))?[0].words != ragged.run(&mut Lab(CpuBackend))?[0].words {
+            if paged.run(&mut Lab(CpuBackend::default()))?[0].words
+                != ragged.run(&mut Lab(CpuBackend::default()))?[0].words
+            {
                 return Err(paged.name().into());
             }
         }

@@ -35,7 +35,7 @@ pub fn cpu_trials() -> Vec<Trial> {
         let last_row = |context_len: usize, block_size: usize, beside: &[(usize, usize)]| {
             let seqs = [&[(context_len, LEN - context_len)], beside].concat();
             let case = Attention { block_size, head_dim: 24, ..Attention::of(&seqs) };
-            let out = case.run(&mut Lab(CpuBackend)).map(|outputs| outputs[0].words.clone())?;
+            let out = case.run(&mut Lab(CpuBackend::default())).map(|outputs| outputs[0].words.clone())?;
             // All rows of the first sequence.
             let width = case.group * case.kv_heads * case.head_dim;
             Ok::<_, cb_lab::Error>(out[..(LEN - context_len) * width].to_vec())

@@ -227,7 +227,7 @@ pub fn draws_follow_the_probabilities(gpu: &crate::gpu::Gpu) -> Result<(), Strin
 
 pub fn cpu_trials() -> Vec<libtest_mimic::Trial> {
     let name = "sample/draws follow the probabilities [cpu]";
-    vec![libtest_mimic::Trial::test(name, || Ok(counts_are_right(&mut Lab(CpuBackend))?))]
+    vec![libtest_mimic::Trial::test(name, || Ok(counts_are_right(&mut Lab(CpuBackend::default()))?))]
 }
 
 fn counts_are_right<B: Backend>(lab: &mut Lab<B>) -> Result<(), String> {

@@ -126,7 +126,7 @@ fn projections_of_several_types_are_joined_in_the_widest() {
     fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
 
     let files = WeightFiles::open(&folder).unwrap();
-    let mut cpu = CpuBackend;
+    let mut cpu = CpuBackend::default();
     let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config)).unwrap();
     // A row of x that is 1 in one place picks a column.
     let (rows, cols, column) = (shape[0] * 2 + config.num_heads * config.head_dim, config.hidden_size, 5);

@@ -23,7 +23,7 @@ fn engine(num_kv_blocks: usize, prefill_chunk_size: usize) -> Engine<CpuBackend>
         max_model_len: None,
     };
     let limits = options.resolve(&folder.config, usize::MAX).unwrap();
-    pollster::block_on(Engine::new(CpuBackend, folder, limits)).unwrap()
+    pollster::block_on(Engine::new(CpuBackend::default(), folder, limits)).unwrap()
 }
 
 /// Tokens until `max_new_tokens` are reached, whatever the model says.

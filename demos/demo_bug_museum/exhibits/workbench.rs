@@ -55,11 +55,11 @@ pub fn limits(block_size: usize, num_kv_blocks: usize) -> EngineConfig {
 impl Workbench {
     pub fn new(limits: EngineConfig) -> Outcome<Self> {
         let LoadedFolder { config, files, tokenizer, .. } = LoadedFolder::open(&default_model())?;
-        let plan = MemoryPlan::new(&config, &limits, CpuBackend.max_buffer_words())?;
-        let weights = block_on(Weights::load(&mut CpuBackend, &files, &config))?;
+        let plan = MemoryPlan::new(&config, &limits, CpuBackend::default().max_buffer_words())?;
+        let weights = block_on(Weights::load(&mut CpuBackend::default(), &files, &config))?;
         Ok(Self {
-            decoder: block_on(Decoder::new(&mut CpuBackend, config, &limits, &plan, weights))?,
-            sampler: Sampler::new(&mut CpuBackend, &plan)?,
+            decoder: block_on(Decoder::new(&mut CpuBackend::default(), config, &limits, &plan, weights))?,
+            sampler: Sampler::new(&mut CpuBackend::default(), &plan)?,
             scheduler: Scheduler::new(limits)?,
             batch: RaggedBatch::default(),
             choices: BTreeMap::new(),
@@ -93,10 +93,10 @@ impl Workbench {
         let plan = self.scheduler.schedule();
         self.batch.build_into(&plan, &self.scheduler);
         fault(&plan, &self.scheduler, &mut self.batch);
-        let logits = self.decoder.forward(&mut CpuBackend, &self.batch);
+        let logits = self.decoder.forward(&mut CpuBackend::default(), &self.batch);
         let sampling: Vec<_> = plan.rows.iter().filter(|row| row.samples).collect();
         let draws = vec![sampler::draw(&SamplingParams::default(), 0); sampling.len()];
-        let choices = block_on(self.sampler.sample(&mut CpuBackend, &logits, &draws))?;
+        let choices = block_on(self.sampler.sample(&mut CpuBackend::default(), &logits, &draws))?;
         for (row, choice) in sampling.iter().zip(&choices) {
             self.choices.entry(row.id).or_default().push(*choice);
         }
@@ -131,7 +131,7 @@ impl Workbench {
         let width = model.num_kv_heads * model.head_dim;
         let pool = self.decoder.kv_pool(layer);
         let rows = |buffer| {
-            let words = block_on(CpuBackend.download(buffer, limits.num_kv_blocks * width))?;
+            let words = block_on(CpuBackend::default().download(buffer, limits.num_kv_blocks * width))?;
             let slots = self.batch.slot_mapping.iter().map(|&slot| slot as usize);
             let values = slots.flat_map(|slot| words[slot * width..][..width].iter().copied().map(f32::from_bits));
             Ok::<Vec<f32>, cb_lab::Error>(values.collect())

@@ -19,25 +19,33 @@ pub mod dense_attention;
 mod dot;
 
 use super::element_type::ElementType;
+use super::ledger::{Entry, Ledger, MatrixSize, MemoryUse};
 use super::params::*;
-use super::{Backend, HeadTables, KvPool};
+use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::core::wording::count_text;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
 #[derive(Debug, Default)]
-pub struct CpuBackend;
+pub struct CpuBackend {
+    ledger: Ledger,
+}
 
 /// Words in host memory.
 #[derive(Clone, Debug)]
-pub struct CpuBuffer(Vec<u32>);
+pub struct CpuBuffer(
+    Vec<u32>,
+    #[expect(dead_code, reason = "it stands in the backend's book as long as the words are there")] Entry,
+);
 
 /// A weight matrix. It computes with f32, so that is what it keeps, rounded to the type asked for.
 #[derive(Clone, Debug)]
 pub struct CpuMatrix {
     values: Array2<f32>,
     elements: ElementType,
+    /// In the backend's book.
+    _entry: Entry,
 }
 
 /// Whether the system gives so many words. Zeroed memory, which costs nothing until it is used, can only be had by a call
@@ -90,7 +98,23 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<CpuBuffer> {
         check_memory(label, len)?;
-        Ok(CpuBuffer(vec![0; len]))
+        Ok(CpuBuffer(vec![0; len], self.ledger.enter(self.buffer_bytes(len))))
+    }
+
+    fn memory(&self) -> MemoryUse {
+        self.ledger.sum()
+    }
+
+    fn buffer_bytes(&self, len: usize) -> u64 {
+        4 * len as u64
+    }
+
+    fn matrix_size(&self, rows: usize, cols: usize, _: ElementType) -> Result<MatrixSize> {
+        Ok(MatrixSize { bytes: self.buffer_bytes(rows.saturating_mul(cols)), num_pieces: 1 })
+    }
+
+    fn own_bytes(&self, _: StepSize, _: usize) -> u64 {
+        0
     }
 
     fn upload(&mut self, buffer: &mut CpuBuffer, offset: usize, words: &[u32]) {
@@ -99,7 +123,8 @@ impl Backend for CpuBackend {
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
         check_memory(label, rows.saturating_mul(cols))?;
-        Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements })
+        let entry = self.ledger.enter(self.matrix_size(rows, cols, elements)?.bytes);
+        Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements, _entry: entry })
     }
 
     fn element_bytes(&self, _: ElementType) -> usize {
@@ -123,7 +148,7 @@ impl Backend for CpuBackend {
     }
 
     fn snapshot(&mut self, buffer: &CpuBuffer, len: usize) -> Result<CpuBuffer> {
-        Ok(CpuBuffer(buffer.0[..len].to_vec()))
+        Ok(CpuBuffer(buffer.0[..len].to_vec(), self.ledger.enter(self.buffer_bytes(len))))
     }
 
     fn embed_tokens(&mut self, p: EmbedTokensParams, step: &CpuBuffer, table: &CpuMatrix, out: &mut CpuBuffer) {

@@ -1,6 +1,8 @@
 //! Adapters: what is there, which one to take, and the device opened on it.
 
+use crate::backend::ledger::{Entry, Ledger};
 use crate::error::{Error, Result};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 /// What one adapter is and supports.
@@ -169,7 +171,33 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
+    /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
+    pub ledger: Ledger,
     error: Arc<Mutex<Option<String>>>,
+}
+
+/// A buffer that stands in the device's book. Clones are handles to the same buffer.
+#[derive(Clone, Debug)]
+pub(super) struct DeviceBuffer {
+    buffer: wgpu::Buffer,
+    entry: Option<Arc<Entry>>,
+}
+
+impl DeviceBuffer {
+    /// Makes a larger one in its place. The old one is gone before, so that there are never both.
+    pub fn replace(&mut self, device: &Device, label: &str, bytes: u64, usage: wgpu::BufferUsages) {
+        self.buffer.destroy();
+        self.entry = None;
+        *self = device.buffer(label, bytes, usage);
+    }
+}
+
+impl Deref for DeviceBuffer {
+    type Target = wgpu::Buffer;
+
+    fn deref(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
 }
 
 impl Device {
@@ -192,7 +220,13 @@ impl Device {
                 remember(&on_lost, format!("device lost: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, error })
+        Ok(Self { device, queue, info: adapter.get_info(), limits, ledger: Ledger::default(), error })
+    }
+
+    /// A zeroed buffer.
+    pub fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> DeviceBuffer {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+        DeviceBuffer { buffer: self.device.create_buffer(&descriptor), entry: Some(Arc::new(self.ledger.enter(bytes))) }
     }
 
     /// Lanes of the smallest subgroup that a kernel may find itself in; 1 where it cannot exchange values in one.

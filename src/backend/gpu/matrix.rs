@@ -1,9 +1,10 @@
 //! Weight matrices on the device: how their rows are stored, and their pieces.
 
-use super::device::Device;
-use super::storage_buffer;
+use super::device::{Device, DeviceBuffer};
+use super::{storage_buffer, stored_bytes};
 use crate::backend::UPLOAD_ROWS;
 use crate::backend::element_type::ElementType;
+use crate::backend::ledger::MatrixSize;
 use crate::error::{Error, Result};
 
 /// Rows that lie together in [`RowOrder::Interleaved`]: `const ROWS_TOGETHER` of linear_interleaved.wgsl.
@@ -61,9 +62,43 @@ pub struct GpuMatrix {
 /// Rows of a matrix in one buffer, whole groups of interleaved ones; the last group may have rows that are not the matrix's.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    pub buffer: wgpu::Buffer,
+    pub buffer: DeviceBuffer,
     pub first_row: usize,
     pub num_rows: usize,
+}
+
+/// How a matrix will lie in memory: what is planned with, and then made.
+pub(super) struct Layout {
+    stored: ElementType,
+    /// First row, rows and bytes of each piece.
+    pieces: Vec<(usize, usize, u64)>,
+}
+
+impl Layout {
+    /// Of `[rows, cols]` in pieces of at most `max_bytes`.
+    pub fn new([rows, cols]: [usize; 2], elements: ElementType, order: RowOrder, max_bytes: u64) -> Result<Self> {
+        // Kernels read vec4s of words: rows of halves must be whole ones.
+        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
+        let (row_bytes, group) = (stored.bytes() * cols, order.interleave());
+        let rows_per_piece = (max_bytes / (group * row_bytes) as u64) as usize * group;
+        if rows_per_piece == 0 {
+            return Err(Error::Device(format!(
+                "{group} rows of a matrix of {cols} columns are larger than this device can bind"
+            )));
+        }
+        let piece = |first_row| {
+            let num_rows = rows_per_piece.min(rows - first_row);
+            let bytes = num_rows.next_multiple_of(group) * row_bytes;
+            (first_row, num_rows, stored_bytes(bytes as u64))
+        };
+        Ok(Self { stored, pieces: (0..rows).step_by(rows_per_piece).map(piece).collect() })
+    }
+
+    /// What it takes.
+    pub fn size(&self) -> MatrixSize {
+        let bytes = self.pieces.iter().map(|(_, _, bytes)| bytes).sum();
+        MatrixSize { bytes, num_pieces: self.pieces.len() }
+    }
 }
 
 impl GpuMatrix {
@@ -76,21 +111,13 @@ impl GpuMatrix {
         order: RowOrder,
         max_bytes: u64,
     ) -> Result<Self> {
-        // Kernels read vec4s of words: rows of halves must be whole ones.
-        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
-        let (row_bytes, group) = (stored.bytes() * cols, order.interleave());
-        let rows_per_piece = (max_bytes / (group * row_bytes) as u64) as usize * group;
-        if rows_per_piece == 0 {
-            return Err(Error::Device(format!("{label}: {group} rows of it are larger than this device can bind")));
-        }
-        let mut pieces = Vec::new();
-        for first_row in (0..rows).step_by(rows_per_piece) {
-            let num_rows = rows_per_piece.min(rows - first_row);
-            let bytes = num_rows.next_multiple_of(group) * row_bytes;
-            let buffer = storage_buffer(device, label, bytes as u64)?;
+        let layout = Layout::new([rows, cols], elements, order, max_bytes)?;
+        let mut pieces = Vec::with_capacity(layout.pieces.len());
+        for (first_row, num_rows, bytes) in layout.pieces {
+            let buffer = storage_buffer(device, label, bytes)?;
             pieces.push(Piece { buffer, first_row, num_rows });
         }
-        Ok(Self { pieces, cols, elements, stored, order })
+        Ok(Self { pieces, cols, elements, stored: layout.stored, order })
     }
 
     /// Overwrites whole rows from `first_row` on.

@@ -17,17 +17,21 @@ pub use matrix::GpuMatrix;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
+use super::ledger::{MatrixSize, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KernelTime, KvPool, StepSize};
 use crate::error::{Error, Result};
-use device::Device;
-use matrix::RowOrder;
+use device::{Device, DeviceBuffer};
+use matrix::{Layout, RowOrder};
 use pipelines::Pipelines;
 use recorder::Recorder;
 use variants::WORKGROUP_SIZE;
 
 /// Output columns that a workgroup of `linear` computes: 4 per thread.
 const LINEAR_COLUMNS: u32 = 4 * WORKGROUP_SIZE;
+
+/// Bytes of a storage buffer at least: a kernel binds whole vec4s.
+const SMALLEST_BUFFER: u64 = 16;
 
 /// Limits below the device's own, for tests of what happens on lesser devices, and other kernels than the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +69,7 @@ pub struct GpuBackend {
 
 /// Words on the device.
 #[derive(Clone, Debug)]
-pub struct GpuBuffer(wgpu::Buffer);
+pub struct GpuBuffer(DeviceBuffer);
 
 impl GpuBackend {
     /// Opens a device on the adapter.
@@ -77,7 +81,7 @@ impl GpuBackend {
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
-        let nothing = GpuBuffer(storage_buffer(&device, "nothing", 16)?);
+        let nothing = GpuBuffer(storage_buffer(&device, "nothing", SMALLEST_BUFFER)?);
         Ok(Self {
             recorder: Recorder::new(&device, options.time_kernels),
             pipelines: Pipelines::new(options.wgsl),
@@ -102,13 +106,25 @@ impl GpuBackend {
         self.kernels == KernelSet::Fast && self.device.min_subgroup_size() >= 8
     }
 
+    /// How the rows of a matrix of so many columns lie in memory.
+    fn row_order(&self, cols: usize) -> RowOrder {
+        if self.has_lanes() { RowOrder::best(cols) } else { RowOrder::OneByOne }
+    }
+
+    /// Bind groups keep their buffers alive, so they go when a buffer does. Nothing goes while stepping.
+    fn forget_what_is_gone(&mut self) {
+        if self.device.ledger.take_struck_out() {
+            self.pipelines.forget_bind_groups();
+        }
+    }
+
     /// Records one dispatch. `params` must match the kernel's, `buffers` its row of the kernel table.
-    fn record<P: KernelParams>(&mut self, variant: Variant, params: &P, buffers: &[&wgpu::Buffer], grid: [u32; 3]) {
+    fn record<P: KernelParams>(&mut self, variant: Variant, params: &P, buffers: &[&DeviceBuffer], grid: [u32; 3]) {
         if grid.contains(&0) {
             return;
         }
         self.pipelines.prepare(&self.device, &variant);
-        let buffers = buffers.iter().map(|&buffer| buffer.clone()).collect();
+        let buffers = buffers.iter().map(|&buffer| wgpu::Buffer::clone(buffer)).collect();
         self.recorder.dispatch(variant, self.layer, bytemuck::bytes_of(params), buffers, grid);
     }
 
@@ -118,7 +134,7 @@ impl GpuBackend {
         variant: Variant,
         params: &P,
         len: u32,
-        buffers: &[&wgpu::Buffer],
+        buffers: &[&DeviceBuffer],
     ) {
         let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
         self.record(variant, params, buffers, grid);
@@ -143,7 +159,26 @@ impl Backend for GpuBackend {
         (self.max_binding_bytes / 4) as usize
     }
 
+    fn memory(&self) -> MemoryUse {
+        let (num_bind_groups, num_pipelines) = self.pipelines.kept();
+        MemoryUse { num_bind_groups, num_pipelines, ..self.device.ledger.sum() }
+    }
+
+    fn buffer_bytes(&self, len: usize) -> u64 {
+        stored_bytes(4 * len as u64)
+    }
+
+    fn matrix_size(&self, rows: usize, cols: usize, elements: ElementType) -> Result<MatrixSize> {
+        Ok(Layout::new([rows, cols], elements, self.row_order(cols), self.max_binding_bytes)?.size())
+    }
+
+    fn own_bytes(&self, step: StepSize, num_pieces: usize) -> u64 {
+        let readback_bytes = 4 * step.num_download_words as u64;
+        SMALLEST_BUFFER + self.recorder.bytes(num_dispatches(step, num_pieces), readback_bytes)
+    }
+
     fn alloc(&mut self, label: &str, len: usize) -> Result<GpuBuffer> {
+        self.forget_what_is_gone();
         let bytes = 4 * len as u64;
         if bytes > self.max_binding_bytes {
             return Err(Error::Device(format!(
@@ -155,8 +190,7 @@ impl Backend for GpuBackend {
     }
 
     fn reserve(&mut self, step: StepSize) -> Result<()> {
-        // A split matrix takes a dispatch per piece, and the embedding table may serve at both ends of a model.
-        let num_dispatches = step.num_kernel_calls + 2 * self.num_pieces;
+        let num_dispatches = num_dispatches(step, self.num_pieces);
         let readback_bytes = 4 * step.num_download_words as u64;
         self.recorder.reserve(&self.device, &mut self.pipelines, num_dispatches, readback_bytes);
         self.device.check()
@@ -167,7 +201,8 @@ impl Backend for GpuBackend {
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<GpuMatrix> {
-        let order = if self.has_lanes() { RowOrder::best(cols) } else { RowOrder::OneByOne };
+        self.forget_what_is_gone();
+        let order = self.row_order(cols);
         let matrix = GpuMatrix::alloc(&self.device, label, [rows, cols], elements, order, self.max_binding_bytes)?;
         self.num_pieces += matrix.pieces.len();
         Ok(matrix)
@@ -298,14 +333,20 @@ impl Backend for GpuBackend {
     }
 }
 
-/// A zeroed storage buffer; at least 16 bytes, since a kernel binds whole vec4s.
-fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
-    let buffer = device.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: bytes.max(16),
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
-        mapped_at_creation: false,
-    });
+/// Dispatches of a step: a split matrix takes one per piece, and the embedding table may serve at both ends of a model.
+fn num_dispatches(step: StepSize, num_pieces: usize) -> usize {
+    step.num_kernel_calls + 2 * num_pieces
+}
+
+/// Bytes that a storage buffer for so many takes.
+fn stored_bytes(bytes: u64) -> u64 {
+    bytes.max(SMALLEST_BUFFER)
+}
+
+/// A zeroed storage buffer.
+fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result<DeviceBuffer> {
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let buffer = device.buffer(label, stored_bytes(bytes), usage);
     device.check().map_err(|error| match error {
         Error::Device(reason) => {
             Error::Device(format!("{label} ({bytes} bytes): {reason}; lower the limits, num-kv-blocks first"))

@@ -88,7 +88,12 @@ impl Pipelines {
         self.bind_groups.entry(key).or_insert_with(make).clone()
     }
 
-    /// Forgets all bind groups: the params buffer was replaced.
+    /// How many bind groups and pipelines are kept.
+    pub fn kept(&self) -> (usize, usize) {
+        (self.bind_groups.len(), self.pipelines.len())
+    }
+
+    /// Forgets all bind groups: one of their buffers, such as that of the params, is to go.
     pub fn forget_bind_groups(&mut self) {
         self.bind_groups.clear();
     }

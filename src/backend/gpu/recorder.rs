@@ -1,8 +1,8 @@
 //! What a step does on the device, recorded as plain data and submitted once.
 
-use super::device::Device;
+use super::device::{Device, DeviceBuffer};
 use super::pipelines::{PARAMS_BYTES, Pipelines};
-use super::timer::Timer;
+use super::timer::{TIMER_BYTES, Timer};
 use super::variants::Variant;
 use crate::backend::KernelTime;
 use crate::error::{Error, Result};
@@ -14,14 +14,20 @@ enum Command {
     Copy { from: wgpu::Buffer, to: wgpu::Buffer, bytes: u64 },
 }
 
+/// Bytes of a buffer of the recorder before anybody has reserved more.
+const FIRST_PARAMS_BYTES: u64 = 1 << 20;
+const FIRST_READBACK_BYTES: u64 = 1 << 16;
+const PARAMS: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
+const READBACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
+
 /// Collects commands; [`Recorder::submit_and_read`] runs them all.
 pub(super) struct Recorder {
     commands: Vec<Command>,
     /// Params of all recorded dispatches, each at a multiple of `params_stride`.
     params: Vec<u8>,
     params_stride: usize,
-    params_buffer: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    params_buffer: DeviceBuffer,
+    readback: DeviceBuffer,
     /// Where kernels are timed, and can be.
     timer: Option<Timer>,
 }
@@ -33,8 +39,8 @@ impl Recorder {
             commands: Vec::new(),
             params: Vec::new(),
             params_stride,
-            params_buffer: params_buffer(device, 1 << 20),
-            readback: readback_buffer(device, 1 << 16),
+            params_buffer: device.buffer("params", FIRST_PARAMS_BYTES, PARAMS),
+            readback: device.buffer("readback", FIRST_READBACK_BYTES, READBACK),
             timer: if time_kernels { Timer::new(device) } else { None },
         }
     }
@@ -62,12 +68,19 @@ impl Recorder {
     pub fn reserve(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize, readback_bytes: u64) {
         let params_bytes = (num_dispatches * self.params_stride) as u64;
         if self.params_buffer.size() < params_bytes {
-            self.params_buffer = params_buffer(device, params_bytes);
             pipelines.forget_bind_groups();
+            self.params_buffer.replace(device, "params", params_bytes, PARAMS);
         }
         if self.readback.size() < readback_bytes {
-            self.readback = readback_buffer(device, readback_bytes);
+            self.readback.replace(device, "readback", readback_bytes, READBACK);
         }
+    }
+
+    /// Bytes of the recorder's own buffers once so much was reserved.
+    pub fn bytes(&self, num_dispatches: usize, readback_bytes: u64) -> u64 {
+        let params_bytes = (num_dispatches * self.params_stride) as u64;
+        let timer_bytes = if self.timer.is_some() { TIMER_BYTES } else { 0 };
+        params_bytes.max(FIRST_PARAMS_BYTES) + readback_bytes.max(FIRST_READBACK_BYTES) + timer_bytes
     }
 
     /// Submits everything recorded and reads the first `bytes` of `buffer`.
@@ -152,22 +165,4 @@ pub(super) async fn read<T: bytemuck::Pod>(device: &Device, buffer: &wgpu::Buffe
     };
     buffer.unmap();
     Ok(values)
-}
-
-fn params_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {
-    device.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("params"),
-        size: bytes,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
-}
-
-fn readback_buffer(device: &Device, bytes: u64) -> wgpu::Buffer {
-    device.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("readback"),
-        size: bytes,
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
 }

@@ -1,6 +1,6 @@
 //! How long each dispatch takes on the device, by its own clock: timestamps before and after.
 
-use super::device::Device;
+use super::device::{Device, DeviceBuffer};
 use super::recorder::read;
 use crate::backend::KernelTime;
 use crate::error::Result;
@@ -8,12 +8,15 @@ use crate::error::Result;
 /// Dispatches of a submission that are timed at most: a query set has room for 4,096 timestamps.
 const MOST_DISPATCHES: u32 = wgpu::QUERY_SET_MAX_QUERIES / 2;
 const TIMESTAMP_BYTES: u64 = 8;
+const BUFFER_BYTES: u64 = 2 * MOST_DISPATCHES as u64 * TIMESTAMP_BYTES;
+/// Of both buffers of a [`Timer`].
+pub(super) const TIMER_BYTES: u64 = 2 * BUFFER_BYTES;
 
 /// Timestamps of one submission after the other. A timed dispatch has a pass to itself, which costs a little.
 pub(super) struct Timer {
     queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    readback: wgpu::Buffer,
+    resolved: DeviceBuffer,
+    readback: DeviceBuffer,
     /// Kernel and layer of each timed dispatch.
     dispatches: Vec<(&'static str, Option<usize>)>,
     /// Of the last submission that was read.
@@ -26,14 +29,7 @@ impl Timer {
         if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return None;
         }
-        let buffer = |usage| {
-            device.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("timestamps"),
-                size: u64::from(2 * MOST_DISPATCHES) * TIMESTAMP_BYTES,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
+        let buffer = |usage| device.buffer("timestamps", BUFFER_BYTES, usage);
         Some(Self {
             queries: device.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),

@@ -15,8 +15,8 @@ use crate::backend::calibration::Calibrate;
 use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
+use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
-use crate::model::ModelConfig;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -99,9 +99,9 @@ async fn open_for_model(
     args: &CommonArgs,
     bench: &'static str,
     limits: &LimitOptions,
-    model: &ModelConfig,
+    folder: &LoadedFolder,
 ) -> Result<(Chosen, EngineConfig, Report)> {
-    let started = start(&args.backend, limits, model, |line| tell(line)).await?;
+    let started = start(&args.backend, limits, folder, |line| tell(line)).await?;
     let (backend, report) = report_on(started.backend, args, bench)?;
     Ok((backend, started.limits, report))
 }

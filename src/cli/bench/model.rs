@@ -53,7 +53,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
         max_num_seqs: Some(most),
         max_model_len: None,
     };
-    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder.config).await?;
+    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder).await?;
     let report = match backend {
         Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
@@ -105,6 +105,7 @@ async fn bench<B: Backend>(
             tokens: Some(batch as f64),
         });
     }
+    report.memory(&engine);
     Ok(report)
 }
 

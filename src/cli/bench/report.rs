@@ -2,9 +2,14 @@
 
 use super::measure::Timing;
 use super::throughput::Served;
+use crate::backend::Backend;
 use crate::backend::calibration::Calibration;
 use crate::backend::gpu::KernelSet;
+use crate::backend::ledger::MemoryUse;
+use crate::cli::memory::peak_text;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::model::memory_plan::PlannedMemory;
 use std::io::Write;
 use std::path::Path;
 
@@ -21,9 +26,19 @@ pub struct Report {
     cases: Vec<Case>,
     /// What was compared before anything was timed.
     checks: Vec<String>,
+    /// What an engine took, where one ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
     /// How requests were served, for `throughput`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     served: Vec<Served>,
+}
+
+/// What an engine took of its backend's memory.
+#[derive(serde::Serialize)]
+struct Memory {
+    planned: PlannedMemory,
+    used: MemoryUse,
 }
 
 /// One line of the table.
@@ -61,6 +76,7 @@ impl Report {
             calibration,
             cases: Vec::new(),
             checks: Vec::new(),
+            memory: None,
             served: Vec::new(),
         }
     }
@@ -73,6 +89,11 @@ impl Report {
     /// Adds how requests were served.
     pub fn served(&mut self, served: Served) {
         self.served.push(served);
+    }
+
+    /// Notes what an engine has taken of its backend's memory.
+    pub fn memory<B: Backend>(&mut self, engine: &Engine<B>) {
+        self.memory = Some(Memory { planned: engine.planned_memory(), used: engine.memory() });
     }
 
     /// Adds what was compared, and found to be the same.
@@ -99,6 +120,9 @@ impl Report {
             "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s, {:.1} µs a kernel call\n",
             best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s, best.dispatch_us
         );
+        if let Some(Memory { planned, used }) = &self.memory {
+            text += &format!("{}\n", peak_text(used, planned));
+        }
         for check in &self.checks {
             text += &format!("checked: {check}\n");
         }

@@ -86,7 +86,7 @@ pub async fn run(args: &ThroughputArgs) -> Result<()> {
     args.validate()?;
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let options = args.limits.options();
-    let (backend, limits, report) = open_for_model(&args.common, "throughput", &options, &folder.config).await?;
+    let (backend, limits, report) = open_for_model(&args.common, "throughput", &options, &folder).await?;
     let report = match backend {
         Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
@@ -116,6 +116,7 @@ async fn bench<B: Backend>(
         let served = serve(&mut engine, &arrivals, batching, limits.max_num_seqs).await?;
         report.served(served);
     }
+    report.memory(&engine);
     Ok(report)
 }
 
