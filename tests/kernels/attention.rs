@@ -13,6 +13,7 @@ use cb_lab::backend::step_table::{StepTable, query_tile_rows};
 use cb_lab::backend::{Backend, KvPool};
 use cb_lab::core::batch_builder::RaggedBatch;
 use ndarray::{ArrayView3, Axis, Slice};
+use std::collections::BTreeSet;
 
 /// Which scores the inputs make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -246,6 +247,17 @@ impl Case for Attention {
         };
         vec![inputs.sequences.iter().zip(&self.seqs).flat_map(attend).collect()]
     }
+}
+
+/// The same cases for a faster version, for heads of a multiple of 32 up to `widest`.
+pub fn for_lanes(cases: Vec<Attention>, widest: usize) -> Vec<Attention> {
+    let widen = |case: Attention| Attention {
+        head_dim: if case.head_dim < 64 { 64 } else { case.head_dim.next_multiple_of(32).min(widest) },
+        kernels: KernelSet::Fast,
+        ..case
+    };
+    let mut names = BTreeSet::new();
+    cases.into_iter().map(widen).filter(|case| names.insert(case.name())).collect()
 }
 
 /// head_dim and group of every kind, the batch being the same.

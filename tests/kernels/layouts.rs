@@ -24,7 +24,10 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         Kernel::RmsNorm => RmsNormParams::FIELDS,
         Kernel::Linear | Kernel::LinearInterleaved => LinearParams::FIELDS,
         Kernel::RopeStoreKv => RopeStoreKvParams::FIELDS,
-        Kernel::RaggedAttention | Kernel::PagedAttention | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
+        Kernel::RaggedAttention
+        | Kernel::RaggedAttentionLanes
+        | Kernel::PagedAttention
+        | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
         Kernel::SiluMul => SiluMulParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Sample => SampleParams::FIELDS,

@@ -40,6 +40,7 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::LinearInterleaved => linear::interleaved_cases(),
         Kernel::RopeStoreKv => rope_store_kv::cases(),
         Kernel::RaggedAttention => ragged_attention::cases(),
+        Kernel::RaggedAttentionLanes => ragged_attention::lanes_cases(),
         Kernel::PagedAttention => paged_attention::cases(),
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
         Kernel::SiluMul => silu_mul::cases(),

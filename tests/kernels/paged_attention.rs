@@ -5,7 +5,6 @@ use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::gpu::KernelSet;
 use libtest_mimic::Trial;
-use std::collections::BTreeSet;
 
 /// Contexts around blocks of 16 and tiles of 64.
 const DECODE: [(usize, usize); 10] =
@@ -18,17 +17,12 @@ pub fn cases() -> Cases {
 /// The same for the faster version, whose heads are a multiple of 32 wide. Where the device's subgroups are too small for
 /// it, they are cases of the textbook's.
 pub fn lanes_cases() -> Cases {
-    let widen = |case: Attention| Attention {
-        head_dim: if case.head_dim < 64 { 64 } else { case.head_dim.next_multiple_of(32) },
-        kernels: KernelSet::Fast,
-        ..case
-    };
-    let mut all: Vec<Attention> = attentions().into_iter().map(widen).collect();
     // 96: lanes that are left over. 256: all lanes for one token. 32: eight tokens at a time.
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&DECODE) };
-    all.extend([shape(32, 4), shape(96, 3), shape(256, 8), shape(128, 9), shape(64, 1)]);
-    let mut names = BTreeSet::new();
-    all.retain(|case| names.insert(case.name()));
+    let mut all = attentions();
+    all.extend([shape(96, 3), shape(256, 8), shape(128, 9), shape(64, 1)]);
+    let mut all = attention::for_lanes(all, 256);
+    all.push(shape(32, 4));
     boxed(all)
 }
 

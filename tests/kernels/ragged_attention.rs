@@ -4,12 +4,26 @@
 use crate::attention::{self, Attention};
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::gpu::KernelSet;
 use libtest_mimic::Trial;
 
 /// Chunks and decode rows; no length is a multiple of a tile.
 const MIXED: [(usize, usize); 8] = [(0, 5), (15, 1), (1, 3), (0, 1), (16, 17), (33, 2), (17, 1), (3, 37)];
 
 pub fn cases() -> Cases {
+    boxed(attentions())
+}
+
+/// The same for the faster version. Where the device's subgroups are too small for it, they are cases of the textbook's.
+pub fn lanes_cases() -> Cases {
+    // 32: one vec4 of V a lane. 96: three, and heads that the textbook's cases have not.
+    let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&MIXED) };
+    let mut all = attention::for_lanes(attentions(), 128);
+    all.extend([shape(32, 4), shape(96, 3)]);
+    boxed(all)
+}
+
+fn attentions() -> Vec<Attention> {
     let mixed = Attention::of(&MIXED);
     let windowed = Attention { window: Some(5), ..mixed.clone() };
     let chunks = Attention { block_size: 8, ..Attention::of(&[(0, 70), (131, 70), (64, 64), (63, 65)]) };
@@ -24,7 +38,7 @@ pub fn cases() -> Cases {
     all.extend(attention::shapes(&MIXED));
     let narrow = |head_dim| Attention { max_workgroup_bytes: Some(16 << 10), head_dim, ..Attention::of(&MIXED) };
     all.extend([64, 80, 128, 256].map(narrow));
-    boxed(all)
+    all
 }
 
 /// On the CPU a sequence gets the same bits whether its prompt is computed at once or in chunks, in whatever batch and

@@ -88,7 +88,8 @@ fn attention_fits() -> Result<(), String> {
             AttentionParams { num_heads: group, num_kv_heads: 1, head_dim, block_size, ..bytemuck::Zeroable::zeroed() };
         for limit in [16 << 10, 32 << 10, 48 << 10] {
             for chosen in [
-                Variant::ragged_attention(&p, limit),
+                Variant::ragged_attention(&p, limit, false),
+                Variant::ragged_attention(&p, limit, true),
                 Variant::paged_attention(&p, false),
                 Variant::paged_attention(&p, true),
             ] {

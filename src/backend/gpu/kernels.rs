@@ -11,6 +11,7 @@ pub enum Kernel {
     LinearInterleaved,
     RopeStoreKv,
     RaggedAttention,
+    RaggedAttentionLanes,
     PagedAttention,
     PagedAttentionLanes,
     SiluMul,
@@ -50,13 +51,14 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 11] = [
+    pub const ALL: [Kernel; 12] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
         Kernel::LinearInterleaved,
         Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
+        Kernel::RaggedAttentionLanes,
         Kernel::PagedAttention,
         Kernel::PagedAttentionLanes,
         Kernel::SiluMul,
@@ -68,6 +70,7 @@ impl Kernel {
     pub fn textbook(self) -> Kernel {
         match self {
             Kernel::LinearInterleaved => Kernel::Linear,
+            Kernel::RaggedAttentionLanes => Kernel::RaggedAttention,
             Kernel::PagedAttentionLanes => Kernel::PagedAttention,
             kernel => kernel,
         }
@@ -94,6 +97,7 @@ impl Kernel {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
             Kernel::RaggedAttention => source!("ragged_attention", [Read, Read, Read, Read, ReadWrite]),
+            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),

@@ -300,8 +300,12 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let grid = self.grid(p.num_items, p.num_kv_heads);
-        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes);
+        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_lanes());
+        // A workgroup has an item, or each eight of its lanes as many rows as they can hold.
+        let per_workgroup = variant.value("ROWS").map(|rows| WORKGROUP_SIZE / 8 * rows);
+        let rows = p.num_items * variant.value("QUERY_ROWS").unwrap_or(1);
+        let workgroups = per_workgroup.map_or(p.num_items, |per_workgroup| rows.div_ceil(per_workgroup));
+        let grid = self.grid(workgroups, p.num_kv_heads);
         self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
     }
 

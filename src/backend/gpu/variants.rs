@@ -65,9 +65,13 @@ impl Variant {
         }
     }
 
-    /// Query rows by head_dim; as many tokens per tile as workgroup memory holds.
-    pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32) -> Self {
+    /// Query rows by head_dim; as many tokens per tile as workgroup memory holds. `lanes`: lanes may exchange values in
+    /// eights.
+    pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32, lanes: bool) -> Self {
         let query_rows = query_tile_rows(p.head_dim as usize) as u32;
+        if lanes && [32, 64, 96, 128].contains(&p.head_dim) {
+            return Self::ragged_attention_lanes(p, query_rows);
+        }
         let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
         let kv_tile = [32, 16, 8, 4].into_iter().find(|&kv_tile| bytes(kv_tile) <= max_workgroup_bytes).unwrap_or(2);
         Self {
@@ -79,6 +83,21 @@ impl Variant {
                 ("GROUP", p.num_heads / p.num_kv_heads),
                 ("QUERY_ROWS", query_rows),
                 ("KV_TILE", kv_tile),
+            ],
+        }
+    }
+
+    fn ragged_attention_lanes(p: &AttentionParams, query_rows: u32) -> Self {
+        Self {
+            kernel: Kernel::RaggedAttentionLanes,
+            overrides: vec![
+                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+                ("HEAD_DIM", p.head_dim),
+                ("BLOCK_SIZE", p.block_size),
+                ("GROUP", p.num_heads / p.num_kv_heads),
+                ("QUERY_ROWS", query_rows),
+                // 32 vec4s of sums a lane: more would not stay in the registers of a GPU.
+                ("ROWS", if p.head_dim > 64 { 8 } else { 16 }),
             ],
         }
     }
@@ -129,7 +148,8 @@ impl Variant {
         for (head_dim, num_heads, block_size) in heads.into_iter().flatten().chain(blocks) {
             let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
             let workgroup_bytes = [16 << 10, 32 << 10, 48 << 10];
-            variants.extend(workgroup_bytes.map(|bytes| Self::ragged_attention(&p, bytes)));
+            variants.extend(workgroup_bytes.map(|bytes| Self::ragged_attention(&p, bytes, false)));
+            variants.push(Self::ragged_attention(&p, 16 << 10, true));
             variants.extend([false, true].map(|lanes| Self::paged_attention(&p, lanes)));
         }
         variants.dedup();

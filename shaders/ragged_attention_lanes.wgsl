@@ -1,0 +1,308 @@
+// Causal attention of sequences with several query rows, over their cached prefix and their new tokens alike:
+//   out[row, head, :] = sum_j softmax_j(scale * q[row, head] . k[j]) v[j],   position - window < j <= position
+//
+// q, out          [num_tokens, num_heads, HEAD_DIM]
+// k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM], found through the block table
+// work items      [num_items, 2]: (sequence, first packed row)
+//
+// The faster version of shaders/ragged_attention.wgsl, for heads of 32, 64, 96 or 128. Eight neighbouring lanes of a
+// subgroup own ROWS packed rows of one KV head (packed row r is query r / GROUP, head r % GROUP) and need nobody else:
+// no workgroup memory and no barrier. They walk the tokens in tiles of 32:
+//
+//   scores   a lane owns four tokens, for all rows; of eight vec4s of q each of the eight lanes reads one
+//   sums     a lane owns every eighth vec4 of V, for all rows; the lanes hand the weights of their tokens round
+//
+// Four rows, four tokens and four numbers of a head make three 4x4 matrices, and each step is a product of two of them.
+//
+// Tiles begin at multiples of 32, and a token that a row does not see changes nothing: what a row gets does not depend on
+// the rows beside it, bit for bit. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no
+// standard promises it, every known driver does it where a workgroup has one dimension.
+// Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
+
+override WORKGROUP_SIZE: u32 = 64u;
+override HEAD_DIM: u32 = 64u;
+override BLOCK_SIZE: u32 = 16u;
+override GROUP: u32 = 1u;
+override QUERY_ROWS: u32 = 16u; // of a work item, a multiple of ROWS
+override ROWS: u32 = 16u; // 8 or 16
+
+override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head
+override COLUMNS: u32 = WIDTH / 8u; // vec4s of the output that a lane owns, for each row: 1 to 4
+override EIGHTS: u32 = WORKGROUP_SIZE / 8u; // of lanes in a workgroup
+override EIGHTS_OF_ITEM: u32 = QUERY_ROWS / ROWS;
+const KV_TILE = 32u;
+const HIDDEN = -1e30; // the score of a token that a row does not see
+
+struct Params {
+    num_items: u32,
+    num_heads: u32,
+    num_kv_heads: u32,
+    head_dim: u32,
+    block_size: u32,
+    window: u32,
+    scale: f32,
+    items_offset: u32,
+    cu_seqlens_q_offset: u32,
+    context_lens_offset: u32,
+    block_table_offsets_offset: u32,
+    block_table_offset: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+
+// Four packed rows; those past the last are the last again.
+struct Rows {
+    at: vec4<u32>, // where their vec4s begin in q and out
+    positions: vec4<u32>,
+    maximum: vec4<f32>, // the same in every lane
+    total: vec4<f32>, // of the weights of the tokens this lane owned
+    weights: mat4x4<f32>, // of this lane's four tokens, a column for each row; first their scores
+    sums_0: mat4x4<f32>, // of this lane's first vec4 of V, a column for each row
+    sums_1: mat4x4<f32>,
+    sums_2: mat4x4<f32>,
+    sums_3: mat4x4<f32>,
+}
+
+// What a lane owns of four tokens' V: a column for each token.
+struct Values {
+    v_0: mat4x4<f32>,
+    v_1: mat4x4<f32>,
+    v_2: mat4x4<f32>,
+    v_3: mat4x4<f32>,
+}
+
+// All that a lane owns has a name of its own: arrays would lie in memory, for compilers unroll few loops inside loops.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) num_workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
+) {
+    let eight = (workgroup.y * num_workgroups.x + workgroup.x) * EIGHTS + lane / 8u;
+    let item = eight / EIGHTS_OF_ITEM;
+    if item >= p.num_items {
+        return;
+    }
+    let kv_head = workgroup.z;
+    let seq = step[p.items_offset + 2u * item];
+    let first_packed = step[p.items_offset + 2u * item + 1u] + eight % EIGHTS_OF_ITEM * ROWS;
+    let first_row = step[p.cu_seqlens_q_offset + seq];
+    let all_packed = (step[p.cu_seqlens_q_offset + seq + 1u] - first_row) * GROUP;
+    if first_packed >= all_packed {
+        return;
+    }
+    let last_packed = min(first_packed + ROWS, all_packed) - 1u;
+    let context_len = step[p.context_lens_offset + seq];
+    let blocks = p.block_table_offset + step[p.block_table_offsets_offset + seq];
+    let first_position = context_len + first_packed / GROUP;
+    let begin = first_position + 1u - min(first_position + 1u, p.window);
+    let end = context_len + last_packed / GROUP + 1u;
+
+    let one_of_eight = lane_in_subgroup % 8u;
+    let first_of_eight = lane_in_subgroup - one_of_eight;
+    var a = rows_at(min(vec4(first_packed) + vec4(0u, 1u, 2u, 3u), vec4(last_packed)), first_row, context_len, kv_head);
+    var b = rows_at(min(vec4(first_packed) + vec4(4u, 5u, 6u, 7u), vec4(last_packed)), first_row, context_len, kv_head);
+    var c = rows_at(min(vec4(first_packed) + vec4(8u, 9u, 10u, 11u), vec4(last_packed)), first_row, context_len, kv_head);
+    var d = rows_at(min(vec4(first_packed) + vec4(12u, 13u, 14u, 15u), vec4(last_packed)), first_row, context_len, kv_head);
+
+    for (var tile = begin / KV_TILE * KV_TILE; tile < end; tile += KV_TILE) {
+        // Tokens past the end are the last again, which is finite, and no row sees them.
+        let tokens = vec4(tile + 4u * one_of_eight) + vec4(0u, 1u, 2u, 3u);
+        let kv_rows = kv_at(blocks, kv_head, min(tokens, vec4(end - 1u)));
+
+        a.weights = mat4x4<f32>();
+        b.weights = mat4x4<f32>();
+        c.weights = mat4x4<f32>();
+        d.weights = mat4x4<f32>();
+        for (var at = 0u; at < WIDTH; at += 8u) {
+            let q_a = queries_at(a.at + at + one_of_eight);
+            let q_b = queries_at(b.at + at + one_of_eight);
+            var q_c: mat4x4<f32>;
+            var q_d: mat4x4<f32>;
+            if ROWS > 8u {
+                q_c = queries_at(c.at + at + one_of_eight);
+                q_d = queries_at(d.at + at + one_of_eight);
+            }
+            for (var i = 0u; i < 8u; i++) {
+                let k = transpose(keys_at(kv_rows + at + i));
+                a.weights = multiply_add(k, from_lane(q_a, first_of_eight + i), a.weights);
+                b.weights = multiply_add(k, from_lane(q_b, first_of_eight + i), b.weights);
+                if ROWS > 8u {
+                    c.weights = multiply_add(k, from_lane(q_c, first_of_eight + i), c.weights);
+                    d.weights = multiply_add(k, from_lane(q_d, first_of_eight + i), d.weights);
+                }
+            }
+        }
+
+        a = weighed(a, tokens);
+        b = weighed(b, tokens);
+        if ROWS > 8u {
+            c = weighed(c, tokens);
+            d = weighed(d, tokens);
+        }
+
+        for (var i = 0u; i < 8u; i++) {
+            let v = values_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            a = added(a, v, from_lane(a.weights, first_of_eight + i));
+            b = added(b, v, from_lane(b.weights, first_of_eight + i));
+            if ROWS > 8u {
+                c = added(c, v, from_lane(c.weights, first_of_eight + i));
+                d = added(d, v, from_lane(d.weights, first_of_eight + i));
+            }
+        }
+    }
+
+    write(a, one_of_eight);
+    write(b, one_of_eight);
+    if ROWS > 8u {
+        write(c, one_of_eight);
+        write(d, one_of_eight);
+    }
+}
+
+fn rows_at(packed_rows: vec4<u32>, first_row: u32, context_len: u32, kv_head: u32) -> Rows {
+    var rows: Rows;
+    let heads = kv_head * GROUP + packed_rows % GROUP;
+    rows.at = ((first_row + packed_rows / GROUP) * p.num_heads + heads) * WIDTH;
+    rows.positions = context_len + packed_rows / GROUP;
+    rows.maximum = vec4(HIDDEN);
+    return rows;
+}
+
+fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
+}
+
+fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4(k_pool[at.x], k_pool[at.y], k_pool[at.z], k_pool[at.w]);
+}
+
+fn values_at(at: vec4<u32>) -> Values {
+    var values: Values;
+    values.v_0 = mat4x4(v_pool[at.x], v_pool[at.y], v_pool[at.z], v_pool[at.w]);
+    if COLUMNS > 1u {
+        values.v_1 = mat4x4(v_pool[at.x + 8u], v_pool[at.y + 8u], v_pool[at.z + 8u], v_pool[at.w + 8u]);
+    }
+    if COLUMNS > 2u {
+        values.v_2 = mat4x4(v_pool[at.x + 16u], v_pool[at.y + 16u], v_pool[at.z + 16u], v_pool[at.w + 16u]);
+    }
+    if COLUMNS > 3u {
+        values.v_3 = mat4x4(v_pool[at.x + 24u], v_pool[at.y + 24u], v_pool[at.z + 24u], v_pool[at.w + 24u]);
+    }
+    return values;
+}
+
+// Scores become weights; where a row's maximum grows, its sums shrink. Where a row has seen no token yet, its maximum is
+// HIDDEN and its weights are 1: they shrink to 0 when it sees one.
+fn weighed(before: Rows, tokens: vec4<u32>) -> Rows {
+    var rows = before;
+    let scores = transpose(mat4x4( // a column for each token
+        seen(rows.weights[0], tokens, rows.positions.x),
+        seen(rows.weights[1], tokens, rows.positions.y),
+        seen(rows.weights[2], tokens, rows.positions.z),
+        seen(rows.weights[3], tokens, rows.positions.w),
+    ));
+    var maximum = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 1u));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 2u));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 4u));
+    maximum = max(maximum, rows.maximum);
+    let shrink = exp(rows.maximum - maximum);
+    let weights = mat4x4(
+        exp(scores[0] - maximum),
+        exp(scores[1] - maximum),
+        exp(scores[2] - maximum),
+        exp(scores[3] - maximum),
+    );
+    rows.maximum = maximum;
+    rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
+    rows.weights = transpose(weights);
+    rows.sums_0 = times_columns(rows.sums_0, shrink);
+    rows.sums_1 = times_columns(rows.sums_1, shrink);
+    rows.sums_2 = times_columns(rows.sums_2, shrink);
+    rows.sums_3 = times_columns(rows.sums_3, shrink);
+    return rows;
+}
+
+// A row's scores of four tokens, HIDDEN where it does not see them.
+fn seen(scores: vec4<f32>, tokens: vec4<u32>, position: u32) -> vec4<f32> {
+    let in_window = vec4(position) - tokens < vec4(p.window);
+    return select(vec4(HIDDEN), scores * p.scale, in_window & (tokens <= vec4(position)));
+}
+
+// Four tokens' V, weighted, on top of the sums.
+fn added(before: Rows, v: Values, weights: mat4x4<f32>) -> Rows {
+    var rows = before;
+    rows.sums_0 = multiply_add(v.v_0, weights, rows.sums_0);
+    if COLUMNS > 1u {
+        rows.sums_1 = multiply_add(v.v_1, weights, rows.sums_1);
+    }
+    if COLUMNS > 2u {
+        rows.sums_2 = multiply_add(v.v_2, weights, rows.sums_2);
+    }
+    if COLUMNS > 3u {
+        rows.sums_3 = multiply_add(v.v_3, weights, rows.sums_3);
+    }
+    return rows;
+}
+
+fn write(rows: Rows, one_of_eight: u32) {
+    var total = rows.total;
+    total += subgroupShuffleXor(total, 1u);
+    total += subgroupShuffleXor(total, 2u);
+    total += subgroupShuffleXor(total, 4u);
+    for (var row = 0u; row < 4u; row++) {
+        let at = rows.at[row] + one_of_eight;
+        out[at] = rows.sums_0[row] / total[row];
+        if COLUMNS > 1u {
+            out[at + 8u] = rows.sums_1[row] / total[row];
+        }
+        if COLUMNS > 2u {
+            out[at + 16u] = rows.sums_2[row] / total[row];
+        }
+        if COLUMNS > 3u {
+            out[at + 24u] = rows.sums_3[row] / total[row];
+        }
+    }
+}
+
+// m * x + sum, in one order of additions.
+fn multiply_add(m: mat4x4<f32>, x: mat4x4<f32>, sum: mat4x4<f32>) -> mat4x4<f32> {
+    return mat4x4(
+        column_add(m, x[0], sum[0]),
+        column_add(m, x[1], sum[1]),
+        column_add(m, x[2], sum[2]),
+        column_add(m, x[3], sum[3]),
+    );
+}
+
+fn column_add(m: mat4x4<f32>, x: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    return fma(m[3], vec4(x.w), fma(m[2], vec4(x.z), fma(m[1], vec4(x.y), fma(m[0], vec4(x.x), sum))));
+}
+
+// The matrix with each of its columns multiplied by a number.
+fn times_columns(m: mat4x4<f32>, factors: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(m[0] * factors.x, m[1] * factors.y, m[2] * factors.z, m[3] * factors.w);
+}
+
+fn from_lane(m: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
+    return mat4x4(
+        subgroupShuffle(m[0], lane),
+        subgroupShuffle(m[1], lane),
+        subgroupShuffle(m[2], lane),
+        subgroupShuffle(m[3], lane),
+    );
+}
+
+// Where the vec4s of four tokens begin in k_pool and v_pool.
+fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
+    let at = tokens / BLOCK_SIZE + blocks;
+    let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
+    return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
+}
