@@ -5,33 +5,32 @@
 // k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM]
 // work items      [num_items]: sequences
 //
-// The faster version of shaders/paged_attention.wgsl, for heads of a multiple of 32. Its work is cut the same way; what
-// differs is that eight neighbouring lanes of a subgroup hand values round instead of each reading all of them:
+// The faster version of shaders/paged_attention.wgsl, for heads of 32, 64, 96 or 128. Its work is cut the same way: one
+// workgroup per (sequence, KV head, HEADS of the GROUP query heads that share it). But each eight neighbouring lanes of a
+// subgroup walk tiles of 32 tokens alone, each with a running softmax of its own, and nobody waits before the end:
 //
-//   scores   a lane owns a token; of eight vec4s of q each of the eight lanes reads one
-//   sums     a lane owns a vec4 of V for all heads; of eight tokens' places and weights each lane reads one
+//   scores   a lane owns four tokens, for all heads; of eight vec4s of q each of the eight lanes reads one
+//   sums     a lane owns every eighth vec4 of V, for all heads; the lanes hand the weights of their tokens round
 //
-// so that nearly all that is left to read is K and V, once for all heads. Lanes 8 i .. 8 i + 8 of the workgroup must be such
+// so that nearly all there is to read is K and V, once for all heads. Four heads, four tokens and four numbers of a head
+// make three 4x4 matrices, and each step is a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such
 // eight neighbours of a subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
 
-override WORKGROUP_SIZE: u32 = 64u; // at most 8 * CLUSTERS
+override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
 override BLOCK_SIZE: u32 = 16u;
 override GROUP: u32 = 1u;
-override HEADS: u32 = 1u; // at most MAX_HEADS
+override HEADS: u32 = 1u; // at most 8
 
-override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head, a multiple of 8
+override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head
+override COLUMNS: u32 = WIDTH / 8u; // vec4s of the output that a lane owns, for each head: 1 to 4
 override PARTS: u32 = (GROUP + HEADS - 1u) / HEADS; // workgroups that share a KV head
-override FOURS: u32 = (HEADS + 3u) / 4u; // vec4s that hold a value for each head
-override TOKEN_GROUPS: u32 = WORKGROUP_SIZE / WIDTH; // groups of lanes that sum over different tokens
-override SHARED_LEN: u32 = TOKEN_GROUPS * HEADS * WIDTH;
-override WEIGHTS_LEN: u32 = FOURS * WORKGROUP_SIZE;
-override MAXIMA_LEN: u32 = FOURS * CLUSTERS;
-const MAX_HEADS = 8u;
-const MAX_FOURS = 2u;
-const CLUSTERS = 8u;
-const HIDDEN = -1e30; // below any score
+override EIGHTS: u32 = WORKGROUP_SIZE / 8u; // of lanes
+override SUMS_LEN: u32 = 32u * EIGHTS;
+override TOTALS_LEN: u32 = 2u * EIGHTS;
+const KV_TILE = 32u;
+const HIDDEN = -1e30; // the score of a token that is not there
 
 struct Params {
     num_items: u32,
@@ -55,11 +54,31 @@ struct Params {
 @group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
-var<workgroup> shared_rows: array<vec4<f32>, SHARED_LEN>; // [HEADS][WIDTH] scaled q; at the end [TOKEN_GROUPS][HEADS][WIDTH] sums
-var<workgroup> kv_rows: array<u32, WORKGROUP_SIZE>; // where each token of the tile begins in the pools
-var<workgroup> weights: array<vec4<f32>, WEIGHTS_LEN>; // [FOURS][WORKGROUP_SIZE], of four heads each
-var<workgroup> maxima: array<vec4<f32>, MAXIMA_LEN>; // [FOURS][CLUSTERS], of eight tokens; at the end their sums
+var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][4 heads][8 lanes]: one column of four heads
+var<workgroup> maxima: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
+var<workgroup> totals: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 
+// Four heads; those past the last are the last again.
+struct Heads {
+    at: vec4<u32>, // where their vec4s begin in q and out
+    maximum: vec4<f32>, // the same in every lane
+    total: vec4<f32>, // of the weights of the tokens this lane owned
+    weights: mat4x4<f32>, // of this lane's four tokens, a column for each head; first their scores
+    sums_0: mat4x4<f32>, // of this lane's first vec4 of V, a column for each head
+    sums_1: mat4x4<f32>,
+    sums_2: mat4x4<f32>,
+    sums_3: mat4x4<f32>,
+}
+
+// What a lane owns of four tokens' V: a column for each token.
+struct Values {
+    v_0: mat4x4<f32>,
+    v_1: mat4x4<f32>,
+    v_2: mat4x4<f32>,
+    v_3: mat4x4<f32>,
+}
+
+// All that a lane owns has a name of its own: see ragged_attention_lanes.wgsl.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -74,130 +93,234 @@ fn main(
     let kv_head = workgroup.z / PARTS;
     let first_of_group = workgroup.z % PARTS * HEADS;
     let num_heads_here = min(HEADS, GROUP - first_of_group);
-    let first_head = kv_head * GROUP + first_of_group;
     let seq = step[p.items_offset + item];
     let row = step[p.cu_seqlens_q_offset + seq];
     let blocks = p.block_table_offset + step[p.block_table_offsets_offset + seq];
     let end = step[p.context_lens_offset + seq] + 1u;
     let begin = end - min(end, p.window);
-    let query = (row * p.num_heads + first_head) * WIDTH;
-
-    for (var i = lane; i < HEADS * WIDTH; i += WORKGROUP_SIZE) {
-        shared_rows[i] = vec4(0.0);
-        if i < num_heads_here * WIDTH {
-            shared_rows[i] = q[query + i] * p.scale;
-        }
-    }
 
     let one_of_eight = lane_in_subgroup % 8u;
     let first_of_eight = lane_in_subgroup - one_of_eight;
-    let c = lane % WIDTH; // the vec4 of V that this lane sums up,
-    let token_group = min(lane / WIDTH, TOKEN_GROUPS - 1u); // over every TOKEN_GROUPS-th eight tokens
-    var sums: array<vec4<f32>, MAX_HEADS>;
-    var head_max: array<vec4<f32>, MAX_FOURS>; // the same in every lane
-    var head_sum: array<vec4<f32>, MAX_FOURS>; // of the tokens this lane owned
-    for (var four = 0u; four < FOURS; four++) {
-        head_max[four] = vec4(HIDDEN);
-    }
+    let eight = lane / 8u;
+    let first_head = row * p.num_heads + kv_head * GROUP + first_of_group;
+    var a = heads_at(first_head, min(vec4(0u, 1u, 2u, 3u), vec4(num_heads_here - 1u)));
+    var b = heads_at(first_head, min(vec4(4u, 5u, 6u, 7u), vec4(num_heads_here - 1u)));
 
-    for (var tile = begin; tile < end; tile += WORKGROUP_SIZE) {
-        // Lanes past the end take the last token, which is finite, with weight 0.
-        let tile_len = min(WORKGROUP_SIZE, end - tile);
-        let token = tile + min(lane, tile_len - 1u);
-        let block = step[blocks + token / BLOCK_SIZE];
-        let kv_row = ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + token % BLOCK_SIZE) * WIDTH;
-        workgroupBarrier();
-        kv_rows[lane] = kv_row;
-        var score: array<vec4<f32>, MAX_FOURS>;
-        if lane - lane % 8u < tile_len { // or none of the eight has a token
-            for (var at = 0u; at < WIDTH; at += 8u) {
-                var mine: array<vec4<f32>, MAX_HEADS>;
-                for (var head = 0u; head < HEADS; head++) {
-                    mine[head] = shared_rows[head * WIDTH + at + one_of_eight];
-                }
-                for (var i = 0u; i < 8u; i++) {
-                    let k = k_pool[kv_row + at + i];
-                    for (var head = 0u; head < HEADS; head++) {
-                        score[head / 4u][head % 4u] += dot(subgroupShuffle(mine[head], first_of_eight + i), k);
-                    }
-                }
-            }
-        }
-        for (var four = 0u; four < FOURS; four++) {
-            score[four] = select(vec4(HIDDEN), score[four], lane < tile_len);
-            var largest = score[four];
-            largest = max(largest, subgroupShuffleXor(largest, 1u));
-            largest = max(largest, subgroupShuffleXor(largest, 2u));
-            largest = max(largest, subgroupShuffleXor(largest, 4u));
-            if one_of_eight == 0u {
-                maxima[four * CLUSTERS + lane / 8u] = largest;
-            }
-        }
-        workgroupBarrier();
+    for (var tile = (begin / KV_TILE + eight) * KV_TILE; tile < end; tile += EIGHTS * KV_TILE) {
+        // Tokens past the end are the last again, which is finite, and are hidden.
+        let tokens = vec4(tile + 4u * one_of_eight) + vec4(0u, 1u, 2u, 3u);
+        let kv_rows = kv_at(blocks, kv_head, min(tokens, vec4(end - 1u)));
 
-        var shrink: array<vec4<f32>, MAX_FOURS>;
-        for (var four = 0u; four < FOURS; four++) {
-            var new_max = head_max[four];
-            for (var cluster = 0u; cluster < WORKGROUP_SIZE / 8u; cluster++) {
-                new_max = max(new_max, maxima[four * CLUSTERS + cluster]);
-            }
-            let weight = exp(score[four] - new_max); // 0 for lanes past the end
-            weights[four * WORKGROUP_SIZE + lane] = weight;
-            shrink[four] = exp(head_max[four] - new_max);
-            head_sum[four] = head_sum[four] * shrink[four] + weight;
-            head_max[four] = new_max;
-        }
-        workgroupBarrier();
-
-        for (var head = 0u; head < HEADS; head++) {
-            sums[head] *= shrink[head / 4u][head % 4u];
-        }
-        for (var first = 0u; first < tile_len; first += 8u * TOKEN_GROUPS) {
-            let eighth = first + 8u * token_group + one_of_eight;
-            let my_row = kv_rows[eighth];
-            var mine: array<vec4<f32>, MAX_FOURS>;
-            for (var four = 0u; four < FOURS; four++) {
-                mine[four] = weights[four * WORKGROUP_SIZE + eighth];
+        a.weights = mat4x4<f32>();
+        b.weights = mat4x4<f32>();
+        for (var at = 0u; at < WIDTH; at += 8u) {
+            let q_a = queries_at(a.at + at + one_of_eight);
+            var q_b: mat4x4<f32>;
+            if HEADS > 4u {
+                q_b = queries_at(b.at + at + one_of_eight);
             }
             for (var i = 0u; i < 8u; i++) {
-                let v = v_pool[subgroupShuffle(my_row, first_of_eight + i) + c];
-                var weight: array<vec4<f32>, MAX_FOURS>;
-                for (var four = 0u; four < FOURS; four++) {
-                    weight[four] = subgroupShuffle(mine[four], first_of_eight + i);
+                let k = transpose(keys_at(kv_rows + at + i));
+                a.weights = multiply_add(k, from_lane(q_a, first_of_eight + i), a.weights);
+                if HEADS > 4u {
+                    b.weights = multiply_add(k, from_lane(q_b, first_of_eight + i), b.weights);
                 }
-                for (var head = 0u; head < HEADS; head++) {
-                    sums[head] += weight[head / 4u][head % 4u] * v;
-                }
+            }
+        }
+
+        let is_seen = (tokens >= vec4(begin)) & (tokens < vec4(end));
+        a = weighed(a, is_seen);
+        if HEADS > 4u {
+            b = weighed(b, is_seen);
+        }
+
+        for (var i = 0u; i < 8u; i++) {
+            let v = values_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            a = added(a, v, from_lane(a.weights, first_of_eight + i));
+            if HEADS > 4u {
+                b = added(b, v, from_lane(b.weights, first_of_eight + i));
             }
         }
     }
 
-    workgroupBarrier();
-    if lane < TOKEN_GROUPS * WIDTH {
-        for (var head = 0u; head < HEADS; head++) {
-            shared_rows[(token_group * HEADS + head) * WIDTH + c] = sums[head];
-        }
-    }
-    for (var four = 0u; four < FOURS; four++) {
-        var total = head_sum[four];
-        total += subgroupShuffleXor(total, 1u);
-        total += subgroupShuffleXor(total, 2u);
-        total += subgroupShuffleXor(total, 4u);
-        if one_of_eight == 0u {
-            maxima[four * CLUSTERS + lane / 8u] = total;
-        }
+    a.total = over_eight(a.total);
+    b.total = over_eight(b.total);
+    if one_of_eight == 0u {
+        maxima[eight] = a.maximum;
+        maxima[EIGHTS + eight] = b.maximum;
+        totals[eight] = a.total;
+        totals[EIGHTS + eight] = b.total;
     }
     workgroupBarrier();
-    for (var i = lane; i < num_heads_here * WIDTH; i += WORKGROUP_SIZE) {
-        let head = i / WIDTH;
-        var total = 0.0;
-        for (var cluster = 0u; cluster < WORKGROUP_SIZE / 8u; cluster++) {
-            total += maxima[head / 4u * CLUSTERS + cluster][head % 4u];
-        }
+    write(a, 0u, lane, num_heads_here, first_head);
+    if HEADS > 4u {
+        write(b, 1u, lane, num_heads_here, first_head);
+    }
+}
+
+fn heads_at(first_head: u32, heads: vec4<u32>) -> Heads {
+    var rows: Heads;
+    rows.at = (first_head + heads) * WIDTH;
+    rows.maximum = vec4(HIDDEN);
+    return rows;
+}
+
+// Adds up what each eight lanes have of four heads, and writes it.
+fn write(rows: Heads, four: u32, lane: u32, num_heads_here: u32, first_head: u32) {
+    var maximum = vec4(HIDDEN);
+    for (var eight = 0u; eight < EIGHTS; eight++) {
+        maximum = max(maximum, maxima[four * EIGHTS + eight]);
+    }
+    var total = vec4(0.0);
+    for (var eight = 0u; eight < EIGHTS; eight++) {
+        total += totals[four * EIGHTS + eight] * exp(maxima[four * EIGHTS + eight] - maximum);
+    }
+    // An eight that saw no token has sums of 0.
+    let share = exp(rows.maximum - maximum) / total;
+    let head = 4u * four + lane / 8u;
+    let is_mine = lane < 32u && head < num_heads_here;
+    let at = (first_head + head) * WIDTH + lane % 8u;
+    write_column(times_columns(rows.sums_0, share), lane, is_mine, at);
+    if COLUMNS > 1u {
+        write_column(times_columns(rows.sums_1, share), lane, is_mine, at + 8u);
+    }
+    if COLUMNS > 2u {
+        write_column(times_columns(rows.sums_2, share), lane, is_mine, at + 16u);
+    }
+    if COLUMNS > 3u {
+        write_column(times_columns(rows.sums_3, share), lane, is_mine, at + 24u);
+    }
+}
+
+// Lane 8 i + j writes vec4 j of head i of four.
+fn write_column(sums: mat4x4<f32>, lane: u32, is_mine: bool, at: u32) {
+    let mine = lane / 8u * 32u + lane % 8u;
+    workgroupBarrier();
+    eights_sums[mine] = sums[0];
+    eights_sums[mine + 8u] = sums[1];
+    eights_sums[mine + 16u] = sums[2];
+    eights_sums[mine + 24u] = sums[3];
+    workgroupBarrier();
+    if is_mine {
         var sum = vec4(0.0);
-        for (var group = 0u; group < TOKEN_GROUPS; group++) {
-            sum += shared_rows[group * HEADS * WIDTH + i];
+        for (var eight = 0u; eight < EIGHTS; eight++) {
+            sum += eights_sums[eight * 32u + lane];
         }
-        out[query + i] = sum / total;
+        out[at] = sum;
     }
+}
+
+// Of each head over the eight lanes.
+fn over_eight(mine: vec4<f32>) -> vec4<f32> {
+    var total = mine;
+    total += subgroupShuffleXor(total, 1u);
+    total += subgroupShuffleXor(total, 2u);
+    total += subgroupShuffleXor(total, 4u);
+    return total;
+}
+
+fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
+}
+
+fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4(k_pool[at.x], k_pool[at.y], k_pool[at.z], k_pool[at.w]);
+}
+
+fn values_at(at: vec4<u32>) -> Values {
+    var values: Values;
+    values.v_0 = mat4x4(v_pool[at.x], v_pool[at.y], v_pool[at.z], v_pool[at.w]);
+    if COLUMNS > 1u {
+        values.v_1 = mat4x4(v_pool[at.x + 8u], v_pool[at.y + 8u], v_pool[at.z + 8u], v_pool[at.w + 8u]);
+    }
+    if COLUMNS > 2u {
+        values.v_2 = mat4x4(v_pool[at.x + 16u], v_pool[at.y + 16u], v_pool[at.z + 16u], v_pool[at.w + 16u]);
+    }
+    if COLUMNS > 3u {
+        values.v_3 = mat4x4(v_pool[at.x + 24u], v_pool[at.y + 24u], v_pool[at.z + 24u], v_pool[at.w + 24u]);
+    }
+    return values;
+}
+
+// Scores become weights; where a head's maximum grows, its sums shrink. Where a head has seen no token yet, its maximum is
+// HIDDEN and its weights are 1: they shrink to 0 when it sees one, here or at the end.
+fn weighed(before: Heads, is_seen: vec4<bool>) -> Heads {
+    var rows = before;
+    let scores = transpose(mat4x4( // a column for each token
+        select(vec4(HIDDEN), rows.weights[0] * p.scale, is_seen),
+        select(vec4(HIDDEN), rows.weights[1] * p.scale, is_seen),
+        select(vec4(HIDDEN), rows.weights[2] * p.scale, is_seen),
+        select(vec4(HIDDEN), rows.weights[3] * p.scale, is_seen),
+    ));
+    var maximum = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 1u));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 2u));
+    maximum = max(maximum, subgroupShuffleXor(maximum, 4u));
+    maximum = max(maximum, rows.maximum);
+    let shrink = exp(rows.maximum - maximum);
+    let weights = mat4x4(
+        exp(scores[0] - maximum),
+        exp(scores[1] - maximum),
+        exp(scores[2] - maximum),
+        exp(scores[3] - maximum),
+    );
+    rows.maximum = maximum;
+    rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
+    rows.weights = transpose(weights);
+    rows.sums_0 = times_columns(rows.sums_0, shrink);
+    rows.sums_1 = times_columns(rows.sums_1, shrink);
+    rows.sums_2 = times_columns(rows.sums_2, shrink);
+    rows.sums_3 = times_columns(rows.sums_3, shrink);
+    return rows;
+}
+
+// Four tokens' V, weighted, on top of the sums.
+fn added(before: Heads, v: Values, weights: mat4x4<f32>) -> Heads {
+    var rows = before;
+    rows.sums_0 = multiply_add(v.v_0, weights, rows.sums_0);
+    if COLUMNS > 1u {
+        rows.sums_1 = multiply_add(v.v_1, weights, rows.sums_1);
+    }
+    if COLUMNS > 2u {
+        rows.sums_2 = multiply_add(v.v_2, weights, rows.sums_2);
+    }
+    if COLUMNS > 3u {
+        rows.sums_3 = multiply_add(v.v_3, weights, rows.sums_3);
+    }
+    return rows;
+}
+
+// m * x + sum, in one order of additions.
+fn multiply_add(m: mat4x4<f32>, x: mat4x4<f32>, sum: mat4x4<f32>) -> mat4x4<f32> {
+    return mat4x4(
+        column_add(m, x[0], sum[0]),
+        column_add(m, x[1], sum[1]),
+        column_add(m, x[2], sum[2]),
+        column_add(m, x[3], sum[3]),
+    );
+}
+
+fn column_add(m: mat4x4<f32>, x: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
+    return fma(m[3], vec4(x.w), fma(m[2], vec4(x.z), fma(m[1], vec4(x.y), fma(m[0], vec4(x.x), sum))));
+}
+
+// The matrix with each of its columns multiplied by a number.
+fn times_columns(m: mat4x4<f32>, factors: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(m[0] * factors.x, m[1] * factors.y, m[2] * factors.z, m[3] * factors.w);
+}
+
+fn from_lane(m: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
+    return mat4x4(
+        subgroupShuffle(m[0], lane),
+        subgroupShuffle(m[1], lane),
+        subgroupShuffle(m[2], lane),
+        subgroupShuffle(m[3], lane),
+    );
+}
+
+// Where the vec4s of four tokens begin in k_pool and v_pool.
+fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
+    let at = tokens / BLOCK_SIZE + blocks;
+    let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
+    return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
 }

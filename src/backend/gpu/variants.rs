@@ -15,8 +15,10 @@ const SAMPLE_WORKGROUP_SIZE: u32 = 256;
 const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
 const MAX_HEADS: u32 = 16;
-/// `const MAX_HEADS` of `paged_attention_lanes.wgsl`.
+/// Heads that a workgroup of `paged_attention_lanes.wgsl` has room for.
 const LANES_MAX_HEADS: u32 = 8;
+/// Widths of a head of which eight lanes can own one to four vec4s each.
+const LANES_HEAD_DIMS: [u32; 4] = [32, 64, 96, 128];
 
 /// A kernel with its `override` values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +71,7 @@ impl Variant {
     /// eights.
     pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32, lanes: bool) -> Self {
         let query_rows = query_tile_rows(p.head_dim as usize) as u32;
-        if lanes && [32, 64, 96, 128].contains(&p.head_dim) {
+        if lanes && LANES_HEAD_DIMS.contains(&p.head_dim) {
             return Self::ragged_attention_lanes(p, query_rows);
         }
         let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
@@ -105,7 +107,7 @@ impl Variant {
     /// As many heads of a group per workgroup as its accumulators hold. `lanes`: lanes may exchange values in eights.
     pub fn paged_attention(p: &AttentionParams, lanes: bool) -> Self {
         let group = p.num_heads / p.num_kv_heads;
-        let (kernel, heads) = if lanes && p.head_dim.is_multiple_of(32) {
+        let (kernel, heads) = if lanes && LANES_HEAD_DIMS.contains(&p.head_dim) {
             // Workgroups that share a KV head get about as many heads each.
             (Kernel::PagedAttentionLanes, group.div_ceil(group.div_ceil(LANES_MAX_HEADS)))
         } else {
