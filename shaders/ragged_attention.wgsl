@@ -12,6 +12,8 @@
 //   tokens   [0 ........ begin)   [begin ........ position of the first query]   (.... position of the last query]
 //             outside the window   seen by every row (no window)                  seen by some rows: masked
 //
+// Tiles begin at multiples of KV_TILE, and a token that a row does not see changes nothing: what a row gets does not depend
+// on the rows beside it, bit for bit.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
 
 override WORKGROUP_SIZE: u32 = 64u;
@@ -91,7 +93,7 @@ fn main(
     var row_max = HIDDEN; // of packed row `lane`
     var row_sum = 0.0;
 
-    for (var tile = begin; tile < end; tile += KV_TILE) {
+    for (var tile = begin / KV_TILE * KV_TILE; tile < end; tile += KV_TILE) {
         let tile_len = min(KV_TILE, end - tile);
         workgroupBarrier();
         for (var i = lane; i < tile_len * WIDTH; i += WORKGROUP_SIZE) {

@@ -85,6 +85,11 @@ pub trait Backend {
     /// [`crate::Error::Device`] if the device was lost or refused the work.
     async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>>;
 
+    /// Whether each row of a batch must take one way through one variant of each kernel, whatever else is in the batch, so
+    /// that its bits do not depend on that: then `ragged_attention` takes sequences with one query row, too.
+    fn one_way_per_row(&self) -> bool {
+        false
+    }
     /// Says which layer the following kernels belong to (`None`: outside the layers), for logs and traces.
     fn enter_layer(&mut self, layer: Option<usize>) {
         let _ = layer;

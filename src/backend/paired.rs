@@ -148,6 +148,10 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.reference.download(&buffer.0, len).await
     }
 
+    fn one_way_per_row(&self) -> bool {
+        self.subject.one_way_per_row()
+    }
+
     fn enter_layer(&mut self, layer: Option<usize>) {
         self.layer = layer;
     }

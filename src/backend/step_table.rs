@@ -9,6 +9,15 @@ pub fn query_tile_rows(head_dim: usize) -> usize {
     (2048 / head_dim).clamp(1, 16)
 }
 
+/// Which kernel attends for sequences with one query row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeRows {
+    /// `paged_attention`, which is made for them.
+    Paged,
+    /// `ragged_attention`, as for all others: then a row's way does not depend on how its prompt was cut.
+    Ragged,
+}
+
 /// One step's index arrays, packed, with the place of each.
 #[derive(Clone, Debug, Default)]
 pub struct StepTable {
@@ -30,7 +39,7 @@ pub struct StepTable {
     pub block_table: u32,
     /// Rows whose logits are wanted.
     pub logit_indices: u32,
-    /// `[num_paged_items]` sequences with one query row.
+    /// `[num_paged_items]` sequences with one query row, if they have a way of their own.
     pub paged_items: u32,
     /// Work items of `paged_attention`.
     pub num_paged_items: u32,
@@ -42,7 +51,7 @@ pub struct StepTable {
 
 impl StepTable {
     /// Packs a batch, reusing the words' memory. `group` query heads share a KV head.
-    pub fn pack(&mut self, batch: &RaggedBatch, group: usize, head_dim: usize) {
+    pub fn pack(&mut self, batch: &RaggedBatch, group: usize, head_dim: usize, decode: DecodeRows) {
         self.words.clear();
         self.token_ids = self.append(&batch.token_ids);
         self.positions = self.append(&batch.positions);
@@ -55,12 +64,13 @@ impl StepTable {
 
         let query_lens = || batch.cu_seqlens_q.windows(2).map(|ends| ends[1] - ends[0]).zip(0u32..);
         self.paged_items = self.append(&[]);
-        self.words.extend(query_lens().filter(|&(query_len, _)| query_len == 1).map(|(_, seq)| seq));
+        let is_paged = |query_len| query_len == 1 && decode == DecodeRows::Paged;
+        self.words.extend(query_lens().filter(|&(query_len, _)| is_paged(query_len)).map(|(_, seq)| seq));
         self.num_paged_items = self.len() - self.paged_items;
 
         self.ragged_items = self.append(&[]);
         let tile_rows = query_tile_rows(head_dim);
-        for (query_len, seq) in query_lens().filter(|&(query_len, _)| query_len > 1) {
+        for (query_len, seq) in query_lens().filter(|&(query_len, _)| !is_paged(query_len)) {
             let packed_rows = query_len * group as u32;
             self.words.extend((0..packed_rows).step_by(tile_rows).flat_map(|first_row| [seq, first_row]));
         }

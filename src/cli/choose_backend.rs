@@ -26,6 +26,9 @@ pub struct BackendArgs {
     /// Which kernels run on a GPU; results are the same but for rounding
     #[arg(long, value_enum, default_value_t)]
     pub kernels: KernelSet,
+    /// Give each request the same bits whatever else is in its batch; the CPU does it always
+    #[arg(long)]
+    pub deterministic: bool,
     /// Time every kernel call, where the device can.
     #[arg(skip)]
     pub time_kernels: bool,
@@ -60,7 +63,12 @@ impl Chosen {
 /// # Errors
 /// [`crate::Error::NoGpu`] if a GPU was asked for and there is none.
 pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
-    let options = GpuOptions { kernels: args.kernels, time_kernels: args.time_kernels, ..GpuOptions::default() };
+    let options = GpuOptions {
+        kernels: args.kernels,
+        deterministic: args.deterministic,
+        time_kernels: args.time_kernels,
+        ..GpuOptions::default()
+    };
     let gpu = match args.backend {
         BackendChoice::Cpu => return Ok(cpu("")),
         BackendChoice::Gpu => GpuBackend::new(Adapters::find().await.any()?, options).await?,

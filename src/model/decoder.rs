@@ -4,7 +4,7 @@ use super::config::ModelConfig;
 use super::memory_plan::MemoryPlan;
 use super::weights::{LayerWeights, Projection, Weights};
 use crate::backend::params::*;
-use crate::backend::step_table::StepTable;
+use crate::backend::step_table::{DecodeRows, StepTable};
 use crate::backend::{Backend, HeadTables, KvPool};
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
@@ -124,7 +124,8 @@ impl<B: Backend> Decoder<B> {
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
     pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch) -> Logits<'_, B::Buffer> {
         let group = self.config.num_heads / self.config.num_kv_heads;
-        self.step_table.pack(batch, group, self.config.head_dim);
+        let decode = if backend.one_way_per_row() { DecodeRows::Ragged } else { DecodeRows::Paged };
+        self.step_table.pack(batch, group, self.config.head_dim, decode);
         backend.upload(&mut self.step, 0, &self.step_table.words);
 
         backend.enter_layer(None);

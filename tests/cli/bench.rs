@@ -48,6 +48,10 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         };
         check(cases(report).iter().all(sensible), table)?;
     }
+    let deterministic = ["--deterministic", "--prompt-len", "9", "--batch", "3"];
+    let (table, report) = bench("model", backend, &[&model[..], &deterministic].concat());
+    check(table.contains("deterministic: decode, batch 3 takes "), &table)?;
+    check(cases(&report).len() == 2 && report["prices"].as_array().is_some_and(|prices| prices.len() == 2), &table)?;
     check(attention.0.contains("checked: all results match, 6 layouts"), &attention.0)?;
     // Two for each weight and row, whatever the type: 64 columns, 40 rows of the weight, 9 of x.
     check(cases(&linear.1)[3]["flop"] == 46_080.0, &linear.0)?;

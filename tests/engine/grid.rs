@@ -22,12 +22,12 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
 
 /// One combination.
 #[derive(Clone, Debug)]
-struct Cell {
-    block_size: usize,
-    max_tokens_per_step: usize,
-    prefill_chunk_size: usize,
+pub struct Cell {
+    pub block_size: usize,
+    pub max_tokens_per_step: usize,
+    pub prefill_chunk_size: usize,
     /// The pool holds the largest request and no more.
-    tight: bool,
+    pub tight: bool,
 }
 
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Check for Grid {
 }
 
 /// Runs the cases whose prompts are not longer than `longest`, in random order. Outputs are in the order of the cases.
-fn run_cell<M: Machine>(
+pub fn run_cell<M: Machine>(
     name: &str,
     machine: &M,
     cell: &Cell,
@@ -109,7 +109,7 @@ fn run_cell<M: Machine>(
     Ok((by_case.into_iter().map(|(_, output)| output).collect(), num_preempted))
 }
 
-fn same_bits(first: &[Output], outputs: &[Output]) -> Result<(), String> {
+pub fn same_bits(first: &[Output], outputs: &[Output]) -> Result<(), String> {
     let bits = |output: &Output| output.logprobs.iter().map(|logprob| logprob.to_bits()).collect::<Vec<_>>();
     let differ = first.iter().zip(outputs).position(|(first, output)| bits(first) != bits(output));
     differ.map_or(Ok(()), |case| Err(format!("other log-probabilities for case {case} than in the first cell")))

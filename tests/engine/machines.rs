@@ -61,6 +61,16 @@ impl Machines {
     /// A trial on each GPU.
     #[allow(dead_code, reason = "not every test that includes this file has one")]
     pub fn gpus(&self, name: &str, check: fn(&Gpu) -> Result<(), Failed>) -> Vec<Trial> {
+        self.each_gpu(name, check)
+    }
+
+    /// The same for a check that knows more than its name says.
+    #[allow(dead_code, reason = "not every test that includes this file has one")]
+    pub fn each_gpu(
+        &self,
+        name: &str,
+        check: impl Fn(&Gpu) -> Result<(), Failed> + Clone + Send + 'static,
+    ) -> Vec<Trial> {
         gpu::on_each(&self.gpus, self.missing, name, move |gpu| check(gpu).map_err(message))
     }
 

@@ -1,6 +1,7 @@
 //! The whole engine, on the CPU reference and on every GPU found, a trial for each test and machine.
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
+//! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
@@ -21,6 +22,7 @@ mod watched_cpu;
 
 mod abort;
 mod dense_model;
+mod deterministic;
 mod device_use;
 mod failed_step;
 mod golden;
@@ -44,6 +46,7 @@ fn main() {
     trials.extend(golden::trials(&machines));
     trials.extend(grid::trials(&machines));
     trials.extend(layers::trials(&machines));
+    trials.extend(deterministic::trials(&machines));
     trials.extend(abort::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));

@@ -9,7 +9,7 @@ use crate::harness::*;
 use cb_lab::backend::cpu::dense_attention::{CausalMask, dense_attention};
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::params::AttentionParams;
-use cb_lab::backend::step_table::{StepTable, query_tile_rows};
+use cb_lab::backend::step_table::{DecodeRows, StepTable};
 use cb_lab::backend::{Backend, KvPool};
 use cb_lab::core::batch_builder::RaggedBatch;
 use ndarray::{ArrayView3, Axis, Slice};
@@ -143,23 +143,10 @@ impl Inputs {
             batch.logit_indices.push(batch.token_ids.len() as u32 - 1);
         }
         let mut table = StepTable::default();
-        table.pack(&batch, case.group, case.head_dim);
-        if case.ragged_only {
-            all_ragged(&mut table, case);
-        }
+        let decode = if case.ragged_only { DecodeRows::Ragged } else { DecodeRows::Paged };
+        table.pack(&batch, case.group, case.head_dim, decode);
         Self { sequences, table, q, k_pool, v_pool, num_tokens: batch.token_ids.len() }
     }
-}
-
-/// Makes query tiles of all sequences, also of those with one query row.
-fn all_ragged(table: &mut StepTable, case: &Attention) {
-    table.num_paged_items = 0;
-    table.ragged_items = table.words.len() as u32;
-    for (seq, &(_, query_len)) in case.seqs.iter().enumerate() {
-        let tiles = (0..query_len * case.group).step_by(query_tile_rows(case.head_dim));
-        table.words.extend(tiles.flat_map(|first_row| [seq as u32, first_row as u32]));
-    }
-    table.num_ragged_items = (table.words.len() as u32 - table.ragged_items) / 2;
 }
 
 impl Case for Attention {

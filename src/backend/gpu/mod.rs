@@ -44,6 +44,8 @@ pub struct GpuOptions {
     pub max_workgroups: Option<u32>,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
+    /// Each row takes one way through one variant of each kernel: its bits do not depend on what else is in the batch.
+    pub deterministic: bool,
     /// Time every kernel call, where the device can.
     pub time_kernels: bool,
     /// WGSL to compile instead of a kernel's own, for experiments and mutants.
@@ -63,6 +65,7 @@ pub struct GpuBackend {
     /// Of all matrices.
     num_pieces: usize,
     kernels: KernelSet,
+    deterministic: bool,
     /// What the kernels being recorded belong to.
     layer: Option<usize>,
 }
@@ -91,6 +94,7 @@ impl GpuBackend {
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             num_pieces: 0,
             kernels: options.kernels,
+            deterministic: options.deterministic,
             layer: None,
             device,
         })
@@ -224,6 +228,10 @@ impl Backend for GpuBackend {
         Ok(words)
     }
 
+    fn one_way_per_row(&self) -> bool {
+        self.deterministic
+    }
+
     fn enter_layer(&mut self, layer: Option<usize>) {
         self.layer = layer;
     }
@@ -266,7 +274,9 @@ impl Backend for GpuBackend {
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
-            let variant = Variant::linear(&p, weight.stored, weight.order);
+            // The tile follows from the rows; where it must not depend on them, all take that of many.
+            let num_rows = if self.deterministic { u32::MAX } else { p.num_rows };
+            let variant = Variant::linear(&LinearParams { num_rows, ..p }, weight.stored, weight.order);
             let row_tile = variant.value("ROW_TILE").unwrap_or(1);
             let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
             self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);

@@ -4,7 +4,7 @@ use super::measure::Timing;
 use super::report::{Case, Report};
 use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
-use crate::cli::choose_backend::Chosen;
+use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::config::EngineConfig;
 use crate::engine::limits::LimitOptions;
@@ -32,13 +32,23 @@ pub struct ModelArgs {
     batch: Vec<usize>,
 }
 
-/// Runs the bench.
+/// Runs the bench. With `--deterministic` it runs without, too, and says what that costs.
 ///
 /// # Errors
 /// A model that cannot be run, a prompt that does not fit, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
     in_range("prompt-len", args.prompt_len, 1 << 20)?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
+    let mut report = measured(args, &args.common).await?;
+    if args.common.backend.deterministic {
+        let backend = BackendArgs { deterministic: false, ..args.common.backend };
+        let usual = measured(args, &CommonArgs { backend, json: None, repeats: args.common.repeats }).await?;
+        report.price_against(&usual, "deterministic");
+    }
+    report.finish(args.common.json.as_deref())
+}
+
+async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let most = args.batch.iter().copied().max().unwrap_or(1);
     let block_size = 16;
@@ -53,12 +63,11 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
         max_num_seqs: Some(most),
         max_model_len: None,
     };
-    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder).await?;
-    let report = match backend {
-        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
-        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
-    };
-    report.finish(args.common.json.as_deref())
+    let (backend, limits, report) = open_for_model(common, "model", &options, &folder).await?;
+    match backend {
+        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await,
+        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await,
+    }
 }
 
 async fn bench<B: Backend>(

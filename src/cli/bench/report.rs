@@ -29,6 +29,9 @@ pub struct Report {
     /// What an engine took, where one ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
+    /// What an option costs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prices: Vec<String>,
     /// How requests were served, for `throughput`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     served: Vec<Served>,
@@ -76,6 +79,7 @@ impl Report {
             calibration,
             cases: Vec::new(),
             checks: Vec::new(),
+            prices: Vec::new(),
             memory: None,
             served: Vec::new(),
         }
@@ -99,6 +103,16 @@ impl Report {
     /// Adds what was compared, and found to be the same.
     pub fn checked(&mut self, what: String) {
         self.checks.push(what);
+    }
+
+    /// Says how much longer each case takes than the one of that name in `usual`.
+    pub fn price_against(&mut self, usual: &Report, what: &str) {
+        let price = |case: &Case| {
+            let other = usual.cases.iter().find(|other| other.name == case.name)?;
+            let ratio = case.timing.median_us / other.timing.median_us;
+            Some(format!("{what}: {} takes {ratio:.2} times as long as without", case.name))
+        };
+        self.prices = self.cases.iter().filter_map(price).collect();
     }
 
     /// Prints the table, and writes the JSON where it is wanted.
@@ -128,6 +142,9 @@ impl Report {
         }
         if !self.cases.is_empty() {
             text += &self.cases_table();
+        }
+        for price in &self.prices {
+            text += &format!("{price}\n");
         }
         if !self.served.is_empty() {
             text += &served_table(&self.served);

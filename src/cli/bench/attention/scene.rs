@@ -1,7 +1,7 @@
 //! One attention call: queries, K and V in blocks, and the tables that find them.
 
 use crate::backend::params::AttentionParams;
-use crate::backend::step_table::StepTable;
+use crate::backend::step_table::{DecodeRows, StepTable};
 use crate::backend::{Backend, KvPool};
 use crate::core::batch_builder::RaggedBatch;
 use crate::engine::philox::uniform;
@@ -127,7 +127,7 @@ impl<B: Backend> Scene<B> {
             block_table,
             ..RaggedBatch::default()
         };
-        table.pack(&ragged, (num_heads / num_kv_heads) as usize, head_dim as usize);
+        table.pack(&ragged, (num_heads / num_kv_heads) as usize, head_dim as usize, DecodeRows::Paged);
         let mut step = backend.alloc("step table", table.words.len())?;
         backend.upload(&mut step, 0, &table.words);
         let (num_items, items_offset) = match query_len {
