@@ -25,6 +25,8 @@ pub mod text;
 
 pub mod engine;
 
+pub mod scenes;
+
 pub mod cli;
 
 pub use config::EngineConfig;

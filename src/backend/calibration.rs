@@ -22,6 +22,8 @@ pub trait Calibrate {
     /// # Errors
     /// [`crate::Error::Device`] if the device has no memory for it, or was lost.
     fn calibrate(&mut self) -> crate::Result<Calibration>;
+    /// Counts the most memory taken anew, from what there is now: what was measured with does not count.
+    fn forget_peak(&mut self);
 }
 
 /// Seconds of the fastest of several runs, after one that warms up. What a machine can do is its best, not its mean.

@@ -66,6 +66,11 @@ impl Ledger {
         }
     }
 
+    /// Counts the most anew, from what there is now.
+    pub fn forget_peak(&self) {
+        self.0.peak_bytes.store(self.0.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Whether a buffer was struck out since this was asked last.
     pub fn take_struck_out(&self) -> bool {
         self.0.num_struck_out.swap(0, Ordering::Relaxed) > 0

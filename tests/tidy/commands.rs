@@ -164,11 +164,14 @@ fn flag_complaints(file: &File, help: &str) -> Vec<String> {
 
 fn help() -> String {
     let help = |command: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_cb-lab")).args([command, "--help"]).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_cb-lab")).args(command.split(' ')).arg("--help").output();
         String::from_utf8_lossy(&output.expect("the binary runs").stdout).into_owned()
     };
     let demos = files("demos", "rs").into_iter().flat_map(|demo| demo_flags(demo.stem()));
-    ["generate", "devices", "chat"].map(help).into_iter().chain(demos).collect::<Vec<_>>().join("\n")
+    let benches =
+        ["calibrate", "attention", "linear", "model", "throughput", "quality"].map(|name| format!("bench {name}"));
+    let commands = ["generate", "devices", "chat"].into_iter().chain(benches.iter().map(String::as_str));
+    commands.map(help).chain(demos).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -52,6 +52,10 @@ impl Calibrate for CpuBackend {
             dispatch_us: 0.0,
         })
     }
+
+    fn forget_peak(&mut self) {
+        self.ledger.forget_peak();
+    }
 }
 
 #[inline(always)]

@@ -1,14 +1,17 @@
 //! `cb-lab bench attention`.
 
-mod scene;
+pub mod table;
 
-use super::measure::measure;
-use super::report::{Case, Report};
+use super::measure::{Timing, measure_in_turns, quantile};
+use super::plot::PlotArgs;
+use super::report::{Limit, Report};
 use super::{CommonArgs, in_range, open};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
+use crate::cli::wording::tell;
 use crate::error::{Error, Result};
-use scene::{Layout, Scene, Shape};
+use crate::scenes::attention::{Layout, Scene, Shape};
+use table::{AttentionCase, Cache, panels};
 
 /// How far two layouts of the same K and V may differ. They are the same numbers in the same order of additions; it is the
 /// tolerance of the pair tests for a thousand tokens and values below 1.
@@ -19,27 +22,32 @@ const SAME: f32 = 2e-5;
 pub struct AttentionArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(flatten)]
+    plot: PlotArgs,
     /// Sequences
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8")]
     batch: Vec<u32>,
     /// Tokens of each sequence that its queries see
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "256,1024,4096")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1024")]
     context: Vec<u32>,
     /// Queries of each sequence: 1 is decode, more is prefill of the last of its tokens
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16")]
     queries: Vec<u32>,
     /// Tokens per KV block
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16,256")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,4,8,16,32,64,128,256")]
     block_size: Vec<u32>,
     /// Query heads
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    heads: u32,
-    /// KV heads
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    kv_heads: u32,
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "8")]
+    heads: Vec<u32>,
+    /// KV heads: every count of query heads must be a multiple of every one of these
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "2")]
+    kv_heads: Vec<u32>,
     /// Width of a head
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    head_dim: u32,
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128")]
+    head_dim: Vec<u32>,
+    /// For cold cases: how much K and V calls go through in turn, so that no cache holds them
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    cold_mib: u32,
 }
 
 /// Runs the bench.
@@ -53,7 +61,9 @@ pub async fn run(args: &AttentionArgs) -> Result<()> {
         Chosen::Gpu(backend) => bench(*backend, args, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, report).await?,
     };
-    report.finish(args.common.json.as_deref())
+    report.finish(args.common.json.as_deref())?;
+    let subtitle = format!("{}. Dashed: K and V contiguous.", report.device());
+    args.plot.draw("Attention by block size", &subtitle, &panels(report.cases()))
 }
 
 impl AttentionArgs {
@@ -61,12 +71,18 @@ impl AttentionArgs {
         let refuse = |option, value: u32, reason: &str| {
             Err(Error::InvalidOption { option, value: value.to_string(), reason: reason.into() })
         };
-        if self.kv_heads == 0 || self.heads == 0 || self.heads > 1024 || !self.heads.is_multiple_of(self.kv_heads) {
-            return refuse("heads", self.heads, "it must be a multiple of --kv-heads, and at most 1024");
+        let fits = |heads: u32, kv_heads: u32| kv_heads > 0 && heads.is_multiple_of(kv_heads);
+        let is_wrong = |&&heads: &&u32| {
+            !(1..=1024).contains(&heads) || !self.kv_heads.iter().all(|&kv_heads| fits(heads, kv_heads))
+        };
+        if let Some(&heads) = self.heads.iter().find(is_wrong) {
+            return refuse("heads", heads, "it must be a multiple of --kv-heads, and at most 1024");
         }
-        if !(8..=256).contains(&self.head_dim) || !self.head_dim.is_multiple_of(8) {
-            return refuse("head-dim", self.head_dim, "use a multiple of 8 up to 256");
+        let is_wrong = |head_dim: &&u32| !(8..=256).contains(*head_dim) || !head_dim.is_multiple_of(8);
+        if let Some(&head_dim) = self.head_dim.iter().find(is_wrong) {
+            return refuse("head-dim", head_dim, "use a multiple of 8 up to 256");
         }
+        in_range("cold-mib", self.cold_mib as usize, 1 << 16)?;
         if let Some(&size) = self.block_size.iter().find(|size| !size.is_power_of_two() || **size > 256) {
             return refuse("block-size", size, "use a power of two up to 256");
         }
@@ -85,47 +101,91 @@ impl AttentionArgs {
 
     /// Every combination that makes sense: queries are among the tokens of the context.
     fn shapes(&self) -> Vec<Shape> {
-        let (num_heads, num_kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let mut shapes = Vec::new();
-        for &query_len in &self.queries {
-            for &batch in &self.batch {
-                for &seq_len in self.context.iter().filter(|&&seq_len| seq_len >= query_len) {
+        for (&num_heads, &num_kv_heads, &head_dim) in product(&self.heads, &self.kv_heads, &self.head_dim) {
+            for (&query_len, &batch, &seq_len) in product(&self.queries, &self.batch, &self.context) {
+                if query_len <= seq_len {
                     shapes.push(Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim });
                 }
             }
         }
         shapes
     }
+
+    fn cold_bytes(&self) -> f64 {
+        f64::from(self.cold_mib) * f64::from(1 << 20)
+    }
+}
+
+/// Every combination of three values.
+fn product<'a>(a: &'a [u32], b: &'a [u32], c: &'a [u32]) -> impl Iterator<Item = (&'a u32, &'a u32, &'a u32)> {
+    a.iter().flat_map(move |a| b.iter().flat_map(move |b| c.iter().map(move |c| (a, b, c))))
 }
 
 async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Report) -> Result<Report> {
+    let paged = args.block_size.iter().map(|&block_size| Layout::Paged(block_size));
+    let layouts: Vec<Layout> = std::iter::once(Layout::Contiguous).chain(paged).collect();
     let mut compared = 0;
     for shape in args.shapes() {
-        let in_order = Layout { block_size: 256, shuffled: false };
-        let shuffled = args.block_size.iter().map(|&block_size| Layout { block_size, shuffled: true });
-        let mut expected: Option<Vec<f32>> = None;
-        for layout in std::iter::once(in_order).chain(shuffled) {
-            let mut scene = Scene::new(&mut backend, shape, layout)?;
-            scene.record(&mut backend);
-            let attended = scene.attended(&mut backend).await?;
+        let limit = report.calibration().limit_of(shape.bytes(), shape.flop());
+        let cold_pools = (args.cold_bytes() / shape.bytes()).ceil().max(1.0) as usize;
+        let num_pools = if limit == Limit::Memory { cold_pools } else { 1 };
+        let mut scenes = Vec::with_capacity(layouts.len());
+        for &layout in &layouts {
+            scenes.push(Scene::new(&mut backend, shape, layout, num_pools)?);
+        }
+        compare(&mut backend, shape, &layouts, &mut scenes).await?;
+        compared += layouts.len();
+        tell(format_args!("{shape}: all results match, timing {} layouts", layouts.len()));
+
+        // One pool that is larger than caches is never warm; arithmetic does not wait for memory.
+        let caches = match (limit, num_pools) {
+            (Limit::Memory, 1) => &[(Cache::Cold, 1)][..],
+            (Limit::Memory, _) => &[(Cache::Warm, 1), (Cache::Cold, num_pools)],
+            (Limit::Math, _) => &[(Cache::Warm, 1)],
+        };
+        for &(cache, copies) in caches {
+            let record = |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, call % copies);
+            let us = measure_in_turns(&mut backend, args.common.repeats, copies, &mut scenes, record).await?;
+            for (layout, of_layout) in layouts.iter().zip(&us) {
+                let tax = (*layout != Layout::Contiguous).then(|| page_tax_percent(of_layout, &us[0]));
+                let timing = Timing::of(&mut of_layout.clone());
+                let case = report.push(
+                    format!("{shape}, {layout}, {cache:?}").to_lowercase(),
+                    timing,
+                    shape.bytes(),
+                    shape.flop(),
+                );
+                case.attention = Some(AttentionCase::new(&shape, *layout, cache, tax));
+            }
+        }
+    }
+    report.checked(format!("all results match, {compared} layouts of K and V within {SAME:e}"));
+    Ok(report)
+}
+
+/// All layouts must give the same results, in every pool.
+async fn compare<B: Backend>(backend: &mut B, shape: Shape, layouts: &[Layout], scenes: &mut [Scene<B>]) -> Result<()> {
+    let mut expected: Option<Vec<f32>> = None;
+    for (layout, scene) in layouts.iter().zip(scenes) {
+        for pool in 0..scene.num_pools() {
+            scene.record(backend, pool);
+            let attended = scene.attended(backend).await?;
             let expected = expected.get_or_insert_with(|| attended.clone());
-            if let Some(at) = expected.iter().zip(&attended).position(|(x, y)| (x - y).abs() > SAME || y.is_nan()) {
+            let differs = |(x, y): (&f32, &f32)| (x - y).abs() > SAME || y.is_nan();
+            if let Some(at) = expected.iter().zip(&attended).position(differs) {
                 return Err(Error::Device(format!(
                     "attention of {shape} with {layout} gives {} at word {at}, and {} with K and V in order",
                     attended[at], expected[at]
                 )));
             }
-            compared += 1;
-            let timing = measure(&mut backend, args.common.repeats, |backend| scene.record(backend)).await?;
-            report.push(Case {
-                name: format!("{shape}, {layout}"),
-                timing,
-                bytes: shape.bytes(),
-                flop: shape.flop(),
-                tokens: None,
-            });
         }
     }
-    report.checked(format!("all results match, {compared} layouts of K and V within {SAME:e}"));
-    Ok(report)
+    Ok(())
+}
+
+/// How much longer a layout takes than contiguous K and V, in the median of rounds.
+fn page_tax_percent(layout: &[f64], contiguous: &[f64]) -> f64 {
+    let mut ratios: Vec<f64> = layout.iter().zip(contiguous).map(|(layout, contiguous)| layout / contiguous).collect();
+    100.0 * (quantile(&mut ratios, 0.5) - 1.0)
 }

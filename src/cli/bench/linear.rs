@@ -1,19 +1,22 @@
 //! `cb-lab bench linear`.
 
 use super::measure::measure;
+use super::plot::{Line, Panel, PlotArgs};
 use super::report::{Case, Report};
 use super::{CommonArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::element_type::ElementType;
-use crate::backend::params::LinearParams;
 use crate::cli::choose_backend::Chosen;
 use crate::error::{Error, Result};
+use crate::scenes::linear::{self as scenes, Scene, Shape};
 
 /// Options of `bench linear`.
 #[derive(clap::Args)]
 pub struct LinearArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(flatten)]
+    plot: PlotArgs,
     /// Shapes of the weight
     #[arg(long, value_name = "IN×OUT", value_delimiter = ',', default_value = "896x1152,896x9728,4864x896")]
     shapes: Vec<String>,
@@ -37,7 +40,24 @@ pub async fn run(args: &LinearArgs) -> Result<()> {
         Chosen::Gpu(backend) => bench(*backend, args, &shapes, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, &shapes, report).await?,
     };
-    report.finish(args.common.json.as_deref())
+    report.finish(args.common.json.as_deref())?;
+    args.plot.draw("Linear layers by rows", report.device(), &panels(args, &shapes, report.cases()))
+}
+
+/// A panel for each shape, a line for each type. Cases are in the order in which they were measured.
+fn panels(args: &LinearArgs, shapes: &[[u32; 2]], cases: &[Case]) -> Vec<Panel> {
+    let mut cases = cases.iter();
+    let mut line = |elements: &ElementType| {
+        let points = args.rows.iter().zip(&mut cases).map(|(&rows, case)| (f64::from(rows).log2(), case.gflop_per_s));
+        let mut points: Vec<_> = points.collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Line { name: format!("{elements:?}").to_lowercase(), points, level: None }
+    };
+    let panel = |&[in_features, out_features]: &[u32; 2]| {
+        let lines = args.elements.iter().map(&mut line).collect();
+        Panel { title: format!("{in_features}x{out_features}"), x: "rows", y: "GFLOP/s", x_is_log2: true, lines }
+    };
+    shapes.iter().map(panel).collect()
 }
 
 /// `896x4864`: columns and rows of a weight.
@@ -60,29 +80,24 @@ async fn bench<B: Backend>(
     shapes: &[[u32; 2]],
     mut report: Report,
 ) -> Result<Report> {
+    let mut compared = 0;
     for &[in_features, out_features] in shapes {
         for &elements in &args.elements {
-            let (rows, cols) = (out_features as usize, in_features as usize);
-            let mut weight = backend.alloc_matrix("weight", rows, cols, elements)?;
-            let values: Vec<f32> = (0..rows * cols).map(|i| (i % 7) as f32 - 3.0).collect();
-            backend.upload_rows(&mut weight, 0, &values);
+            let weight = scenes::weight(&mut backend, [out_features, in_features], elements)?;
             for &num_rows in &args.rows {
-                let x = backend.alloc("x", num_rows as usize * cols)?;
-                let mut out = backend.alloc("out", num_rows as usize * rows)?;
-                let p = LinearParams::of_shape(num_rows, in_features, out_features);
-                let record = |backend: &mut B| backend.linear(p, &x, &weight, None, &mut out);
-                let timing = measure(&mut backend, args.common.repeats, record).await?;
-                let weights = f64::from(in_features) * f64::from(out_features);
-                let words = f64::from(num_rows) * (f64::from(in_features) + f64::from(out_features));
-                report.push(Case {
-                    name: format!("{in_features}x{out_features} {elements:?}, rows {num_rows}").to_lowercase(),
-                    timing,
-                    bytes: weights * backend.element_bytes(elements) as f64 + 4.0 * words,
-                    flop: 2.0 * weights * f64::from(num_rows),
-                    tokens: None,
-                });
+                let shape = Shape { num_rows, in_features, out_features };
+                let name = format!("{in_features}x{out_features} {elements:?}, rows {num_rows}").to_lowercase();
+                let mut scene = Scene::new(&mut backend, shape, &weight)?;
+                scene.record(&mut backend);
+                if let Some(difference) = scene.difference(&mut backend).await? {
+                    return Err(Error::Device(format!("linear {name}: {difference}")));
+                }
+                compared += 1;
+                let timing = measure(&mut backend, args.common.repeats, |backend| scene.record(backend)).await?;
+                report.push(name, timing, shape.bytes(backend.element_bytes(elements)), shape.flop());
             }
         }
     }
+    report.checked(format!("all results match, {compared} cases of whole numbers exactly"));
     Ok(report)
 }

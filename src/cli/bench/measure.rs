@@ -42,6 +42,41 @@ pub async fn measure<B: Backend>(backend: &mut B, repeats: usize, mut record: im
     Ok(Timing::of(&mut runs))
 }
 
+/// Times several pieces of work that do the same in different ways: in each of so many rounds every one runs once, so that
+/// what drifts (other programs, the clock of the device) drifts for all of them. Returns the microseconds of a call, by
+/// piece and round. `record` is told which of so many copies of its data to use; a run goes through all copies equally.
+///
+/// # Errors
+/// [`crate::Error::Device`] if the device was lost.
+pub async fn measure_in_turns<B: Backend, W>(
+    backend: &mut B,
+    rounds: usize,
+    copies: usize,
+    work: &mut [W],
+    record: impl Fn(&mut W, &mut B, usize),
+) -> Result<Vec<Vec<f64>>> {
+    let mut slowest = 0.0f64;
+    for piece in &mut *work {
+        // Every copy is touched before it counts.
+        seconds(backend, copies, &mut each_copy(piece, &record)).await?;
+        slowest = slowest.max(seconds(backend, copies, &mut each_copy(piece, &record)).await? / copies as f64);
+    }
+    let times = ((RUN_SECONDS / slowest).clamp(1.0, MOST_TIMES) as usize).next_multiple_of(copies);
+    let mut us = vec![Vec::with_capacity(rounds); work.len()];
+    for _ in 0..rounds {
+        for (piece, us) in work.iter_mut().zip(&mut us) {
+            us.push(1e6 * seconds(backend, times, &mut each_copy(piece, &record)).await? / times as f64);
+        }
+    }
+    Ok(us)
+}
+
+/// Records a piece of work on one copy of its data after the other.
+fn each_copy<B: Backend, W>(work: &mut W, record: &impl Fn(&mut W, &mut B, usize)) -> impl FnMut(&mut B) {
+    let mut copy = 0..;
+    move |backend| record(work, backend, copy.next().unwrap_or_default())
+}
+
 async fn seconds<B: Backend>(backend: &mut B, times: usize, record: &mut impl FnMut(&mut B)) -> Result<f64> {
     let begin = Instant::now();
     for _ in 0..times {

@@ -4,6 +4,8 @@ mod attention;
 mod linear;
 mod measure;
 mod model;
+mod plot;
+mod quality;
 mod report;
 mod throughput;
 
@@ -12,12 +14,15 @@ use super::start::start;
 use super::wording::tell;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
+use crate::backend::element_type::ElementType;
 use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
-use report::Report;
+use crate::scenes::linear as scenes;
+use measure::measure;
+use report::{Calibrated, Report};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,7 +35,8 @@ pub struct BenchArgs {
 
 #[derive(clap::Subcommand)]
 enum What {
-    /// What this machine can do at best: bytes read and copied, multiplications and additions, the cost of a kernel call
+    /// What this machine can do at best: bytes read and copied, multiplications and additions alone and in the engine's
+    /// own matrix multiplication, the cost of a kernel call
     Calibrate(CommonArgs),
     /// The two attention kernels over batch, context and block size, with K and V in order as the zero line
     Attention(attention::AttentionArgs),
@@ -38,18 +44,22 @@ enum What {
     Linear(linear::LinearArgs),
     /// A model's prefill of 256 tokens, and its decode at several batch sizes
     Model(model::ModelArgs),
+    /// What ways to compute cost in what a model says: perplexity over a text, the same greedy tokens
+    Quality(quality::QualityArgs),
     /// Requests that arrive over time: continuous batching against static batching
     Throughput(throughput::ThroughputArgs),
 }
 
 impl What {
-    fn common(&self) -> &CommonArgs {
+    /// How often each case is measured, where anything is timed.
+    fn repeats(&self) -> usize {
         match self {
-            Self::Calibrate(common) => common,
-            Self::Attention(args) => &args.common,
-            Self::Linear(args) => &args.common,
-            Self::Model(args) => &args.common,
-            Self::Throughput(args) => &args.common,
+            Self::Calibrate(common) => common.repeats,
+            Self::Attention(args) => args.common.repeats,
+            Self::Linear(args) => args.common.repeats,
+            Self::Model(args) => args.common.repeats,
+            Self::Throughput(args) => args.common.repeats,
+            Self::Quality(_) => 1,
         }
     }
 }
@@ -72,12 +82,13 @@ struct CommonArgs {
 /// # Errors
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
-    in_range("repeats", args.what.common().repeats, 10_000)?;
+    in_range("repeats", args.what.repeats(), 10_000)?;
     match args.what {
         What::Calibrate(args) => calibrate(&args).await?,
         What::Attention(args) => attention::run(&args).await?,
         What::Linear(args) => linear::run(&args).await?,
         What::Model(args) => model::run(&args).await?,
+        What::Quality(args) => quality::run(&args).await?,
         What::Throughput(args) => throughput::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -91,7 +102,7 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (backend, line) = choose_backend(&args.backend).await?;
     tell(line);
-    report_on(backend, args, bench)
+    report_on(backend, args, bench).await
 }
 
 /// The same for a backend that runs a model within limits that were checked.
@@ -102,8 +113,23 @@ async fn open_for_model(
     folder: &LoadedFolder,
 ) -> Result<(Chosen, EngineConfig, Report)> {
     let started = start(&args.backend, limits, folder, |line| tell(line)).await?;
-    let (backend, report) = report_on(started.backend, args, bench)?;
+    let (backend, report) = report_on(started.backend, args, bench).await?;
     Ok((backend, started.limits, report))
+}
+
+/// Limits, and beside them what the engine's own matrix multiplication reaches of the arithmetic.
+async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrated> {
+    let limits = backend.calibrate()?;
+    // As large as keeps a device busy that is so fast, or so slow: 0.13 or 34 GFLOP.
+    let side = if limits.gflop_per_s < 1000.0 { 512 } else { 4096 };
+    let shape = scenes::Shape { num_rows: side / 2, in_features: side, out_features: side };
+    let timing = {
+        let weight = scenes::weight(backend, [side, side], ElementType::F32)?;
+        let mut scene = scenes::Scene::new(backend, shape, &weight)?;
+        measure(backend, 5, |backend| scene.record(backend)).await?
+    };
+    backend.forget_peak();
+    Ok(Calibrated { limits, matmul_gflop_per_s: shape.flop() / timing.low_us / 1e3 })
 }
 
 /// Refuses a count of 0, and one that is more than anybody can mean.
@@ -121,10 +147,10 @@ fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
     SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
 
-fn report_on(mut backend: Chosen, args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
+async fn report_on(mut backend: Chosen, args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (device, kernels, calibration) = match &mut backend {
-        Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.kernel_set()), gpu.calibrate()?),
-        Chosen::Cpu(cpu) => (cpu.name(), None, cpu.calibrate()?),
+        Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.kernel_set()), calibrated(&mut **gpu).await?),
+        Chosen::Cpu(cpu) => (cpu.name(), None, calibrated(cpu).await?),
     };
     Ok((backend, Report::new(bench, device, kernels, args.repeats, calibration)))
 }

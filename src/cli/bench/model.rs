@@ -1,7 +1,7 @@
 //! `cb-lab bench model`: the two figures that people compare engines by.
 
 use super::measure::Timing;
-use super::report::{Case, Report};
+use super::report::Report;
 use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
@@ -87,13 +87,14 @@ async fn bench<B: Backend>(
         engine.submit(prompt(args.prompt_len, &model), so_many_tokens(1))?;
         steps.push(timed_step(&mut engine).await?.0);
     }
-    report.push(Case {
-        name: format!("prefill of {} tokens", args.prompt_len),
-        timing: timing(&mut steps)?,
-        bytes,
-        flop: flop(&model, args.prompt_len, 1),
-        tokens: Some(args.prompt_len as f64),
-    });
+    report
+        .push(
+            format!("prefill of {} tokens", args.prompt_len),
+            timing(&mut steps)?,
+            bytes,
+            flop(&model, args.prompt_len, 1),
+        )
+        .tokens = Some(args.prompt_len as f64);
     for &batch in &args.batch {
         for _ in 0..batch {
             engine.submit(prompt(1, &model), so_many_tokens(args.common.repeats + 2))?;
@@ -106,13 +107,8 @@ async fn bench<B: Backend>(
                 steps.push(us);
             }
         }
-        report.push(Case {
-            name: format!("decode, batch {batch}"),
-            timing: timing(&mut steps)?,
-            bytes,
-            flop: flop(&model, batch, batch),
-            tokens: Some(batch as f64),
-        });
+        report.push(format!("decode, batch {batch}"), timing(&mut steps)?, bytes, flop(&model, batch, batch)).tokens =
+            Some(batch as f64);
     }
     report.memory(&engine);
     Ok(report)

@@ -1,5 +1,6 @@
 //! What a bench found: a table for people, JSON for programs.
 
+use super::attention::table::{AttentionCase, attention_table};
 use super::measure::Timing;
 use super::throughput::Served;
 use crate::backend::Backend;
@@ -22,7 +23,7 @@ pub struct Report {
     /// On a GPU.
     kernels: Option<String>,
     repeats: usize,
-    calibration: Calibration,
+    calibration: Calibrated,
     cases: Vec<Case>,
     /// What was compared before anything was timed.
     checks: Vec<String>,
@@ -44,6 +45,36 @@ struct Memory {
     used: MemoryUse,
 }
 
+/// What the machine can do at best.
+#[derive(Clone, Copy, serde::Serialize)]
+pub struct Calibrated {
+    /// Memory, arithmetic and a kernel call, each by itself.
+    #[serde(flatten)]
+    pub limits: Calibration,
+    /// What the engine's own `linear` makes of f32, many rows and a square weight, in 10⁹ multiplications and additions.
+    pub matmul_gflop_per_s: f64,
+}
+
+impl Calibrated {
+    /// What keeps work that is so large from being faster.
+    pub fn limit_of(&self, bytes: f64, flop: f64) -> Limit {
+        match bytes / self.limits.read_gb_per_s > flop / self.limits.gflop_per_s {
+            true => Limit::Memory,
+            false => Limit::Math,
+        }
+    }
+}
+
+/// What work is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// Bytes read in a second.
+    Memory,
+    /// Multiplications and additions in a second, without memory.
+    Math,
+}
+
 /// One line of the table.
 #[derive(serde::Serialize)]
 pub struct Case {
@@ -56,9 +87,20 @@ pub struct Case {
     pub bytes: f64,
     /// Multiplications and additions that it cannot do without.
     pub flop: f64,
+    /// Of those bytes in a second, in 10⁹.
+    pub gb_per_s: f64,
+    /// Of those multiplications and additions in a second, in 10⁹.
+    pub gflop_per_s: f64,
+    /// What it is limited by.
+    pub limit: Limit,
+    /// How much of that limit it reaches.
+    pub share: f64,
     /// What it produces, and how much of it: tokens, for a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<f64>,
+    /// Where its K and V lie, for attention.
+    #[serde(flatten)]
+    pub attention: Option<AttentionCase>,
 }
 
 impl Report {
@@ -68,7 +110,7 @@ impl Report {
         device: String,
         kernels: Option<KernelSet>,
         repeats: usize,
-        calibration: Calibration,
+        calibration: Calibrated,
     ) -> Self {
         Self {
             bench,
@@ -85,9 +127,37 @@ impl Report {
         }
     }
 
-    /// Adds a line.
-    pub fn push(&mut self, case: Case) {
-        self.cases.push(case);
+    /// What cases are held against.
+    pub fn calibration(&self) -> &Calibrated {
+        &self.calibration
+    }
+
+    /// Adds a line: what was timed, and what that cannot do without. More can be added to it.
+    pub fn push(&mut self, name: String, timing: Timing, bytes: f64, flop: f64) -> &mut Case {
+        let [gb_per_s, gflop_per_s] = [bytes, flop].map(|amount| amount / timing.median_us / 1e3);
+        let limit = self.calibration.limit_of(bytes, flop);
+        let share = match limit {
+            Limit::Memory => gb_per_s / self.calibration.limits.read_gb_per_s,
+            Limit::Math => gflop_per_s / self.calibration.limits.gflop_per_s,
+        };
+        let (tokens, attention) = (None, None);
+        self.cases.push(Case { name, timing, bytes, flop, gb_per_s, gflop_per_s, limit, share, tokens, attention });
+        self.cases.last_mut().expect("a case was added")
+    }
+
+    /// How requests were served.
+    pub fn all_served(&self) -> &[Served] {
+        &self.served
+    }
+
+    /// What was measured.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// All lines so far.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// Adds how requests were served.
@@ -120,18 +190,16 @@ impl Report {
     /// # Errors
     /// [`Error::WriteOutput`] or [`Error::WriteFile`] if either cannot be written.
     pub fn finish(&self, json: Option<&Path>) -> Result<()> {
-        std::io::stdout().write_all(self.table().as_bytes()).map_err(Error::WriteOutput)?;
-        let Some(path) = json else { return Ok(()) };
-        let text = serde_json::to_string_pretty(self).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
-        std::fs::write(path, text).map_err(|source| Error::WriteFile { path: path.to_owned(), source })
+        write_report(&self.table(), json, self)
     }
 
     fn table(&self) -> String {
-        let best = &self.calibration;
+        let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
         let kernels = self.kernels.as_ref().map_or(String::new(), |kernels| format!(", {kernels} kernels"));
         let mut text = format!("{}{kernels}\n", self.device);
         text += &format!(
-            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s, {:.1} µs a kernel call\n",
+            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s, {:.1} µs a kernel call; \
+             linear {matmul_gflop_per_s:.0} GFLOP/s\n",
             best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s, best.dispatch_us
         );
         if let Some(Memory { planned, used }) = &self.memory {
@@ -140,7 +208,9 @@ impl Report {
         for check in &self.checks {
             text += &format!("checked: {check}\n");
         }
-        if !self.cases.is_empty() {
+        if self.cases.iter().any(|case| case.attention.is_some()) {
+            text += &attention_table(&self.cases);
+        } else if !self.cases.is_empty() {
             text += &self.cases_table();
         }
         for price in &self.prices {
@@ -163,36 +233,43 @@ impl Report {
         );
         for case in &self.cases {
             let Timing { median_us, low_us, high_us } = case.timing;
-            let (gb, gflop) = (case.bytes / median_us / 1e3, case.flop / median_us / 1e3);
+            let (gb, gflop) = (case.gb_per_s, case.gflop_per_s);
+            let limit = match case.limit {
+                Limit::Memory => "mem",
+                Limit::Math => "math",
+            };
+            let share = format!("{:.0}% {limit}", 100.0 * case.share);
             let rate = case.tokens.map_or(String::new(), |tokens| format!("{:.2}", 1e6 * tokens / median_us));
             text += &format!(
-                "{:width$} {median_us:>12.1} {:>8.1}% {gb:>8.2} {gflop:>8.2} {:>10} {rate:>9}\n",
+                "{:width$} {median_us:>12.1} {:>8.1}% {gb:>8.2} {gflop:>8.2} {share:>10} {rate:>9}\n",
                 case.name,
                 50.0 * (high_us - low_us) / median_us,
-                self.share(gb, gflop),
             );
         }
         text
     }
+}
 
-    /// How much of what limits it a case uses: memory or arithmetic, whichever it keeps busier.
-    fn share(&self, gb: f64, gflop: f64) -> String {
-        let of_memory = gb / self.calibration.read_gb_per_s;
-        let of_arithmetic = gflop / self.calibration.gflop_per_s;
-        let (share, what) = if of_memory > of_arithmetic { (of_memory, "mem") } else { (of_arithmetic, "math") };
-        format!("{:.0}% {what}", 100.0 * share)
-    }
+/// Prints a table, and writes the JSON of all that it is made of where it is wanted.
+///
+/// # Errors
+/// [`Error::WriteOutput`] or [`Error::WriteFile`] if either cannot be written.
+pub fn write_report(table: &str, json: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
+    std::io::stdout().write_all(table.as_bytes()).map_err(Error::WriteOutput)?;
+    let Some(path) = json else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
+    std::fs::write(path, text).map_err(|source| Error::WriteFile { path: path.to_owned(), source })
 }
 
 fn served_table(served: &[Served]) -> String {
     let mut text = format!(
-        "{:12} {:>8} {:>6} {:>7} {:>9}   {:>26}   {:>26}\n",
+        "{:10} {:>7} {:>6} {:>7} {:>8}  {:>25}  {:>25}\n",
         "batching", "seconds", "steps", "tokens", "tokens/s", "first token ms 50/95/99 %", "token gap ms 50/95/99 %"
     );
     for served in served {
         let three = |[a, b, c]: [f64; 3]| format!("{a:.1} / {b:.1} / {c:.1}");
         text += &format!(
-            "{:12} {:>8.2} {:>6} {:>7} {:>9.1}   {:>26}   {:>26}\n",
+            "{:10} {:>7.2} {:>6} {:>7} {:>8.1}  {:>25}  {:>25}\n",
             served.batching,
             served.seconds,
             served.steps,

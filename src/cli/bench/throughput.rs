@@ -1,6 +1,7 @@
 //! `cb-lab bench throughput`: the same requests, arriving at the same times, served in two ways.
 
 use super::measure::quantile;
+use super::plot::{Line, Panel, PlotArgs};
 use super::report::Report;
 use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
@@ -42,6 +43,8 @@ pub struct ThroughputArgs {
     seed: u64,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    plot: PlotArgs,
 }
 
 /// How a set of requests was served.
@@ -61,9 +64,14 @@ pub struct Served {
     pub first_token_ms: [f64; 3],
     /// Milliseconds from one token of a request to its next.
     pub token_gap_ms: [f64; 3],
+    /// All first tokens and all gaps in order of length, to draw.
+    #[serde(skip)]
+    sorted_ms: [Vec<f64>; 2],
 }
 
-/// Who may join a batch that is running.
+/// Who may join a batch that is running. The static side is given what it can be given: a batch begins as soon as anybody
+/// has come, a request gets its tokens as they are made, and one that has ended costs nothing more. (Older servers waited
+/// for a full batch, answered when all had ended, and computed padding until then.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Batching {
     /// Whoever has arrived, in every step.
@@ -91,7 +99,22 @@ pub async fn run(args: &ThroughputArgs) -> Result<()> {
         Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
     };
-    report.finish(args.common.json.as_deref())
+    report.finish(args.common.json.as_deref())?;
+    args.plot.draw("Static and continuous batching", report.device(), &panels(report.all_served()))
+}
+
+/// How long one waits: a panel for first tokens, one for the gaps between tokens.
+fn panels(served: &[Served]) -> [Panel; 2] {
+    let panel = |which: usize, title: &str| {
+        let line = |served: &Served| {
+            let sorted = &served.sorted_ms[which];
+            let point = |(i, &ms): (usize, &f64)| (100.0 * (i + 1) as f64 / sorted.len() as f64, ms);
+            Line { name: served.batching.into(), points: sorted.iter().enumerate().map(point).collect(), level: None }
+        };
+        let lines = served.iter().map(line).collect();
+        Panel { title: title.into(), x: "% wait no longer", y: "ms", x_is_log2: false, lines }
+    };
+    [panel(0, "Arrival to first token"), panel(1, "One token to the next")]
 }
 
 async fn bench<B: Backend>(
@@ -177,6 +200,7 @@ async fn serve<B: Backend>(
         tokens_per_second: tokens as f64 / seconds,
         first_token_ms: three(&mut first_token_ms),
         token_gap_ms: three(&mut token_gap_ms),
+        sorted_ms: [first_token_ms, token_gap_ms],
     })
 }
 

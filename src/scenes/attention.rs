@@ -9,7 +9,7 @@ use crate::error::Result;
 use std::fmt;
 
 /// What is attended to by whom: sequences of one length, of which the last tokens are queries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Sequences.
     pub batch: u32,
@@ -25,13 +25,24 @@ pub struct Shape {
     pub head_dim: u32,
 }
 
-/// Where the blocks lie.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    /// Tokens per block.
-    pub block_size: u32,
-    /// Blocks in an order of chance, as an allocator leaves them after a while; else one after the other.
-    pub shuffled: bool,
+/// Where K and V lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// All tokens of a sequence one after the other: what paging is held against. To the kernel these are blocks of 256
+    /// whose numbers count up, so that nothing differs but where data lies and how often the table is looked at.
+    Contiguous,
+    /// Blocks of so many tokens in an order of chance, as an allocator leaves them after a while.
+    Paged(u32),
+}
+
+impl Layout {
+    /// Tokens per block, for the kernel.
+    pub fn block_size(self) -> u32 {
+        match self {
+            Self::Contiguous => 256,
+            Self::Paged(block_size) => block_size,
+        }
+    }
 }
 
 impl fmt::Display for Shape {
@@ -46,9 +57,9 @@ impl fmt::Display for Shape {
 
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.shuffled {
-            true => write!(f, "blocks of {}", self.block_size),
-            false => f.write_str("in order"),
+        match self {
+            Self::Paged(block_size) => write!(f, "blocks of {block_size}"),
+            Self::Contiguous => f.write_str("contiguous"),
         }
     }
 }
@@ -79,25 +90,29 @@ pub struct Scene<B: Backend> {
     params: AttentionParams,
     step: B::Buffer,
     q: B::Buffer,
-    kv: KvPool<B::Buffer>,
+    pools: Vec<KvPool<B::Buffer>>,
     out: B::Buffer,
 }
 
 impl<B: Backend> Scene<B> {
-    /// The same queries, keys and values for every layout.
-    pub fn new(backend: &mut B, shape: Shape, layout: Layout) -> Result<Self> {
+    /// The same queries, keys and values for every layout, in so many pools that are all alike.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device has no memory for it.
+    pub fn new(backend: &mut B, shape: Shape, layout: Layout, num_pools: usize) -> Result<Self> {
         let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim } = shape;
-        let blocks_per_seq = seq_len.div_ceil(layout.block_size);
+        let block_size = layout.block_size();
+        let blocks_per_seq = seq_len.div_ceil(block_size);
         let num_blocks = batch * blocks_per_seq;
-        let block_table = order_of_blocks(num_blocks, layout.shuffled);
+        let block_table = order_of_blocks(num_blocks, layout != Layout::Contiguous);
 
-        let words_per_block = (num_kv_heads * layout.block_size * head_dim) as usize;
+        let words_per_block = (num_kv_heads * block_size * head_dim) as usize;
         let mut kv = [Vec::new(), Vec::new()].map(|_: Vec<f32>| vec![0.0; num_blocks as usize * words_per_block]);
         for seq in 0..batch {
             for token in 0..seq_len {
-                let block = block_table[(seq * blocks_per_seq + token / layout.block_size) as usize];
+                let block = block_table[(seq * blocks_per_seq + token / block_size) as usize];
                 for kv_head in 0..num_kv_heads {
-                    let slot = (block * num_kv_heads + kv_head) * layout.block_size + token % layout.block_size;
+                    let slot = (block * num_kv_heads + kv_head) * block_size + token % block_size;
                     let from = ((seq * seq_len + token) * num_kv_heads + kv_head) * head_dim;
                     for (which, pool) in kv.iter_mut().enumerate() {
                         let to = (slot * head_dim) as usize;
@@ -115,12 +130,15 @@ impl<B: Backend> Scene<B> {
         };
         let q: Vec<f32> = (0..shape.q_len() as u32).map(|i| value_at(2, i)).collect();
         let q = upload(backend, "q", &q)?;
-        let kv = KvPool { k: upload(backend, "k_pool", &kv[0])?, v: upload(backend, "v_pool", &kv[1])? };
+        let mut pools = Vec::with_capacity(num_pools);
+        for _ in 0..num_pools {
+            pools.push(KvPool { k: upload(backend, "k_pool", &kv[0])?, v: upload(backend, "v_pool", &kv[1])? });
+        }
         let out = backend.alloc("out", shape.q_len())?;
 
         let mut table = StepTable::default();
         let ragged = RaggedBatch {
-            block_size: layout.block_size,
+            block_size,
             cu_seqlens_q: (0..=batch).map(|seq| seq * query_len).collect(),
             context_lens: vec![seq_len - query_len; batch as usize],
             block_table_offsets: (0..=batch).map(|seq| seq * blocks_per_seq).collect(),
@@ -139,7 +157,7 @@ impl<B: Backend> Scene<B> {
             num_heads,
             num_kv_heads,
             head_dim,
-            block_size: layout.block_size,
+            block_size,
             window: u32::MAX,
             scale: 1.0 / (head_dim as f32).sqrt(),
             items_offset,
@@ -148,12 +166,18 @@ impl<B: Backend> Scene<B> {
             block_table_offsets_offset: table.block_table_offsets,
             block_table_offset: table.block_table,
         };
-        Ok(Self { shape, params, step, q, kv, out })
+        Ok(Self { shape, params, step, q, pools, out })
     }
 
-    /// Records the call.
-    pub fn record(&mut self, backend: &mut B) {
-        let Self { params, step, q, kv, out, .. } = self;
+    /// How many pools there are.
+    pub fn num_pools(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Records the call, on the pool of this number; they are gone through again and again.
+    pub fn record(&mut self, backend: &mut B, pool: usize) {
+        let Self { params, step, q, pools, out, .. } = self;
+        let kv = &pools[pool % pools.len()];
         match self.shape.query_len {
             1 => backend.paged_attention(*params, step, q, kv.as_ref(), out),
             _ => backend.ragged_attention(*params, step, q, kv.as_ref(), out),
@@ -161,6 +185,9 @@ impl<B: Backend> Scene<B> {
     }
 
     /// What the call wrote.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device was lost.
     pub async fn attended(&self, backend: &mut B) -> Result<Vec<f32>> {
         let words = backend.download(&self.out, self.shape.q_len()).await?;
         Ok(bytemuck::cast_slice(&words).to_vec())

@@ -1,0 +1,131 @@
+//! The table of `bench attention`: a block for each shape, a line for each layout.
+
+use crate::cli::bench::plot::{Line, Panel};
+use crate::cli::bench::report::{Case, Limit};
+use crate::scenes::attention::{Layout, Shape};
+
+/// What was attended to by whom, and where K and V lay.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct AttentionCase {
+    /// Sequences.
+    batch: u32,
+    /// Tokens of each.
+    context: u32,
+    /// Queries of each.
+    queries: u32,
+    heads: u32,
+    kv_heads: u32,
+    head_dim: u32,
+    /// Tokens per block; none where K and V are contiguous.
+    block_size: Option<u32>,
+    /// Whether caches could hold K and V from the call before.
+    pub cache: Cache,
+    /// How much longer it takes than contiguous K and V in the same round, in the median of all rounds.
+    pub page_tax_percent: Option<f64>,
+}
+
+/// What caches hold when a call begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cache {
+    /// K and V of the call before, as far as they fit: they were the same.
+    Warm,
+    /// Not the K and V that are wanted: those of other calls came since.
+    Cold,
+}
+
+impl AttentionCase {
+    /// Of a layout that takes so much longer.
+    pub fn new(shape: &Shape, layout: Layout, cache: Cache, page_tax_percent: Option<f64>) -> Self {
+        let &Shape { batch, seq_len: context, query_len: queries, num_heads, num_kv_heads, head_dim } = shape;
+        let block_size = match layout {
+            Layout::Contiguous => None,
+            Layout::Paged(block_size) => Some(block_size),
+        };
+        let (heads, kv_heads) = (num_heads, num_kv_heads);
+        Self { batch, context, queries, heads, kv_heads, head_dim, block_size, cache, page_tax_percent }
+    }
+
+    /// `decode 8 x 1024, 8 heads on 2 of 128`
+    pub fn title(&self) -> String {
+        let Self { batch, context: seq_len, queries: query_len, heads, kv_heads, head_dim, .. } = *self;
+        let shape = Shape { batch, seq_len, query_len, num_heads: heads, num_kv_heads: kv_heads, head_dim };
+        format!("{shape}, {heads} heads on {kv_heads} of {head_dim}")
+    }
+
+    fn layout(&self) -> String {
+        self.block_size.map_or(Layout::Contiguous, Layout::Paged).to_string()
+    }
+}
+
+/// All cases, in the order in which they were pushed: those of a shape together.
+pub fn attention_table(cases: &[Case]) -> String {
+    let mut text = String::new();
+    let cases = of_attention(cases);
+    for of_shape in cases.chunk_by(|(_, a), (_, b)| a.title() == b.title()) {
+        let (first, paged) = of_shape[0];
+        let (limit, rate) = match first.limit {
+            Limit::Memory => ("memory", "GB/s"),
+            Limit::Math => ("arithmetic", "GFLOP/s"),
+        };
+        text += &format!(
+            "\n{}: {:.1} MB and {:.1} MFLOP a call, limited by {limit}\n",
+            paged.title(),
+            first.bytes / 1e6,
+            first.flop / 1e6
+        );
+        let has = |cache| of_shape.iter().any(|(_, paged)| paged.cache == cache);
+        let caches: Vec<Cache> = [Cache::Warm, Cache::Cold].into_iter().filter(|&cache| has(cache)).collect();
+        text += &format!("{:14}", "");
+        for cache in &caches {
+            let name = if *cache == Cache::Warm { "warm µs" } else { "cold µs" };
+            text += &format!("{name:>11}{:>7}{rate:>9}{:>7}{:>8}", "±", "of it", "tax");
+        }
+        text += "\n";
+        for (_, of_layout) in of_shape.iter().filter(|(_, paged)| paged.cache == caches[0]) {
+            text += &format!("{:14}", of_layout.layout());
+            let same = |&&(_, paged): &&(&Case, AttentionCase)| paged.block_size == of_layout.block_size;
+            text += &of_shape.iter().filter(same).map(|(case, paged)| columns(case, paged)).collect::<String>();
+            text += "\n";
+        }
+    }
+    text += "\nwarm: again and again on the same K and V; cold: on others before, more than caches hold.\n\
+             of it: of what limits the case; tax: against contiguous in the same round, median of rounds.\n";
+    text
+}
+
+/// A panel for each shape, a line for each of warm and cold.
+pub fn panels(cases: &[Case]) -> Vec<Panel> {
+    let panel = |of_shape: &[(&Case, AttentionCase)]| {
+        let line = |cache| {
+            let of_cache = || of_shape.iter().filter(move |(_, paged)| paged.cache == cache);
+            let point = |(case, paged): &(&Case, AttentionCase)| {
+                Some((f64::from(paged.block_size?).log2(), case.timing.median_us))
+            };
+            let level = of_cache().find(|(_, paged)| paged.block_size.is_none()).map(|(case, _)| case.timing.median_us);
+            let mut points: Vec<_> = of_cache().filter_map(point).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Line { name: format!("{cache:?}").to_lowercase(), points, level }
+        };
+        let lines = [Cache::Warm, Cache::Cold].map(line).into_iter().filter(|line| line.level.is_some()).collect();
+        Panel { title: of_shape[0].1.title(), x: "tokens per block", y: "µs", x_is_log2: true, lines }
+    };
+    let cases = of_attention(cases);
+    cases.chunk_by(|(_, a), (_, b)| a.title() == b.title()).map(panel).collect()
+}
+
+fn of_attention(cases: &[Case]) -> Vec<(&Case, AttentionCase)> {
+    cases.iter().filter_map(|case| Some((case, case.attention?))).collect()
+}
+
+fn columns(case: &Case, paged: &AttentionCase) -> String {
+    let rate = if case.limit == Limit::Memory { case.gb_per_s } else { case.gflop_per_s };
+    let spread = 50.0 * (case.timing.high_us - case.timing.low_us) / case.timing.median_us;
+    let tax = paged.page_tax_percent.map_or("".into(), |tax| format!("{tax:+.1}%"));
+    format!(
+        "{:>11.1}{:>7}{rate:>9.2}{:>7}{tax:>8}",
+        case.timing.median_us,
+        format!("{spread:.1}%"),
+        format!("{:.0}%", 100.0 * case.share)
+    )
+}

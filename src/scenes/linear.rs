@@ -1,0 +1,95 @@
+//! One call of `linear`.
+
+use crate::backend::Backend;
+use crate::backend::element_type::ElementType;
+use crate::backend::params::LinearParams;
+use crate::error::Result;
+
+/// Rows of x, and the weight that they are multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows of x.
+    pub num_rows: u32,
+    /// Columns of x and of the weight.
+    pub in_features: u32,
+    /// Rows of the weight.
+    pub out_features: u32,
+}
+
+impl Shape {
+    /// The weight once, x and the output once.
+    pub fn bytes(&self, element_bytes: usize) -> f64 {
+        let weights = f64::from(self.in_features) * f64::from(self.out_features);
+        let words = f64::from(self.num_rows) * (f64::from(self.in_features) + f64::from(self.out_features));
+        weights * element_bytes as f64 + 4.0 * words
+    }
+
+    /// A multiplication and an addition for each weight and row.
+    pub fn flop(&self) -> f64 {
+        2.0 * f64::from(self.in_features) * f64::from(self.out_features) * f64::from(self.num_rows)
+    }
+}
+
+/// A weight on a backend. Its values are small whole numbers, which every type holds.
+///
+/// # Errors
+/// [`crate::Error::Device`] if the device has no memory for it.
+pub fn weight<B: Backend>(backend: &mut B, [rows, cols]: [u32; 2], elements: ElementType) -> Result<B::Matrix> {
+    let (rows, cols) = (rows as usize, cols as usize);
+    let mut weight = backend.alloc_matrix("weight", rows, cols, elements)?;
+    let values: Vec<f32> = (0..rows * cols).map(|i| (i % 7) as f32 - 3.0).collect();
+    backend.upload_rows(&mut weight, 0, &values);
+    Ok(weight)
+}
+
+/// A call that is ready to be recorded again and again.
+pub struct Scene<'a, B: Backend> {
+    shape: Shape,
+    weight: &'a B::Matrix,
+    x: B::Buffer,
+    out: B::Buffer,
+}
+
+impl<'a, B: Backend> Scene<'a, B> {
+    /// With this [`weight`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device has no memory for it.
+    pub fn new(backend: &mut B, shape: Shape, weight: &'a B::Matrix) -> Result<Self> {
+        let [x, out] = [shape.in_features, shape.out_features].map(|width| shape.num_rows as usize * width as usize);
+        let values: Vec<f32> = (0..x).map(|i| (i % 5) as f32 - 2.0).collect();
+        let mut x = backend.alloc("x", x)?;
+        backend.upload(&mut x, 0, bytemuck::cast_slice(&values));
+        Ok(Self { shape, weight, x, out: backend.alloc("out", out)? })
+    }
+
+    /// Records the call.
+    pub fn record(&mut self, backend: &mut B) {
+        let Shape { num_rows, in_features, out_features } = self.shape;
+        let p =
+            LinearParams { num_rows, in_features, out_features, num_out: out_features, ..bytemuck::Zeroable::zeroed() };
+        backend.linear(p, &self.x, self.weight, None, &mut self.out);
+    }
+
+    /// Where the output differs from what whole numbers give: a message. All sums are whole numbers that f32 holds.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device was lost.
+    pub async fn difference(&self, backend: &mut B) -> Result<Option<String>> {
+        let Shape { num_rows, in_features, out_features } = self.shape;
+        let (rows, cols, outs) = (num_rows as usize, in_features as usize, out_features as usize);
+        let words = backend.download(&self.out, rows * outs).await?;
+        // A sample of places, since a sum takes as long as the kernel's own.
+        let places = (0..rows * outs).step_by((rows * outs / 500).max(1)).chain([rows * outs - 1]);
+        for place in places {
+            let (row, out) = (place / outs, place % outs);
+            let sum: i64 =
+                (0..cols).map(|i| (((row * cols + i) % 5) as i64 - 2) * (((out * cols + i) % 7) as i64 - 3)).sum();
+            let got = f32::from_bits(words[place]);
+            if got != sum as f32 {
+                return Ok(Some(format!("row {row}, column {out} is {got} and should be {sum}")));
+            }
+        }
+        Ok(None)
+    }
+}
