@@ -118,6 +118,17 @@ pub trait Backend {
         bias: Option<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
+    /// The first half of a SwiGLU block (Shazeer 2020): `x` is `[num_rows, in_features]`, `gate` and `up` are both
+    /// `[out_features, in_features]` of the same element type, `out` is `[num_rows, out_features]`. The backend fills in
+    /// `first_out` and `num_out` itself.
+    fn gated_linear(
+        &mut self,
+        p: GatedLinearParams,
+        x: &Self::Buffer,
+        gate: &Self::Matrix,
+        up: &Self::Matrix,
+        out: &mut Self::Buffer,
+    );
     /// Rotary position embedding (Su et al. 2021) and, where heads are normed (Henry et al. 2020), that norm before it.
     /// `qkv` is `[num_tokens, num_heads + 2 num_kv_heads, head_dim]`, `q` `[num_tokens, num_heads, head_dim]`; K and V go
     /// to the pools, `[num_blocks, num_kv_heads, block_size, head_dim]`. The backend fills in `has_norms` itself.
@@ -149,8 +160,6 @@ pub trait Backend {
         kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
-    /// The SwiGLU activation (Shazeer 2020).
-    fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer);
     /// Rows whose logits are wanted: `out` is `[num_rows, width]`.
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
     /// Chooses tokens: `x` is `[num_rows, width]`, `draws` has a [`Draw`] a row, `out` is `[num_rows, 2]`: a u32 index and

@@ -192,6 +192,19 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.check("linear", p.out_features, p.num_rows, out);
     }
 
+    fn gated_linear(
+        &mut self,
+        p: GatedLinearParams,
+        x: &Self::Buffer,
+        gate: &Self::Matrix,
+        up: &Self::Matrix,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.gated_linear(p, &x.0, &gate.0, &up.0, &mut out.0);
+        self.subject.gated_linear(p, &x.1, &gate.1, &up.1, &mut out.1);
+        self.check("gated_linear", p.out_features, p.num_rows, out);
+    }
+
     /// K and V are compared by what attention makes of them: the pools are too large to copy after every layer.
     fn rope_store_kv(
         &mut self,
@@ -235,12 +248,6 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.reference.paged_attention(p, &step.0, &q.0, KvPool { k: &kv.k.0, v: &kv.v.0 }, &mut out.0);
         self.subject.paged_attention(p, &step.1, &q.1, KvPool { k: &kv.k.1, v: &kv.v.1 }, &mut out.1);
         self.check("paged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
-    }
-
-    fn silu_mul(&mut self, p: SiluMulParams, gate: &Self::Buffer, up: &Self::Buffer, out: &mut Self::Buffer) {
-        self.reference.silu_mul(p, &gate.0, &up.0, &mut out.0);
-        self.subject.silu_mul(p, &gate.1, &up.1, &mut out.1);
-        self.check("silu_mul", p.len / self.num_tokens, self.num_tokens, out);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer) {

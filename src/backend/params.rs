@@ -84,6 +84,30 @@ impl LinearParams {
 }
 
 params! {
+    /// `out[row, first_out + n] = silu(Σ_k x[row, k] * gate[n, k]) * Σ_k x[row, k] * up[n, k]` for `n` in `0..num_out`,
+    /// with `silu(x) = x / (1 + exp(−x))`
+    GatedLinearParams {
+        /// Rows of `x`.
+        num_rows: u32,
+        /// Columns of `x` and of both weights.
+        in_features: u32,
+        /// Columns of `out`.
+        out_features: u32,
+        /// First output column computed by the bound pieces of the weights.
+        first_out: u32,
+        /// Output columns computed by the bound pieces of the weights.
+        num_out: u32,
+    }
+}
+
+impl GatedLinearParams {
+    /// What depends on the weights is the backend's to fill in.
+    pub fn of_shape(num_rows: u32, in_features: u32, out_features: u32) -> Self {
+        Self { num_rows, in_features, out_features, first_out: 0, num_out: 0 }
+    }
+}
+
+params! {
     /// Norms each head of Q and K, `y[i] = x[i] * norm[i] / sqrt(mean(x²) + eps)`, if the model does; turns it, `(a, b) =
     /// (y[i], y[i + head_dim/2])` becomes `(a·cos − b·sin, b·cos + a·sin)`; and puts K and V into their slot of the KV pool.
     RopeStoreKvParams {
@@ -134,13 +158,6 @@ params! {
         block_table_offsets_offset: u32,
         /// Where `block_table` begins in the step table.
         block_table_offset: u32,
-    }
-}
-params! {
-    /// `out[i] = silu(gate[i]) * up[i]`, with `silu(x) = x / (1 + exp(−x))`
-    SiluMulParams {
-        /// Elements.
-        len: u32,
     }
 }
 params! {

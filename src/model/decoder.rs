@@ -32,10 +32,8 @@ struct Activations<Buffer> {
     qkv_or_attended: Buffer,
     /// Q as attention takes it.
     q: Buffer,
-    gate: Buffer,
-    up: Buffer,
-    /// What the MLP's activation makes of both.
-    activated: Buffer,
+    /// Between the two linears of the MLP, `[num_tokens, intermediate_size]`.
+    gated: Buffer,
     /// `[num_logit_rows, hidden_size]`
     last_rows: Buffer,
     /// `[num_logit_rows, vocab_size]`
@@ -78,9 +76,7 @@ impl<B: Backend> Decoder<B> {
             normed: backend.alloc("normed", plan.hidden)?,
             qkv_or_attended: backend.alloc("qkv_or_attended", plan.qkv)?,
             q: backend.alloc("q", plan.q)?,
-            gate: backend.alloc("gate", plan.intermediate)?,
-            up: backend.alloc("up", plan.intermediate)?,
-            activated: backend.alloc("activated", plan.intermediate)?,
+            gated: backend.alloc("gated", plan.intermediate)?,
             last_rows: backend.alloc("last_rows", plan.last_rows)?,
             logits: backend.alloc("logits", plan.logits)?,
         };
@@ -217,12 +213,10 @@ impl<B: Backend> Decoder<B> {
 
         let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps: config.rms_norm_eps };
         backend.rms_norm(norm, &a.residual, post_attention_layernorm, &mut a.normed);
-        let widened = LinearParams::of_shape(num_tokens, hidden_size, intermediate_size);
-        project(backend, gate_proj, widened, &a.normed, &mut a.gate);
-        project(backend, up_proj, widened, &a.normed, &mut a.up);
-        backend.silu_mul(SiluMulParams { len: num_tokens * intermediate_size }, &a.gate, &a.up, &mut a.activated);
+        let gated = GatedLinearParams::of_shape(num_tokens, hidden_size, intermediate_size);
+        backend.gated_linear(gated, &a.normed, gate_proj, up_proj, &mut a.gated);
         let added = LinearParams::of_shape(num_tokens, intermediate_size, hidden_size).adding();
-        project(backend, down_proj, added, &a.activated, &mut a.residual);
+        project(backend, down_proj, added, &a.gated, &mut a.residual);
     }
 
     /// Logits of the rows that sample. The norm works on each row alone, so only those rows are normed.

@@ -96,7 +96,7 @@ impl PlannedMemory {
 
 /// Kernels that a layer calls, and those before the first layer and after the last: embedding,
 /// rows that sample, norm, logits, choice.
-const KERNELS_PER_LAYER: usize = 11;
+const KERNELS_PER_LAYER: usize = 9;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
 impl MemoryPlan {
@@ -162,7 +162,7 @@ impl MemoryPlan {
             buffers(Activations, tokens, "a step's residual stream", self.hidden, 2),
             buffers(Activations, tokens, "a step's queries", self.q, 1),
             buffers(Activations, tokens, "a step's queries, keys and values", self.qkv, 1),
-            buffers(Activations, tokens, "a step's MLP", self.intermediate, 3),
+            buffers(Activations, tokens, "a step's MLP", self.intermediate, 1),
         ]
     }
 

@@ -35,8 +35,9 @@ pub struct LayerWeights<B: Backend> {
     pub head_norms: Option<B::Buffer>,
     pub o_proj: Projection<B>,
     pub post_attention_layernorm: B::Buffer,
-    pub gate_proj: Projection<B>,
-    pub up_proj: Projection<B>,
+    pub gate_proj: B::Matrix,
+    /// In the element type of `gate_proj`.
+    pub up_proj: B::Matrix,
     pub down_proj: Projection<B>,
 }
 
@@ -84,7 +85,7 @@ pub fn weights_size<B: Backend>(backend: &B, files: &WeightFiles, config: &Model
         let rows = names.iter().map(|name| Ok(files.tensor(name)?.shape[0])).sum::<Result<usize>>()?;
         match shape[1..] {
             [cols] => {
-                let matrix = backend.matrix_size(rows, cols, widest(files, &names)?)?;
+                let matrix = backend.matrix_size(rows, cols, element_type(files, &name)?)?;
                 total.bytes += matrix.bytes;
                 total.num_pieces += matrix.num_pieces;
             }
@@ -97,10 +98,17 @@ pub fn weights_size<B: Backend>(backend: &B, files: &WeightFiles, config: &Model
 /// Tensors of a layer that are one on the backend, in the order of their rows.
 const TOGETHER: [&[&str]; 2] = [&["q_proj", "k_proj", "v_proj"], &["q_norm", "k_norm"]];
 
+/// Matrices of a layer that have one element type on the backend, since one kernel call takes them.
+const OF_ONE_TYPE: [&[&str]; 2] = [TOGETHER[0], &["gate_proj", "up_proj"]];
+
 /// All that a tensor is together with, by its name in the checkpoint; most are by themselves.
 fn together(name: &str) -> Vec<String> {
+    group_of(name, &TOGETHER)
+}
+
+fn group_of(name: &str, groups: &[&[&str]]) -> Vec<String> {
     let split = |member: &&str| name.split_once(&format!(".{member}."));
-    for members in TOGETHER {
+    for members in groups {
         if let Some((before, after)) = members.iter().find_map(split) {
             return members.iter().map(|member| format!("{before}.{member}.{after}")).collect();
         }
@@ -108,8 +116,9 @@ fn together(name: &str) -> Vec<String> {
     vec![name.to_owned()]
 }
 
-/// The type that holds the elements of all of these.
-fn widest(files: &WeightFiles, names: &[String]) -> Result<ElementType> {
+/// The element type of a matrix on the backend: the narrowest that rounds no value of its group.
+fn element_type(files: &WeightFiles, name: &str) -> Result<ElementType> {
+    let names = group_of(name, &OF_ONE_TYPE);
     let types: Vec<ElementType> = names.iter().map(|name| files.element_type(name)).collect::<Result<_>>()?;
     Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))
 }
@@ -133,8 +142,8 @@ impl<B: Backend> Loader<'_, B> {
             head_norms,
             o_proj: self.projection(&name("self_attn.o_proj"), config.o_bias).await?,
             post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"))?,
-            gate_proj: self.projection(&name("mlp.gate_proj"), false).await?,
-            up_proj: self.projection(&name("mlp.up_proj"), false).await?,
+            gate_proj: self.matrix(&name("mlp.gate_proj.weight")).await?,
+            up_proj: self.matrix(&name("mlp.up_proj.weight")).await?,
             down_proj: self.projection(&name("mlp.down_proj"), false).await?,
         })
     }
@@ -146,13 +155,12 @@ impl<B: Backend> Loader<'_, B> {
         Ok(Projection { weight, bias })
     }
 
-    /// A matrix, with those that are one with it below, in the widest of their element types. All but the last have a
-    /// multiple of [`UPLOAD_ROWS`] rows.
+    /// A matrix, with those that are one with it below. All but the last have a multiple of [`UPLOAD_ROWS`] rows.
     async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
         let names = together(name);
         let shapes: Vec<[usize; 2]> = names.iter().map(|name| self.shape(name)).collect::<Result<_>>()?;
         let (rows, cols) = (shapes.iter().map(|shape| shape[0]).sum(), shapes[0][1]);
-        let elements = widest(self.files, &names)?;
+        let elements = element_type(self.files, name)?;
         let mut matrix = self.backend.alloc_matrix(&names.join(" and "), rows, cols, elements)?;
         let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
         let mut first_row = 0;

@@ -9,6 +9,11 @@ use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
 
+/// Norm, Q K V, rope, attention of two kinds, output; norm, gate and up, down. Every call costs its overhead.
+const MOST_KERNELS_OF_A_LAYER: usize = 9;
+/// Embedding, rows that sample, norm, logits, choice.
+const MOST_KERNELS_OUTSIDE_LAYERS: usize = 5;
+
 pub fn trials(machines: &Machines) -> Vec<Trial> {
     // With norms of each head, and without.
     let names = ["qwen3", "llama"].into_iter();
@@ -58,6 +63,8 @@ fn one_readback(name: &str) -> Result<(), Failed> {
         };
         let seen = &engine.device_mut().1.seen;
         ensure!(*seen == expected, "step {} did {seen:?} instead of {expected:?}", plan.step);
+        let most = MOST_KERNELS_OF_A_LAYER * engine.model().num_layers + MOST_KERNELS_OUTSIDE_LAYERS;
+        ensure!(num_kernel_calls <= most, "step {} called {num_kernel_calls} kernels, {most} are allowed", plan.step);
         ensure!(num_kernel_calls <= reserved.num_kernel_calls, "{num_kernel_calls} kernels, reserved: {reserved:?}");
         ensure!(num_words == 2 * plan.num_samples(), "{num_words} words for {} samples", plan.num_samples());
         ensure!(num_words <= reserved.num_download_words, "{num_words} words, reserved: {reserved:?}");

@@ -121,12 +121,12 @@ impl Backend for WatchedCpu {
         num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
         num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
         num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);
+        num_kernel_calls: gated_linear(p: GatedLinearParams, x: &Buf, gate: &Mat, up: &Mat, out: &mut Buf);
         num_kernel_calls: rope_store_kv(
             p: RopeStoreKvParams, step: &Buf, tables: HeadTables<&Buf>, qkv: &Buf, q: &mut Buf, kv: KvPool<&mut Buf>
         );
         num_kernel_calls: ragged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
         num_kernel_calls: paged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
-        num_kernel_calls: silu_mul(p: SiluMulParams, gate: &Buf, up: &Buf, out: &mut Buf);
         num_kernel_calls: gather_rows(p: GatherRowsParams, step: &Buf, x: &Buf, out: &mut Buf);
         num_kernel_calls: sample(p: SampleParams, x: &Buf, draws: &Buf, out: &mut Buf);
     }

@@ -23,12 +23,12 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         Kernel::EmbedTokens => EmbedTokensParams::FIELDS,
         Kernel::RmsNorm => RmsNormParams::FIELDS,
         Kernel::Linear | Kernel::LinearInterleaved => LinearParams::FIELDS,
+        Kernel::GatedLinear | Kernel::GatedLinearInterleaved => GatedLinearParams::FIELDS,
         Kernel::RopeStoreKv => RopeStoreKvParams::FIELDS,
         Kernel::RaggedAttention
         | Kernel::RaggedAttentionLanes
         | Kernel::PagedAttention
         | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
-        Kernel::SiluMul => SiluMulParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Sample => SampleParams::FIELDS,
     }

@@ -16,6 +16,7 @@ mod mutants;
 mod translate;
 
 mod embed_tokens;
+mod gated_linear;
 mod gather_rows;
 mod linear;
 mod paged_attention;
@@ -23,7 +24,6 @@ mod ragged_attention;
 mod rms_norm;
 mod rope_store_kv;
 mod sample;
-mod silu_mul;
 
 use cb_lab::backend::gpu::Kernel;
 use gpu::on_each;
@@ -38,12 +38,13 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::RmsNorm => rms_norm::cases(),
         Kernel::Linear => linear::cases(),
         Kernel::LinearInterleaved => linear::interleaved_cases(),
+        Kernel::GatedLinear => gated_linear::cases(),
+        Kernel::GatedLinearInterleaved => gated_linear::interleaved_cases(),
         Kernel::RopeStoreKv => rope_store_kv::cases(),
         Kernel::RaggedAttention => ragged_attention::cases(),
         Kernel::RaggedAttentionLanes => ragged_attention::lanes_cases(),
         Kernel::PagedAttention => paged_attention::cases(),
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
-        Kernel::SiluMul => silu_mul::cases(),
         Kernel::GatherRows => gather_rows::cases(),
         Kernel::Sample => sample::cases(),
     }

@@ -4,6 +4,7 @@
 //! block size or on how a prompt was cut into chunks. So the results are the same bit for bit whatever ran beside them.
 
 mod embed_tokens;
+mod gated_linear;
 mod gather_rows;
 mod linear;
 mod paged_attention;
@@ -11,12 +12,12 @@ mod ragged_attention;
 mod rms_norm;
 mod rope_store_kv;
 mod sample;
-mod silu_mul;
 
 mod attend;
 mod calibrate;
 pub mod dense_attention;
 mod dot;
+mod matmul;
 
 use super::element_type::ElementType;
 use super::ledger::{Entry, Ledger, MatrixSize, MemoryUse};
@@ -174,6 +175,20 @@ impl Backend for CpuBackend {
         linear::linear(&p, x, weight.values.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
     }
 
+    fn gated_linear(
+        &mut self,
+        p: GatedLinearParams,
+        x: &CpuBuffer,
+        gate: &CpuMatrix,
+        up: &CpuMatrix,
+        out: &mut CpuBuffer,
+    ) {
+        let p = GatedLinearParams { first_out: 0, num_out: gate.values.nrows() as u32, ..p };
+        let x = x.rows(p.num_rows, p.in_features);
+        let out = out.rows_mut(p.num_rows, p.out_features);
+        gated_linear::gated_linear(&p, x, gate.values.view(), up.values.view(), out);
+    }
+
     fn rope_store_kv(
         &mut self,
         p: RopeStoreKvParams,
@@ -211,10 +226,6 @@ impl Backend for CpuBackend {
         out: &mut CpuBuffer,
     ) {
         paged_attention::paged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
-    }
-
-    fn silu_mul(&mut self, p: SiluMulParams, gate: &CpuBuffer, up: &CpuBuffer, out: &mut CpuBuffer) {
-        silu_mul::silu_mul(&p, gate.f32(), up.f32(), out.f32_mut());
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &CpuBuffer, x: &CpuBuffer, out: &mut CpuBuffer) {

@@ -9,12 +9,13 @@ pub enum Kernel {
     RmsNorm,
     Linear,
     LinearInterleaved,
+    GatedLinear,
+    GatedLinearInterleaved,
     RopeStoreKv,
     RaggedAttention,
     RaggedAttentionLanes,
     PagedAttention,
     PagedAttentionLanes,
-    SiluMul,
     GatherRows,
     Sample,
 }
@@ -43,7 +44,7 @@ pub enum Access {
 pub struct KernelSource {
     /// The file's name without `.wgsl`.
     pub name: &'static str,
-    /// The file's text.
+    /// The file's text, and after it that of the functions it shares with others: shaders/shared.
     pub wgsl: &'static str,
     /// Storage buffers at bindings 1, 2, …; binding 0 is the params.
     pub buffers: &'static [Access],
@@ -51,17 +52,18 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 12] = [
+    pub const ALL: [Kernel; 13] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
         Kernel::LinearInterleaved,
+        Kernel::GatedLinear,
+        Kernel::GatedLinearInterleaved,
         Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
         Kernel::RaggedAttentionLanes,
         Kernel::PagedAttention,
         Kernel::PagedAttentionLanes,
-        Kernel::SiluMul,
         Kernel::GatherRows,
         Kernel::Sample,
     ];
@@ -71,6 +73,7 @@ impl Kernel {
         match self {
             Kernel::LinearInterleaved => Kernel::Linear,
             Kernel::RaggedAttentionLanes => Kernel::RaggedAttention,
+            Kernel::GatedLinearInterleaved => Kernel::GatedLinear,
             Kernel::PagedAttentionLanes => Kernel::PagedAttention,
             kernel => kernel,
         }
@@ -80,10 +83,13 @@ impl Kernel {
     pub fn source(self) -> KernelSource {
         use Access::{Read, ReadWrite};
         macro_rules! source {
-            ($name:literal, $buffers:expr) => {
+            ($name:literal, $buffers:expr $(, $shared:literal)*) => {
                 KernelSource {
                     name: $name,
-                    wgsl: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+                    wgsl: concat!(
+                        include_str!(concat!("../../../shaders/", $name, ".wgsl"))
+                        $(, "\n", include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")))*
+                    ),
                     buffers: &$buffers,
                 }
             };
@@ -93,6 +99,12 @@ impl Kernel {
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
             Kernel::LinearInterleaved => source!("linear_interleaved", [Read, Read, Read, ReadWrite]),
+            Kernel::GatedLinear => {
+                source!("gated_linear", [Read, Read, Read, ReadWrite], "silu", "four_halves")
+            }
+            Kernel::GatedLinearInterleaved => {
+                source!("gated_linear_interleaved", [Read, Read, Read, ReadWrite], "silu", "four_halves")
+            }
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
@@ -100,7 +112,6 @@ impl Kernel {
             Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
             Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
-            Kernel::SiluMul => source!("silu_mul", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),
         }

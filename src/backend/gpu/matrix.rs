@@ -120,6 +120,13 @@ impl GpuMatrix {
         Ok(Self { pieces, cols, elements, stored: layout.stored, order })
     }
 
+    /// Whether the other has the same rows in the same pieces, stored alike.
+    pub(super) fn is_split_like(&self, other: &Self) -> bool {
+        let layout = |matrix: &Self| (matrix.cols, matrix.stored, matrix.order);
+        let rows = |matrix: &Self| matrix.pieces.iter().map(|piece| piece.num_rows).collect::<Vec<_>>();
+        layout(self) == layout(other) && rows(self) == rows(other)
+    }
+
     /// Overwrites whole rows from `first_row` on.
     pub(super) fn upload(&self, device: &Device, first_row: usize, values: &[f32]) {
         let end_row = first_row + values.len() / self.cols;

@@ -29,6 +29,8 @@ use variants::WORKGROUP_SIZE;
 
 /// Output columns that a workgroup of `linear` computes: 4 per thread.
 const LINEAR_COLUMNS: u32 = 4 * WORKGROUP_SIZE;
+/// The same of `gated_linear`: 2 per thread.
+const GATED_LINEAR_COLUMNS: u32 = 2 * WORKGROUP_SIZE;
 
 /// Bytes of a storage buffer at least: a kernel binds whole vec4s.
 const SMALLEST_BUFFER: u64 = 16;
@@ -130,6 +132,11 @@ impl GpuBackend {
         self.pipelines.prepare(&self.device, &variant);
         let buffers = buffers.iter().map(|&buffer| wgpu::Buffer::clone(buffer)).collect();
         self.recorder.dispatch(variant, self.layer, bytemuck::bytes_of(params), buffers, grid);
+    }
+
+    /// The tile of a linear follows from the rows; where it must not depend on them, all take that of many.
+    fn rows_for_tile(&self, num_rows: u32) -> u32 {
+        if self.deterministic { u32::MAX } else { num_rows }
     }
 
     /// One thread per vec4 of `len` words.
@@ -274,12 +281,29 @@ impl Backend for GpuBackend {
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
-            // The tile follows from the rows; where it must not depend on them, all take that of many.
-            let num_rows = if self.deterministic { u32::MAX } else { p.num_rows };
-            let variant = Variant::linear(&LinearParams { num_rows, ..p }, weight.stored, weight.order);
+            let variant = Variant::linear(self.rows_for_tile(p.num_rows), weight.stored, weight.order);
             let row_tile = variant.value("ROW_TILE").unwrap_or(1);
             let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
             self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);
+        }
+    }
+
+    fn gated_linear(
+        &mut self,
+        p: GatedLinearParams,
+        x: &GpuBuffer,
+        gate: &GpuMatrix,
+        up: &GpuMatrix,
+        out: &mut GpuBuffer,
+    ) {
+        assert!(gate.is_split_like(up), "gate and up have the same shape and element type");
+        for (gate_piece, up_piece) in gate.pieces.iter().zip(&up.pieces) {
+            let (first_out, num_out) = (gate_piece.first_row as u32, gate_piece.num_rows as u32);
+            let p = GatedLinearParams { first_out, num_out, ..p };
+            let variant = Variant::gated_linear(self.rows_for_tile(p.num_rows), gate.stored, gate.order);
+            let row_tile = variant.value("ROW_TILE").unwrap_or(1);
+            let grid = [num_out.div_ceil(GATED_LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
+            self.record(variant, &p, &[&x.0, &gate_piece.buffer, &up_piece.buffer, &out.0], grid);
         }
     }
 
@@ -331,10 +355,6 @@ impl Backend for GpuBackend {
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
         self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
-    }
-
-    fn silu_mul(&mut self, p: SiluMulParams, gate: &GpuBuffer, up: &GpuBuffer, out: &mut GpuBuffer) {
-        self.record_elementwise(Variant::plain(Kernel::SiluMul), &p, p.len, &[&gate.0, &up.0, &out.0]);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {

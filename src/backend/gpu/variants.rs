@@ -3,7 +3,7 @@
 use super::kernels::Kernel;
 use super::matrix::RowOrder;
 use crate::backend::element_type::ElementType;
-use crate::backend::params::{AttentionParams, LinearParams};
+use crate::backend::params::AttentionParams;
 use crate::backend::step_table::query_tile_rows;
 use bytemuck::Zeroable;
 
@@ -47,24 +47,22 @@ impl Variant {
         }
     }
 
-    /// Few rows get a small tile, so that no thread computes rows that are not there.
-    pub fn linear(p: &LinearParams, elements: ElementType, order: RowOrder) -> Self {
-        let row_tile = match p.num_rows {
-            0..=1 => 1,
-            2..=4 => 4,
-            _ => 8,
+    /// By how many rows there are and how the weight is stored.
+    pub fn linear(num_rows: u32, elements: ElementType, order: RowOrder) -> Self {
+        let kernel = match order {
+            RowOrder::OneByOne => Kernel::Linear,
+            RowOrder::Interleaved => Kernel::LinearInterleaved,
         };
-        Self {
-            kernel: match order {
-                RowOrder::OneByOne => Kernel::Linear,
-                RowOrder::Interleaved => Kernel::LinearInterleaved,
-            },
-            overrides: vec![
-                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
-                ("ROW_TILE", row_tile),
-                ("WEIGHT_TYPE", elements.code()),
-            ],
-        }
+        Self { kernel, overrides: linear_overrides(num_rows, elements) }
+    }
+
+    /// The same.
+    pub fn gated_linear(num_rows: u32, elements: ElementType, order: RowOrder) -> Self {
+        let kernel = match order {
+            RowOrder::OneByOne => Kernel::GatedLinear,
+            RowOrder::Interleaved => Kernel::GatedLinearInterleaved,
+        };
+        Self { kernel, overrides: linear_overrides(num_rows, elements) }
     }
 
     /// Query rows by head_dim; as many tokens per tile as workgroup memory holds. `lanes`: lanes may exchange values in
@@ -134,15 +132,17 @@ impl Variant {
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [RmsNorm, RopeStoreKv, SiluMul, GatherRows];
+        let plain = [RmsNorm, RopeStoreKv, GatherRows];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
         variants.push(Self::sample());
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
             variants.push(Self::embed_tokens(elements, order));
-            let linear = |num_rows| Self::linear(&LinearParams::of_shape(num_rows, 4, 4), elements, order);
-            variants.extend([1, 4, 8].map(linear));
+            for num_rows in [1, 4, 8] {
+                variants.push(Self::linear(num_rows, elements, order));
+                variants.push(Self::gated_linear(num_rows, elements, order));
+            }
         }
         let heads =
             [8, 16, 24, 32, 64, 80, 96, 128, 256].map(|head_dim| [1, 4, 7, 32].map(|group| (head_dim, group, 16)));
@@ -181,4 +181,14 @@ impl Variant {
         let overrides: String = self.overrides.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         format!("{}{overrides}", self.kernel.source().name)
     }
+}
+
+/// Few rows get a small tile, so that no thread computes rows that are not there.
+fn linear_overrides(num_rows: u32, elements: ElementType) -> Vec<(&'static str, u32)> {
+    let row_tile = match num_rows {
+        0..=1 => 1,
+        2..=4 => 4,
+        _ => 8,
+    };
+    vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("ROW_TILE", row_tile), ("WEIGHT_TYPE", elements.code())]
 }
