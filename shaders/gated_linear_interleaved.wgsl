@@ -10,12 +10,12 @@
 // threads read 128 bytes of weights in one piece, and hand each other the vec4s of x. A thread owns OUTPUTS = 2 columns of
 // ROW_TILE rows: 2 of gate and 2 of up are its four columns there. Four and four were slower: too many registers.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: silu, four_halves of shaders/shared
+// Appended: packet, eight_weights, four_halves, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
-override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
+override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16
-const MAX_ROW_TILE = 8u;
+const MAX_ROW_TILE = 4u;
 const OUTPUTS = 2u;
 const ROWS_TOGETHER = 8u;
 
@@ -33,12 +33,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> up: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-// Eight weights of each of two columns of gate and of up: `first * x` takes the first four times a vec4 of x, for each.
-struct Packet {
-    first: mat4x4<f32>,
-    second: mat4x4<f32>,
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -51,8 +45,7 @@ fn main(
 
     // Columns and rows past the end compute the last one again and are not written.
     let columns = min(vec2(first_n, first_n + WORKGROUP_SIZE), vec2(p.num_out - 1u));
-    let packets = select(width / 2u, width, WEIGHT_TYPE == 0u);
-    let w = columns / ROWS_TOGETHER * packets * ROWS_TOGETHER + columns % ROWS_TOGETHER;
+    let w = begin_of(columns.xyxy).xy;
 
     let one_of_eight = lane_in_subgroup % 8u;
     let first_of_eight = lane_in_subgroup - one_of_eight;
@@ -63,10 +56,12 @@ fn main(
             mine[i] = x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight];
         }
         for (var next = 0u; next < 8u; next += 2u) {
-            let eight = packet(w, k + next);
+            let at = w + packet_at(k + next);
+            let eight = packet_of(gate_at(at.x), gate_at(at.y), up_at(at.x), up_at(at.y));
             for (var i = 0u; i < ROW_TILE; i++) {
-                sums[i] += eight.first * subgroupShuffle(mine[i], first_of_eight + next);
-                sums[i] += eight.second * subgroupShuffle(mine[i], first_of_eight + next + 1u);
+                let a = subgroupShuffle(mine[i], first_of_eight + next);
+                let b = subgroupShuffle(mine[i], first_of_eight + next + 1u);
+                sums[i] = four_terms(four_terms(sums[i], eight.first, a), eight.second, b);
             }
         }
     }
@@ -84,28 +79,18 @@ fn main(
     }
 }
 
-// The weights that go with vec4s k and k + 1 of x; `w` says where the two columns begin.
-fn packet(w: vec2<u32>, k: u32) -> Packet {
+fn gate_at(at: u32) -> mat2x4<f32> {
+    var more: vec4<u32>;
     if WEIGHT_TYPE == 0u {
-        return Packet(four_f32(w + k * ROWS_TOGETHER), four_f32(w + (k + 1u) * ROWS_TOGETHER));
+        more = gate[at + ROWS_TOGETHER];
     }
-    let at = w + k / 2u * ROWS_TOGETHER;
-    let a = gate[at.x];
-    let b = gate[at.y];
-    let c = up[at.x];
-    let d = up[at.y];
-    return Packet(
-        transpose(mat4x4(four_halves(a.xy), four_halves(b.xy), four_halves(c.xy), four_halves(d.xy))),
-        transpose(mat4x4(four_halves(a.zw), four_halves(b.zw), four_halves(c.zw), four_halves(d.zw))),
-    );
+    return eight_weights(gate[at], more);
 }
 
-fn four_f32(at: vec2<u32>) -> mat4x4<f32> {
-    let columns = mat4x4(
-        bitcast<vec4<f32>>(gate[at.x]),
-        bitcast<vec4<f32>>(gate[at.y]),
-        bitcast<vec4<f32>>(up[at.x]),
-        bitcast<vec4<f32>>(up[at.y]),
-    );
-    return transpose(columns);
+fn up_at(at: u32) -> mat2x4<f32> {
+    var more: vec4<u32>;
+    if WEIGHT_TYPE == 0u {
+        more = up[at + ROWS_TOGETHER];
+    }
+    return eight_weights(up[at], more);
 }

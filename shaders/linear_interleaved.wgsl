@@ -7,15 +7,16 @@
 // bias    [out_features]
 // out     [num_rows, out_features]
 //
-// The faster version of shaders/linear.wgsl. A thread owns the same OUTPUTS = 4 columns of ROW_TILE rows, in the same order
-// of k. Weights: eight neighbouring threads read 128 bytes in one piece. x: each of eight neighbouring lanes of a subgroup
-// reads another vec4, and they hand them round; so x costs an eighth of the loads.
+// The version of shaders/linear.wgsl for few rows. A thread owns the same OUTPUTS = 4 columns of ROW_TILE rows, in the same
+// order of k. Weights: eight neighbouring threads read 128 bytes in one piece. x: each of eight neighbouring lanes of a
+// subgroup reads another vec4, and they hand them round; so x costs an eighth of the loads.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
+// Appended: packet, eight_weights, four_halves of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
-override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
+override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16
-const MAX_ROW_TILE = 8u;
+const MAX_ROW_TILE = 4u;
 const OUTPUTS = 4u;
 const ROWS_TOGETHER = 8u;
 
@@ -35,12 +36,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-// Eight weights of each of four columns: `first * x` takes the first four times a vec4 of x, for each column.
-struct Packet {
-    first: mat4x4<f32>,
-    second: mat4x4<f32>,
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -52,9 +47,7 @@ fn main(
     let first_n = workgroup.x * WORKGROUP_SIZE * OUTPUTS + lane;
 
     // Columns and rows past the end compute the last one again and are not written.
-    let columns = min(vec4(first_n) + vec4(0u, 1u, 2u, 3u) * WORKGROUP_SIZE, vec4(p.num_out - 1u));
-    let packets = select(width / 2u, width, WEIGHT_TYPE == 0u);
-    let w = columns / ROWS_TOGETHER * packets * ROWS_TOGETHER + columns % ROWS_TOGETHER;
+    let w = begin_of(min(vec4(first_n) + vec4(0u, 1u, 2u, 3u) * WORKGROUP_SIZE, vec4(p.num_out - 1u)));
 
     let one_of_eight = lane_in_subgroup % 8u;
     let first_of_eight = lane_in_subgroup - one_of_eight;
@@ -65,10 +58,12 @@ fn main(
             mine[i] = x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight];
         }
         for (var next = 0u; next < 8u; next += 2u) {
-            let eight = packet(w, k + next);
+            let at = w + packet_at(k + next);
+            let eight = packet_of(weights_at(at.x), weights_at(at.y), weights_at(at.z), weights_at(at.w));
             for (var i = 0u; i < ROW_TILE; i++) {
-                sums[i] += eight.first * subgroupShuffle(mine[i], first_of_eight + next);
-                sums[i] += eight.second * subgroupShuffle(mine[i], first_of_eight + next + 1u);
+                let a = subgroupShuffle(mine[i], first_of_eight + next);
+                let b = subgroupShuffle(mine[i], first_of_eight + next + 1u);
+                sums[i] = four_terms(four_terms(sums[i], eight.first, a), eight.second, b);
             }
         }
     }
@@ -95,38 +90,10 @@ fn main(
     }
 }
 
-// The weights that go with vec4s k and k + 1 of x; `w` says where the four columns begin.
-fn packet(w: vec4<u32>, k: u32) -> Packet {
+fn weights_at(at: u32) -> mat2x4<f32> {
+    var more: vec4<u32>;
     if WEIGHT_TYPE == 0u {
-        return Packet(four_f32(w + k * ROWS_TOGETHER), four_f32(w + (k + 1u) * ROWS_TOGETHER));
+        more = weight[at + ROWS_TOGETHER];
     }
-    let at = w + k / 2u * ROWS_TOGETHER;
-    let a = weight[at.x];
-    let b = weight[at.y];
-    let c = weight[at.z];
-    let d = weight[at.w];
-    return Packet(
-        transpose(mat4x4(four(a.xy), four(b.xy), four(c.xy), four(d.xy))),
-        transpose(mat4x4(four(a.zw), four(b.zw), four(c.zw), four(d.zw))),
-    );
-}
-
-fn four_f32(at: vec4<u32>) -> mat4x4<f32> {
-    let columns = mat4x4(
-        bitcast<vec4<f32>>(weight[at.x]),
-        bitcast<vec4<f32>>(weight[at.y]),
-        bitcast<vec4<f32>>(weight[at.z]),
-        bitcast<vec4<f32>>(weight[at.w]),
-    );
-    return transpose(columns);
-}
-
-// Four weights from two words of halves.
-fn four(halves: vec2<u32>) -> vec4<f32> {
-    if WEIGHT_TYPE == 1u {
-        return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-    }
-    let low = bitcast<vec2<f32>>(halves << vec2(16u));
-    let high = bitcast<vec2<f32>>(halves & vec2(0xffff0000u));
-    return vec4(low.x, high.x, low.y, high.y);
+    return eight_weights(weight[at], more);
 }

@@ -1,4 +1,4 @@
-//! `gated_linear` and its faster version: every row tile, columns around a workgroup's, matrices in one piece and in
+//! `gated_linear` and its faster versions: every row tile, columns around a workgroup's, matrices in one piece and in
 //! several, gates from 0 to far past where exp overflows.
 
 use crate::harness::*;
@@ -36,24 +36,34 @@ pub fn cases() -> Cases {
     boxed(around(USUAL).into_iter().chain(odd))
 }
 
-/// Cases of `gated_linear_interleaved`, which takes rows of a multiple of 32. 384 bytes a row of a matrix, 8 rows together:
-/// pieces of 16, 16, 16, 16 and 6 rows.
-pub fn interleaved_cases() -> Cases {
-    let usual = GatedLinear { in_features: 96, kernels: KernelSet::Fast, ..USUAL };
-    boxed(around(usual).into_iter().chain([GatedLinear { in_features: 32, ..usual }]))
+/// Cases of `gated_linear_interleaved`, which takes rows of a multiple of 32, and up to 4 of x. 384 bytes a row of a matrix,
+/// 8 rows together: pieces of 16, 16, 16, 16 and 6 rows.
+pub fn few_rows_cases() -> Cases {
+    fast_cases(3, |rows| rows <= 4)
+}
+
+/// The same of `gated_linear_tiles`, which takes more rows: in tiles of 8, or of 16.
+pub fn many_rows_cases() -> Cases {
+    fast_cases(17, |rows| rows > 4)
+}
+
+fn fast_cases(rows: usize, takes: impl Fn(usize) -> bool) -> Cases {
+    let usual = GatedLinear { rows, in_features: 96, kernels: KernelSet::Fast, ..USUAL };
+    let cases = around(usual).into_iter().chain([GatedLinear { in_features: 32, ..usual }]);
+    boxed(cases.filter(|case| takes(case.rows)))
 }
 
 fn around(usual: GatedLinear) -> Vec<GatedLinear> {
     // Sums of 9 by 9 are in the thousands; of 1 by 1 they are around 0, and many are 0.
     let exact = [9.0, 3.0, 2.0].map(|most| GatedLinear { whole: Some(most), ..usual });
     let split = [1, 3, 17].map(|rows| GatedLinear { rows, max_binding_bytes: Some(8700), ..usual });
-    let rows = [1, 2, 3, 4, 8, 9, 33].map(|rows| GatedLinear { rows, ..usual });
+    let rows = [1, 2, 3, 4, 5, 8, 9, 16, 33].map(|rows| GatedLinear { rows, ..usual });
     let columns = [1, 3, 8, 64, 65, 127, 128, 129, 255, 256, 257];
     let columns = columns.map(|out_features| GatedLinear { out_features, ..usual });
     let deep = GatedLinear { in_features: 896, ..usual };
     let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
         let rows = [1, 3, 9].map(|rows| GatedLinear { rows, elements, ..usual });
-        let split = GatedLinear { elements, max_binding_bytes: Some(4350), ..usual };
+        let split = GatedLinear { rows: usual.rows.min(9), elements, max_binding_bytes: Some(4350), ..usual };
         let deep = GatedLinear { elements, in_features: 896, out_features: 257, ..usual };
         rows.into_iter().chain([split, deep, GatedLinear { elements, whole: Some(3.0), ..usual }])
     });

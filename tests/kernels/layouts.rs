@@ -22,8 +22,8 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
     match kernel {
         Kernel::EmbedTokens => EmbedTokensParams::FIELDS,
         Kernel::RmsNorm => RmsNormParams::FIELDS,
-        Kernel::Linear | Kernel::LinearInterleaved => LinearParams::FIELDS,
-        Kernel::GatedLinear | Kernel::GatedLinearInterleaved => GatedLinearParams::FIELDS,
+        Kernel::Linear | Kernel::LinearInterleaved | Kernel::LinearTiles => LinearParams::FIELDS,
+        Kernel::GatedLinear | Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => GatedLinearParams::FIELDS,
         Kernel::RopeStoreKv => RopeStoreKvParams::FIELDS,
         Kernel::RaggedAttention
         | Kernel::RaggedAttentionLanes

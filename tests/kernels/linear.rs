@@ -1,4 +1,4 @@
-//! `linear` and its faster version: every row tile, columns around a workgroup's 256, bias or none, matrices in one piece
+//! `linear` and its faster versions: every row tile, columns around a workgroup's 256, bias or none, matrices in one piece
 //! and in several.
 
 use crate::harness::*;
@@ -8,6 +8,7 @@ use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::{Backend, params::LinearParams};
 use libtest_mimic::Trial;
 
+#[derive(Clone, Copy)]
 struct Linear {
     rows: usize,
     in_features: usize,
@@ -63,24 +64,39 @@ fn adding(usual: Linear, split_bytes: u64) -> [Linear; 4] {
     [exact, plain, one_row, Linear { rows: 9, adds: true, max_binding_bytes: Some(split_bytes), ..usual }]
 }
 
-/// Cases of `linear_interleaved`, which takes rows of a multiple of 32. Where the device's subgroups are too small for it,
-/// they are cases of `linear`.
-pub fn interleaved_cases() -> Cases {
-    const USUAL: Linear = Linear { in_features: 96, kernels: KernelSet::Fast, ..self::USUAL };
+/// Cases of `linear_interleaved`, which takes rows of a multiple of 32, and up to 4 of x. Where the device's subgroups are
+/// too small for it, they are cases of `linear`.
+pub fn few_rows_cases() -> Cases {
+    boxed(fast_cases([1, 2, 3, 4]))
+}
+
+/// The same of `linear_tiles`, which takes more rows: in tiles of 8, or of 16.
+pub fn many_rows_cases() -> Cases {
+    boxed(fast_cases([5, 9, 17, 8]).chain([7, 16, 33].map(|rows| Linear { rows, ..FAST })))
+}
+
+const FAST: Linear = Linear { in_features: 96, kernels: KernelSet::Fast, ..USUAL };
+
+fn fast_cases(rows: [usize; 4]) -> impl Iterator<Item = Linear> {
+    let usual = Linear { rows: rows[2], ..FAST };
+    let all_rows = rows.map(|rows| Linear { rows, exact: rows % 2 == 0, ..FAST });
     // 384 bytes a row of the matrix, 8 rows together: pieces of 16, 16, 16, 16 and 6 rows.
-    let split = [1, 3, 17].map(|rows| Linear { rows, max_binding_bytes: Some(8700), ..USUAL });
-    let rows = [1, 2, 4, 5, 8, 9, 17, 33].map(|rows| Linear { rows, exact: rows % 2 == 0, ..USUAL });
-    let columns = [1, 3, 8, 9, 64, 65, 255, 256, 257, 513].map(|out_features| Linear { out_features, ..USUAL });
-    let depths = [32, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..USUAL });
-    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
-        let rows = [1, 3, 9].map(|rows| Linear { rows, elements, ..USUAL });
-        let split = Linear { elements, max_binding_bytes: Some(4350), ..USUAL };
-        let deep = Linear { elements, in_features: 896, out_features: 257, ..USUAL };
-        rows.into_iter().chain([split, deep, Linear { elements, exact: true, ..USUAL }])
+    let split = rows.map(|rows| Linear { rows, max_binding_bytes: Some(8700), ..FAST });
+    let columns = [1, 3, 8, 9, 64, 65, 127, 128, 255, 256, 257, 511, 513];
+    let columns = columns.map(|out_features| Linear { out_features, ..usual });
+    let depths = [32, 64, 896, 4864].map(|in_features| Linear { in_features, bias: false, ..usual });
+    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(move |elements| {
+        let rows = rows.map(|rows| Linear { rows, elements, ..FAST });
+        let split = Linear { rows: usual.rows.min(9), elements, max_binding_bytes: Some(4350), ..usual };
+        let deep = Linear { elements, in_features: 896, out_features: 257, ..usual };
+        rows.into_iter().chain([split, deep, Linear { elements, exact: true, ..usual }])
     });
-    let exact = Linear { exact: true, ..USUAL };
-    let adding = adding(USUAL, 8700);
-    boxed([USUAL, exact].into_iter().chain(adding).chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+    // Outputs that are added to, too.
+    let exact = Linear { exact: true, adds: true, ..usual };
+    let plain = Linear { bias: false, adds: true, ..usual };
+    let adding = [exact, plain, Linear { adds: true, max_binding_bytes: Some(8700), ..usual }];
+    let all = [usual, Linear { exact: true, ..usual }].into_iter().chain(adding).chain(all_rows);
+    all.chain(split).chain(columns).chain(depths).chain(halves)
 }
 
 struct Inputs {

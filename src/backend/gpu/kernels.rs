@@ -9,8 +9,10 @@ pub enum Kernel {
     RmsNorm,
     Linear,
     LinearInterleaved,
+    LinearTiles,
     GatedLinear,
     GatedLinearInterleaved,
+    GatedLinearTiles,
     RopeStoreKv,
     RaggedAttention,
     RaggedAttentionLanes,
@@ -52,13 +54,15 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 13] = [
+    pub const ALL: [Kernel; 15] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
         Kernel::LinearInterleaved,
+        Kernel::LinearTiles,
         Kernel::GatedLinear,
         Kernel::GatedLinearInterleaved,
+        Kernel::GatedLinearTiles,
         Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
         Kernel::RaggedAttentionLanes,
@@ -71,9 +75,9 @@ impl Kernel {
     /// The kernel whose formula, twin and test it shares: itself, unless it is a faster version of another.
     pub fn textbook(self) -> Kernel {
         match self {
-            Kernel::LinearInterleaved => Kernel::Linear,
+            Kernel::LinearInterleaved | Kernel::LinearTiles => Kernel::Linear,
             Kernel::RaggedAttentionLanes => Kernel::RaggedAttention,
-            Kernel::GatedLinearInterleaved => Kernel::GatedLinear,
+            Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => Kernel::GatedLinear,
             Kernel::PagedAttentionLanes => Kernel::PagedAttention,
             kernel => kernel,
         }
@@ -98,13 +102,32 @@ impl Kernel {
             Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, ReadWrite]),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
-            Kernel::LinearInterleaved => source!("linear_interleaved", [Read, Read, Read, ReadWrite]),
+            Kernel::LinearInterleaved => {
+                source!("linear_interleaved", [Read, Read, Read, ReadWrite], "packet", "eight_weights", "four_halves")
+            }
+            Kernel::LinearTiles => {
+                source!("linear_tiles", [Read, Read, Read, ReadWrite], "tile", "packet", "eight_weights", "four_halves")
+            }
             Kernel::GatedLinear => {
                 source!("gated_linear", [Read, Read, Read, ReadWrite], "silu", "four_halves")
             }
-            Kernel::GatedLinearInterleaved => {
-                source!("gated_linear_interleaved", [Read, Read, Read, ReadWrite], "silu", "four_halves")
-            }
+            Kernel::GatedLinearInterleaved => source!(
+                "gated_linear_interleaved",
+                [Read, Read, Read, ReadWrite],
+                "packet",
+                "eight_weights",
+                "four_halves",
+                "silu"
+            ),
+            Kernel::GatedLinearTiles => source!(
+                "gated_linear_tiles",
+                [Read, Read, Read, ReadWrite],
+                "tile",
+                "packet",
+                "eight_weights",
+                "four_halves",
+                "silu"
+            ),
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }

@@ -5,6 +5,7 @@
 mod calibrate;
 mod device;
 mod kernels;
+mod linear_variants;
 mod matrix;
 mod pipelines;
 mod recorder;
@@ -13,6 +14,7 @@ mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
 pub use kernels::{Access, Kernel, KernelSet, KernelSource};
+pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use variants::Variant;
 
@@ -26,11 +28,6 @@ use matrix::{Layout, RowOrder};
 use pipelines::Pipelines;
 use recorder::Recorder;
 use variants::WORKGROUP_SIZE;
-
-/// Output columns that a workgroup of `linear` computes: 4 per thread.
-const LINEAR_COLUMNS: u32 = 4 * WORKGROUP_SIZE;
-/// The same of `gated_linear`: 2 per thread.
-const GATED_LINEAR_COLUMNS: u32 = 2 * WORKGROUP_SIZE;
 
 /// Bytes of a storage buffer at least: a kernel binds whole vec4s.
 const SMALLEST_BUFFER: u64 = 16;
@@ -134,9 +131,14 @@ impl GpuBackend {
         self.recorder.dispatch(variant, self.layer, bytemuck::bytes_of(params), buffers, grid);
     }
 
-    /// The tile of a linear follows from the rows; where it must not depend on them, all take that of many.
-    fn rows_for_tile(&self, num_rows: u32) -> u32 {
-        if self.deterministic { u32::MAX } else { num_rows }
+    /// The version of a linear follows from the rows; where it must not depend on them, all take that of many.
+    fn linear_shape(&self, num_rows: u32, weight: &GpuMatrix) -> LinearShape {
+        LinearShape {
+            num_rows: if self.deterministic { u32::MAX } else { num_rows },
+            elements: weight.stored,
+            order: weight.order,
+            tile_threads: linear_variants::tile_threads(self.device.info.device_type),
+        }
     }
 
     /// One thread per vec4 of `len` words.
@@ -281,9 +283,8 @@ impl Backend for GpuBackend {
         for piece in &weight.pieces {
             let (first_out, num_out) = (piece.first_row as u32, piece.num_rows as u32);
             let p = LinearParams { first_out, num_out, has_bias, ..p };
-            let variant = Variant::linear(self.rows_for_tile(p.num_rows), weight.stored, weight.order);
-            let row_tile = variant.value("ROW_TILE").unwrap_or(1);
-            let grid = [num_out.div_ceil(LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
+            let variant = Variant::linear(self.linear_shape(p.num_rows, weight));
+            let grid = variant.linear_grid(num_out, p.num_rows);
             self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);
         }
     }
@@ -300,9 +301,8 @@ impl Backend for GpuBackend {
         for (gate_piece, up_piece) in gate.pieces.iter().zip(&up.pieces) {
             let (first_out, num_out) = (gate_piece.first_row as u32, gate_piece.num_rows as u32);
             let p = GatedLinearParams { first_out, num_out, ..p };
-            let variant = Variant::gated_linear(self.rows_for_tile(p.num_rows), gate.stored, gate.order);
-            let row_tile = variant.value("ROW_TILE").unwrap_or(1);
-            let grid = [num_out.div_ceil(GATED_LINEAR_COLUMNS), p.num_rows.div_ceil(row_tile), 1];
+            let variant = Variant::gated_linear(self.linear_shape(p.num_rows, gate));
+            let grid = variant.linear_grid(num_out, p.num_rows);
             self.record(variant, &p, &[&x.0, &gate_piece.buffer, &up_piece.buffer, &out.0], grid);
         }
     }

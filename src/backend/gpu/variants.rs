@@ -1,6 +1,7 @@
 //! Which `override` values a kernel is compiled with for given params: tile sizes that fit the device.
 
 use super::kernels::Kernel;
+use super::linear_variants::LinearShape;
 use super::matrix::RowOrder;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
@@ -45,24 +46,6 @@ impl Variant {
                 ("INTERLEAVE", order.interleave() as u32),
             ],
         }
-    }
-
-    /// By how many rows there are and how the weight is stored.
-    pub fn linear(num_rows: u32, elements: ElementType, order: RowOrder) -> Self {
-        let kernel = match order {
-            RowOrder::OneByOne => Kernel::Linear,
-            RowOrder::Interleaved => Kernel::LinearInterleaved,
-        };
-        Self { kernel, overrides: linear_overrides(num_rows, elements) }
-    }
-
-    /// The same.
-    pub fn gated_linear(num_rows: u32, elements: ElementType, order: RowOrder) -> Self {
-        let kernel = match order {
-            RowOrder::OneByOne => Kernel::GatedLinear,
-            RowOrder::Interleaved => Kernel::GatedLinearInterleaved,
-        };
-        Self { kernel, overrides: linear_overrides(num_rows, elements) }
     }
 
     /// Query rows by head_dim; as many tokens per tile as workgroup memory holds. `lanes`: lanes may exchange values in
@@ -139,9 +122,9 @@ impl Variant {
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
             variants.push(Self::embed_tokens(elements, order));
-            for num_rows in [1, 4, 8] {
-                variants.push(Self::linear(num_rows, elements, order));
-                variants.push(Self::gated_linear(num_rows, elements, order));
+            for (num_rows, tile_threads) in [(1, 64), (4, 64), (8, 64), (16, 16), (16, 64)] {
+                let shape = LinearShape { num_rows, elements, order, tile_threads };
+                variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
             }
         }
         let heads =
@@ -181,14 +164,4 @@ impl Variant {
         let overrides: String = self.overrides.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         format!("{}{overrides}", self.kernel.source().name)
     }
-}
-
-/// Few rows get a small tile, so that no thread computes rows that are not there.
-fn linear_overrides(num_rows: u32, elements: ElementType) -> Vec<(&'static str, u32)> {
-    let row_tile = match num_rows {
-        0..=1 => 1,
-        2..=4 => 4,
-        _ => 8,
-    };
-    vec![("WORKGROUP_SIZE", WORKGROUP_SIZE), ("ROW_TILE", row_tile), ("WEIGHT_TYPE", elements.code())]
 }

@@ -1,0 +1,69 @@
+//! Which version of `linear` and of `gated_linear` runs, and with which tile.
+
+use super::kernels::Kernel;
+use super::matrix::RowOrder;
+use super::variants::{Variant, WORKGROUP_SIZE};
+use crate::backend::element_type::ElementType;
+
+/// What the choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearShape {
+    /// Rows of x.
+    pub num_rows: u32,
+    /// How the weight is stored.
+    pub elements: ElementType,
+    /// In which order its rows lie.
+    pub order: RowOrder,
+    /// Threads of a workgroup of the versions for many rows: see [`tile_threads`].
+    pub tile_threads: u32,
+}
+
+/// Threads of a workgroup that computes tiles of 16 by 8. A software driver runs the threads of a workgroup one after the
+/// other, so that small ones cost nothing and leave fewer columns over; a GPU wants whole subgroups of any vendor.
+pub(super) fn tile_threads(device_type: wgpu::DeviceType) -> u32 {
+    if device_type == wgpu::DeviceType::Cpu { 16 } else { WORKGROUP_SIZE }
+}
+
+impl Variant {
+    /// `x · weightᵀ`
+    pub fn linear(shape: LinearShape) -> Self {
+        Self::of_versions([Kernel::Linear, Kernel::LinearInterleaved, Kernel::LinearTiles], shape)
+    }
+
+    /// `silu(x · gateᵀ) · (x · upᵀ)`
+    pub fn gated_linear(shape: LinearShape) -> Self {
+        Self::of_versions([Kernel::GatedLinear, Kernel::GatedLinearInterleaved, Kernel::GatedLinearTiles], shape)
+    }
+
+    /// The textbook's, that for few rows, that for many. A few rows get a small tile, so that no thread computes rows that
+    /// are not there.
+    fn of_versions([textbook, few, many]: [Kernel; 3], shape: LinearShape) -> Self {
+        let LinearShape { num_rows, elements, order, tile_threads } = shape;
+        let (kernel, threads, row_tile) = match (order, num_rows) {
+            (RowOrder::OneByOne, 0..=1) => (textbook, WORKGROUP_SIZE, 1),
+            (RowOrder::OneByOne, 2..=4) => (textbook, WORKGROUP_SIZE, 4),
+            (RowOrder::OneByOne, _) => (textbook, WORKGROUP_SIZE, 8),
+            (RowOrder::Interleaved, 0..=1) => (few, WORKGROUP_SIZE, 1),
+            (RowOrder::Interleaved, 2..=4) => (few, WORKGROUP_SIZE, 4),
+            (RowOrder::Interleaved, 5..=8) => (many, tile_threads, 8),
+            (RowOrder::Interleaved, _) => (many, tile_threads, 16),
+        };
+        Self {
+            kernel,
+            overrides: vec![("WORKGROUP_SIZE", threads), ("ROW_TILE", row_tile), ("WEIGHT_TYPE", elements.code())],
+        }
+    }
+
+    /// Workgroups of a linear of so many columns and rows.
+    pub(super) fn linear_grid(&self, num_out: u32, num_rows: u32) -> [u32; 3] {
+        // `const OUTPUTS` of each.
+        let columns_of_a_thread = match self.kernel {
+            Kernel::LinearTiles => 8,
+            Kernel::GatedLinear | Kernel::GatedLinearInterleaved => 2,
+            _ => 4,
+        };
+        let override_of = |name| self.value(name).unwrap_or(1);
+        let columns = columns_of_a_thread * override_of("WORKGROUP_SIZE");
+        [num_out.div_ceil(columns), num_rows.div_ceil(override_of("ROW_TILE")), 1]
+    }
+}
