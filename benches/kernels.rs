@@ -6,6 +6,7 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{Adapters, GpuBackend, GpuOptions};
+use cb_lab::config::KvDtype;
 use cb_lab::scenes::{attention, linear};
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollster::block_on;
@@ -38,7 +39,9 @@ fn all<B: Backend>(c: &mut Criterion, tag: &str, backend: &mut B) {
 
 /// One shape by block size, K and V contiguous first.
 fn block_sizes<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B, batch: u32, query_len: u32) {
-    let shape = attention::Shape { batch, seq_len: 512, query_len, num_heads: 8, num_kv_heads: 2, head_dim: 64 };
+    let kv_dtype = KvDtype::F32;
+    let shape =
+        attention::Shape { batch, seq_len: 512, query_len, num_heads: 8, num_kv_heads: 2, head_dim: 64, kv_dtype };
     let layouts = std::iter::once(attention::Layout::Contiguous).chain(BLOCK_SIZES.map(attention::Layout::Paged));
     let scene = |layout| (layout, attention::Scene::new(backend, shape, layout, 1).expect("room for a scene"));
     let mut scenes: Vec<_> = layouts.map(scene).collect();

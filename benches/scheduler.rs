@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -32,6 +33,7 @@ fn decoding_sequences(num_seqs: usize) -> Scheduler {
         prefill_chunk_size: SEQ_LEN,
         max_num_seqs: num_seqs,
         max_model_len: max_len,
+        kv_dtype: KvDtype::F32,
     })
     .expect("the limits are in range");
     for id in 0..num_seqs {

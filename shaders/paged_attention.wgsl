@@ -13,6 +13,7 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
 override BLOCK_SIZE: u32 = 16u;
+override KV_TYPE: u32 = 0u; // 0: f32, 1: f16, packed in words
 override GROUP: u32 = 1u;
 override HEADS: u32 = 1u; // at most MAX_HEADS, and HEADS * HEAD_DIM / 4 <= MAX_SLOTS * WORKGROUP_SIZE
 
@@ -48,6 +49,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
 
 var<workgroup> q_tile: array<vec4<f32>, Q_LEN>; // [HEADS][WIDTH], scaled
 var<workgroup> kv_rows: array<u32, WORKGROUP_SIZE>; // where each token of the tile begins in the pools
@@ -100,7 +103,7 @@ fn main(
             let kv_row = ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + token % BLOCK_SIZE) * WIDTH;
             kv_rows[lane] = kv_row;
             for (var c = 0u; c < WIDTH; c++) {
-                let k = k_pool[kv_row + c];
+                let k = key_at(kv_row + c);
                 for (var head = 0u; head < HEADS; head++) {
                     score[head] += dot(q_tile[head * WIDTH + c], k);
                 }
@@ -142,7 +145,7 @@ fn main(
                 let head = i / WIDTH;
                 var sum = sums[slot] * rescale[head];
                 for (var token = 0u; token < tile_len; token++) {
-                    sum += scores[head * WORKGROUP_SIZE + token] * v_pool[kv_rows[token] + i % WIDTH];
+                    sum += scores[head * WORKGROUP_SIZE + token] * value_at(kv_rows[token] + i % WIDTH);
                 }
                 sums[slot] = sum;
             }
@@ -164,4 +167,20 @@ fn main(
             out[query + i] = sums[slot] / total;
         }
     }
+}
+
+fn key_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return k_pool[at];
+    }
+    let halves = k_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
+}
+
+fn value_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return v_pool[at];
+    }
+    let halves = v_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

@@ -19,6 +19,7 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
 override BLOCK_SIZE: u32 = 16u;
+override KV_TYPE: u32 = 0u; // 0: f32, 1: f16, packed in words
 override GROUP: u32 = 1u;
 override QUERY_ROWS: u32 = 16u; // QUERY_ROWS * HEAD_DIM / 4 <= MAX_SLOTS * WORKGROUP_SIZE
 override KV_TILE: u32 = 16u;
@@ -52,6 +53,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
 
 var<workgroup> q_tile: array<vec4<f32>, Q_LEN>; // [QUERY_ROWS][WIDTH], scaled
 var<workgroup> kv_tile: array<vec4<f32>, KV_LEN>; // [KV_TILE][WIDTH], first K, then V
@@ -97,7 +100,7 @@ fn main(
         let tile_len = min(KV_TILE, end - tile);
         workgroupBarrier();
         for (var i = lane; i < tile_len * WIDTH; i += WORKGROUP_SIZE) {
-            kv_tile[i] = k_pool[kv_at(blocks, kv_head, tile + i / WIDTH) + i % WIDTH];
+            kv_tile[i] = key_at(kv_at(blocks, kv_head, tile + i / WIDTH) + i % WIDTH);
         }
         workgroupBarrier();
 
@@ -117,7 +120,7 @@ fn main(
         workgroupBarrier();
 
         for (var i = lane; i < tile_len * WIDTH; i += WORKGROUP_SIZE) {
-            kv_tile[i] = v_pool[kv_at(blocks, kv_head, tile + i / WIDTH) + i % WIDTH];
+            kv_tile[i] = value_at(kv_at(blocks, kv_head, tile + i / WIDTH) + i % WIDTH);
         }
         if lane < QUERY_ROWS {
             var new_max = row_max;
@@ -174,4 +177,20 @@ fn query_at(first_row: u32, packed_row: u32, kv_head: u32) -> u32 {
 fn kv_at(blocks: u32, kv_head: u32, token: u32) -> u32 {
     let block = step[blocks + token / BLOCK_SIZE];
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + token % BLOCK_SIZE) * WIDTH;
+}
+
+fn key_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return k_pool[at];
+    }
+    let halves = k_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
+}
+
+fn value_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return v_pool[at];
+    }
+    let halves = v_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

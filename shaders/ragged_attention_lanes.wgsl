@@ -22,6 +22,7 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
 override BLOCK_SIZE: u32 = 16u;
+override KV_TYPE: u32 = 0u; // 0: f32, 1: f16, packed in words
 override GROUP: u32 = 1u;
 override QUERY_ROWS: u32 = 16u; // of a work item, a multiple of ROWS
 override ROWS: u32 = 16u; // 8 or 16
@@ -54,6 +55,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
 
 // Four packed rows; those past the last are the last again.
 struct Rows {
@@ -180,20 +183,20 @@ fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
 }
 
 fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(k_pool[at.x], k_pool[at.y], k_pool[at.z], k_pool[at.w]);
+    return mat4x4(key_at(at.x), key_at(at.y), key_at(at.z), key_at(at.w));
 }
 
 fn values_at(at: vec4<u32>) -> Values {
     var values: Values;
-    values.v_0 = mat4x4(v_pool[at.x], v_pool[at.y], v_pool[at.z], v_pool[at.w]);
+    values.v_0 = mat4x4(value_at(at.x), value_at(at.y), value_at(at.z), value_at(at.w));
     if COLUMNS > 1u {
-        values.v_1 = mat4x4(v_pool[at.x + 8u], v_pool[at.y + 8u], v_pool[at.z + 8u], v_pool[at.w + 8u]);
+        values.v_1 = mat4x4(value_at(at.x + 8u), value_at(at.y + 8u), value_at(at.z + 8u), value_at(at.w + 8u));
     }
     if COLUMNS > 2u {
-        values.v_2 = mat4x4(v_pool[at.x + 16u], v_pool[at.y + 16u], v_pool[at.z + 16u], v_pool[at.w + 16u]);
+        values.v_2 = mat4x4(value_at(at.x + 16u), value_at(at.y + 16u), value_at(at.z + 16u), value_at(at.w + 16u));
     }
     if COLUMNS > 3u {
-        values.v_3 = mat4x4(v_pool[at.x + 24u], v_pool[at.y + 24u], v_pool[at.z + 24u], v_pool[at.w + 24u]);
+        values.v_3 = mat4x4(value_at(at.x + 24u), value_at(at.y + 24u), value_at(at.z + 24u), value_at(at.w + 24u));
     }
     return values;
 }
@@ -305,4 +308,20 @@ fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
     let at = tokens / BLOCK_SIZE + blocks;
     let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
+}
+
+fn key_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return k_pool[at];
+    }
+    let halves = k_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
+}
+
+fn value_at(at: u32) -> vec4<f32> {
+    if KV_TYPE == 0u {
+        return v_pool[at];
+    }
+    let halves = v_halves[at];
+    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

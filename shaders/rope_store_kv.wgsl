@@ -10,10 +10,13 @@
 // q               [num_tokens, num_heads, head_dim]
 // k_pool, v_pool  [num_blocks, num_kv_heads, block_size, head_dim]
 //
+// The pools hold f32, or halves, two in a word: rounded to the nearest, and what is beyond 65504 becomes that.
+//
 // One thread per four pairs; a workgroup takes as many whole heads as it has threads for.
 // Twin: src/backend/cpu/rope_store_kv.rs   Test: tests/kernels/rope_store_kv.rs
 
 override WORKGROUP_SIZE: u32 = 64u;
+override KV_TYPE: u32 = 0u; // 0: f32, 1: f16
 
 struct Params {
     num_tokens: u32,
@@ -33,8 +36,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> norms: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> q: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> k_pool: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> v_pool: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> k_pool: array<vec2<u32>>;
+@group(0) @binding(7) var<storage, read_write> v_pool: array<vec2<u32>>;
 
 var<workgroup> squares: array<f32, WORKGROUP_SIZE>;
 
@@ -96,11 +99,37 @@ fn main(
     let block = slot / p.block_size;
     let offset = slot % p.block_size;
     let at = ((block * p.num_kv_heads + kv_head) * p.block_size + offset) * 2u * half + pair;
-    if is_value {
-        v_pool[at] = a;
-        v_pool[at + half] = b;
-    } else {
-        k_pool[at] = a;
-        k_pool[at + half] = b;
+    if KV_TYPE == 1u {
+        store(is_value, at, halves(a));
+        store(is_value, at + half, halves(b));
+        return;
     }
+    let first_words = bitcast<vec4<u32>>(a);
+    let second_words = bitcast<vec4<u32>>(b);
+    store(is_value, 2u * at, first_words.xy);
+    store(is_value, 2u * at + 1u, first_words.zw);
+    store(is_value, 2u * (at + half), second_words.xy);
+    store(is_value, 2u * (at + half) + 1u, second_words.zw);
+}
+
+fn store(is_value: bool, at: u32, words: vec2<u32>) {
+    if is_value {
+        v_pool[at] = words;
+    } else {
+        k_pool[at] = words;
+    }
+}
+
+// Four halves in two words, the nearest and, of two that are as near, the even one: the built-in function may round
+// otherwise.
+fn halves(x: vec4<f32>) -> vec2<u32> {
+    let sign = (bitcast<vec4<u32>>(x) >> vec4(16u)) & vec4(0x8000u);
+    let size = bitcast<vec4<u32>>(x) & vec4(0x7fffffffu);
+    let finite = min(size, vec4(0x477fe000u)); // 65504
+    let to_even = (finite >> vec4(13u)) & vec4(1u);
+    let normal = (finite + vec4(0xfffu) + to_even - vec4(0x38000000u)) >> vec4(13u);
+    let subnormal = vec4<u32>(round(bitcast<vec4<f32>>(finite) * 16777216.0)); // multiples of 2^-24
+    let number = select(normal, subnormal, finite < vec4(0x38800000u)); // 2^-14
+    let bits = sign | select(number, vec4(0x7e00u), size > vec4(0x7f800000u)); // a NaN stays one
+    return bits.xz | (bits.yw << vec2(16u));
 }

@@ -2,6 +2,40 @@
 
 use crate::error::{Error, Result};
 
+/// How K and V are kept. Scores and sums are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KvDtype {
+    /// 4 bytes an element: nothing is rounded.
+    #[default]
+    F32,
+    /// 2 bytes: rounded to 11 bits, to the nearest and to even; what is beyond ±65,504 becomes that.
+    F16,
+}
+
+impl KvDtype {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// Words of so many elements, an even number.
+    pub fn words(self, num_elements: usize) -> usize {
+        num_elements / 2 * self.bytes() / 2
+    }
+
+    /// What the kernels' `override KV_TYPE` calls it.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+        }
+    }
+}
+
 /// Limits of one engine. All lengths are in tokens.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EngineConfig {
@@ -17,6 +51,9 @@ pub struct EngineConfig {
     pub max_num_seqs: usize,
     /// Longest sequence, prompt and output together.
     pub max_model_len: usize,
+    /// How K and V are kept.
+    #[serde(default)]
+    pub kv_dtype: KvDtype,
 }
 
 /// `linear` has a workgroup for every few rows along one dimension of its grid, and WebGPU promises as many workgroups

@@ -14,6 +14,15 @@ pub enum ElementType {
     Bf16,
 }
 
+/// Two halves from each word, the first in its low bits.
+pub fn unpack_f16(words: &[u32]) -> Vec<f32> {
+    words
+        .iter()
+        .flat_map(|&word| [word as u16, (word >> 16) as u16])
+        .map(|bits| f16::from_bits(bits).to_f32())
+        .collect()
+}
+
 impl ElementType {
     /// Every one.
     pub const ALL: [ElementType; 3] = [ElementType::F32, ElementType::F16, ElementType::Bf16];

@@ -9,6 +9,7 @@ pub mod paired;
 pub mod params;
 pub mod step_table;
 
+use crate::config::KvDtype;
 use crate::error::Result;
 use element_type::ElementType;
 use ledger::{MatrixSize, MemoryUse};
@@ -198,23 +199,31 @@ pub struct HeadTables<Buffer> {
     pub norms: Option<Buffer>,
 }
 
-/// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`.
+/// The KV cache of one layer: K and V, each `[num_blocks, num_kv_heads, block_size, head_dim]`. Of halves two lie in a
+/// word, the first in its low bits.
 #[derive(Clone, Copy, Debug)]
 pub struct KvPool<Buffer> {
     /// Keys, after rope.
     pub k: Buffer,
     /// Values.
     pub v: Buffer,
+    /// What the elements are.
+    pub elements: KvDtype,
 }
 
 impl<Buffer> KvPool<Buffer> {
     /// Both to read.
     pub fn as_ref(&self) -> KvPool<&Buffer> {
-        KvPool { k: &self.k, v: &self.v }
+        KvPool { k: &self.k, v: &self.v, elements: self.elements }
     }
 
     /// Both to write.
     pub fn as_mut(&mut self) -> KvPool<&mut Buffer> {
-        KvPool { k: &mut self.k, v: &mut self.v }
+        KvPool { k: &mut self.k, v: &mut self.v, elements: self.elements }
+    }
+
+    /// The same of both.
+    pub fn map<T>(self, mut of: impl FnMut(Buffer) -> T) -> KvPool<T> {
+        KvPool { k: of(self.k), v: of(self.v), elements: self.elements }
     }
 }

@@ -215,12 +215,19 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         q: &mut Self::Buffer,
         kv: KvPool<&mut Self::Buffer>,
     ) {
-        let (k, v) = (kv.k, kv.v);
+        let KvPool { k, v, elements } = kv;
         let HeadTables { rope, norms } = tables;
         let first = HeadTables { rope: &rope.0, norms: norms.map(|norms| &norms.0) };
-        self.reference.rope_store_kv(p, &step.0, first, &qkv.0, &mut q.0, KvPool { k: &mut k.0, v: &mut v.0 });
+        self.reference.rope_store_kv(
+            p,
+            &step.0,
+            first,
+            &qkv.0,
+            &mut q.0,
+            KvPool { k: &mut k.0, v: &mut v.0, elements },
+        );
         let second = HeadTables { rope: &rope.1, norms: norms.map(|norms| &norms.1) };
-        self.subject.rope_store_kv(p, &step.1, second, &qkv.1, &mut q.1, KvPool { k: &mut k.1, v: &mut v.1 });
+        self.subject.rope_store_kv(p, &step.1, second, &qkv.1, &mut q.1, KvPool { k: &mut k.1, v: &mut v.1, elements });
         self.check("rope_store_kv", p.num_heads * p.head_dim, p.num_tokens, q);
     }
 
@@ -232,8 +239,8 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     ) {
-        self.reference.ragged_attention(p, &step.0, &q.0, KvPool { k: &kv.k.0, v: &kv.v.0 }, &mut out.0);
-        self.subject.ragged_attention(p, &step.1, &q.1, KvPool { k: &kv.k.1, v: &kv.v.1 }, &mut out.1);
+        self.reference.ragged_attention(p, &step.0, &q.0, kv.map(|both| &both.0), &mut out.0);
+        self.subject.ragged_attention(p, &step.1, &q.1, kv.map(|both| &both.1), &mut out.1);
         self.check("ragged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
     }
 
@@ -245,8 +252,8 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     ) {
-        self.reference.paged_attention(p, &step.0, &q.0, KvPool { k: &kv.k.0, v: &kv.v.0 }, &mut out.0);
-        self.subject.paged_attention(p, &step.1, &q.1, KvPool { k: &kv.k.1, v: &kv.v.1 }, &mut out.1);
+        self.reference.paged_attention(p, &step.0, &q.0, kv.map(|both| &both.0), &mut out.0);
+        self.subject.paged_attention(p, &step.1, &q.1, kv.map(|both| &both.1), &mut out.1);
         self.check("paged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
     }
 

@@ -1,5 +1,6 @@
 //! Options of every command that runs an engine: how tokens are chosen, and the limits.
 
+use crate::config::KvDtype;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::error::Result;
@@ -67,6 +68,9 @@ pub struct LimitArgs {
     /// Longest sequence, prompt and output together, at most what the model was made for [default: by model and pool]
     #[arg(long, value_name = "N")]
     max_model_len: Option<usize>,
+    /// How K and V are kept: f16 takes half the memory, and rounds
+    #[arg(long, value_enum, default_value_t)]
+    kv_dtype: KvDtype,
 }
 
 impl SamplingArgs {
@@ -96,6 +100,7 @@ impl LimitArgs {
             prefill_chunk_size: self.prefill_chunk_size,
             max_num_seqs: self.max_num_seqs,
             max_model_len: self.max_model_len,
+            kv_dtype: self.kv_dtype,
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use super::Engine;
 use crate::backend::cpu::dense_attention::{CausalMask, dense_attention};
+use crate::backend::element_type::unpack_f16;
 use crate::backend::{Backend, KvPool};
+use crate::config::KvDtype;
 use crate::error::Result;
 use ndarray::{Array3, Array4, ArrayView3, Axis, Slice};
 
@@ -89,16 +91,20 @@ pub async fn attention_against_dense<B: Backend>(engine: &mut Engine<B>) -> Resu
 async fn download_pool<B: Backend>(engine: &mut Engine<B>, layer: usize) -> Result<KvPool<Array4<f32>>> {
     let (model, limits) = (engine.model(), engine.scheduler().config());
     let shape = (limits.num_kv_blocks, model.num_kv_heads, limits.block_size, model.head_dim);
-    let num_words = shape.0 * shape.1 * shape.2 * shape.3;
+    let kv_dtype = limits.kv_dtype;
+    let num_words = kv_dtype.words(shape.0 * shape.1 * shape.2 * shape.3);
     let (decoder, backend) = engine.device_mut();
     let pool = decoder.kv_pool(layer);
     let k = backend.download(pool.k, num_words).await?;
     let v = backend.download(pool.v, num_words).await?;
     let array = |words: Vec<u32>| {
-        let values = words.into_iter().map(f32::from_bits).collect();
+        let values = match kv_dtype {
+            KvDtype::F32 => words.into_iter().map(f32::from_bits).collect(),
+            KvDtype::F16 => unpack_f16(&words),
+        };
         Array4::from_shape_vec(shape, values).expect("as many words as asked for")
     };
-    Ok(KvPool { k: array(k), v: array(v) })
+    Ok(KvPool { k: array(k), v: array(v), elements: KvDtype::F32 })
 }
 
 /// What [`crate::backend::Backend::rope_store_kv`] scattered, put in order again.
@@ -109,5 +115,5 @@ fn dense(pool: &KvPool<Array4<f32>>, blocks: &[u32], seq_len: usize) -> DenseKv 
             pool[[blocks[position / block_size] as usize, head, position % block_size, i]]
         })
     };
-    KvPool { k: gather(&pool.k), v: gather(&pool.v) }
+    pool.as_ref().map(gather)
 }

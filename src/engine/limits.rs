@@ -1,6 +1,6 @@
 //! From what a user asks for, or leaves out, to the limits of an engine.
 
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, KvDtype};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 
@@ -20,6 +20,8 @@ pub struct LimitOptions {
     pub max_num_seqs: Option<usize>,
     /// Tokens of a sequence, at most what the model was made for. Default: as many as that and the pool allow.
     pub max_model_len: Option<usize>,
+    /// How K and V are kept.
+    pub kv_dtype: KvDtype,
 }
 
 /// Bytes of KV that the default pool takes at most.
@@ -38,11 +40,12 @@ impl LimitOptions {
             prefill_chunk_size: self.prefill_chunk_size.unwrap_or(256),
             max_num_seqs: self.max_num_seqs.unwrap_or(64),
             max_model_len: self.max_model_len.unwrap_or(model.max_position_embeddings),
+            kv_dtype: self.kv_dtype,
         };
         // The defaults below divide by what the user gave.
         limits.validate()?;
         if self.num_kv_blocks.is_none() {
-            let block_words = limits.block_size * model.num_kv_heads * model.head_dim;
+            let block_words = limits.kv_dtype.words(limits.block_size * model.num_kv_heads * model.head_dim);
             let block_bytes = 2 * 4 * block_words * model.num_layers;
             let wanted = limits.max_num_seqs.saturating_mul(limits.num_blocks_for(limits.max_model_len));
             let bindable = max_buffer_words / block_words;

@@ -65,7 +65,7 @@ impl<B: Backend> Decoder<B> {
         let mut kv_pools = Vec::with_capacity(plan.num_layers);
         for _ in 0..plan.num_layers {
             let k = backend.alloc("k_pool", plan.kv_pool)?;
-            kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)? });
+            kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)?, elements: limits.kv_dtype });
         }
         let mut rope_table = backend.alloc("rope table", plan.rope_table)?;
         let angles = config.rope.table(config.head_dim, limits.max_model_len);

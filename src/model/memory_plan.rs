@@ -109,7 +109,9 @@ impl MemoryPlan {
         let num_logit_rows = limits.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
         let plan = Self {
-            kv_pool: limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim,
+            kv_pool: limits
+                .kv_dtype
+                .words(limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim),
             num_layers: model.num_layers,
             rope_table: limits.max_model_len * model.head_dim,
             step_table: StepTable::max_words(limits, model.num_heads / model.num_kv_heads, model.head_dim),

@@ -1,8 +1,10 @@
 //! One attention call: queries, K and V in blocks, and the tables that find them.
 
+use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
 use crate::backend::step_table::{DecodeRows, StepTable};
 use crate::backend::{Backend, KvPool};
+use crate::config::KvDtype;
 use crate::core::batch_builder::RaggedBatch;
 use crate::engine::philox::uniform;
 use crate::error::Result;
@@ -23,6 +25,8 @@ pub struct Shape {
     pub num_kv_heads: u32,
     /// Width of a head.
     pub head_dim: u32,
+    /// How K and V are kept.
+    pub kv_dtype: KvDtype,
 }
 
 /// Where K and V lie.
@@ -69,7 +73,7 @@ impl Shape {
     pub fn bytes(&self) -> f64 {
         let kv = f64::from(self.batch) * f64::from(self.seq_len) * f64::from(2 * self.num_kv_heads);
         let q = f64::from(self.batch) * f64::from(self.query_len) * f64::from(2 * self.num_heads);
-        4.0 * f64::from(self.head_dim) * (kv + q)
+        f64::from(self.head_dim) * (self.kv_dtype.bytes() as f64 * kv + 4.0 * q)
     }
 
     /// Two for each of q·k and p·v, over the tokens that each query sees.
@@ -100,7 +104,7 @@ impl<B: Backend> Scene<B> {
     /// # Errors
     /// [`crate::Error::Device`] if the device has no memory for it.
     pub fn new(backend: &mut B, shape: Shape, layout: Layout, num_pools: usize) -> Result<Self> {
-        let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim } = shape;
+        let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim, .. } = shape;
         let block_size = layout.block_size();
         let blocks_per_seq = seq_len.div_ceil(block_size);
         let num_blocks = batch * blocks_per_seq;
@@ -123,16 +127,22 @@ impl<B: Backend> Scene<B> {
                 }
             }
         }
-        let upload = |backend: &mut B, label, values: &[f32]| -> Result<B::Buffer> {
-            let mut buffer = backend.alloc(label, values.len())?;
-            backend.upload(&mut buffer, 0, bytemuck::cast_slice(values));
+        let upload = |backend: &mut B, label, words: &[u32]| -> Result<B::Buffer> {
+            let mut buffer = backend.alloc(label, words.len())?;
+            backend.upload(&mut buffer, 0, words);
             Ok(buffer)
         };
         let q: Vec<f32> = (0..shape.q_len() as u32).map(|i| value_at(2, i)).collect();
-        let q = upload(backend, "q", &q)?;
+        let q = upload(backend, "q", bytemuck::cast_slice(&q))?;
+        let elements = shape.kv_dtype;
+        let words = |values: &[f32]| match elements {
+            KvDtype::F32 => ElementType::F32.pack(values),
+            KvDtype::F16 => ElementType::F16.pack(values),
+        };
+        let [k, v] = kv.map(|values| words(&values));
         let mut pools = Vec::with_capacity(num_pools);
         for _ in 0..num_pools {
-            pools.push(KvPool { k: upload(backend, "k_pool", &kv[0])?, v: upload(backend, "v_pool", &kv[1])? });
+            pools.push(KvPool { k: upload(backend, "k_pool", &k)?, v: upload(backend, "v_pool", &v)?, elements });
         }
         let out = backend.alloc("out", shape.q_len())?;
 

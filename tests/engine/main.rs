@@ -4,6 +4,7 @@
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
 //! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
@@ -27,6 +28,7 @@ mod device_use;
 mod failed_step;
 mod golden;
 mod grid;
+mod kv_f16;
 mod layers;
 mod memory;
 mod paired;
@@ -47,6 +49,7 @@ fn main() {
     trials.extend(grid::trials(&machines));
     trials.extend(layers::trials(&machines));
     trials.extend(deterministic::trials(&machines));
+    trials.extend(kv_f16::trials(&machines));
     trials.extend(abort::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));

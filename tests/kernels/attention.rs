@@ -7,10 +7,12 @@
 
 use crate::harness::*;
 use cb_lab::backend::cpu::dense_attention::{CausalMask, dense_attention};
+use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::params::AttentionParams;
 use cb_lab::backend::step_table::{DecodeRows, StepTable};
 use cb_lab::backend::{Backend, KvPool};
+use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
 use ndarray::{ArrayView3, Axis, Slice};
 use std::collections::BTreeSet;
@@ -40,6 +42,7 @@ pub struct Attention {
     pub block_size: usize,
     pub window: Option<usize>,
     pub logits: Logits,
+    pub kv_dtype: KvDtype,
     /// Run sequences with one query row through `ragged_attention` too, and `paged_attention` not at all.
     pub ragged_only: bool,
     pub max_workgroup_bytes: Option<u32>,
@@ -58,6 +61,7 @@ impl Attention {
             block_size: 16,
             window: None,
             logits: Logits::Usual,
+            kv_dtype: KvDtype::F32,
             ragged_only: false,
             max_workgroup_bytes: None,
             max_workgroups: None,
@@ -94,7 +98,12 @@ impl Sequence {
             Logits::High => (whole(len * kv_width, 100.0, 3.0), whole(len * q_width, 1e2 / root, 3.0)),
             Logits::Low => (whole(len * kv_width, 100.0, 3.0), whole(len * q_width, -1e2 / root, 3.0)),
         };
-        Self { q, k, v: rng.f32s(len * kv_width, 1.0) }
+        // What the pools hold is what everybody is to compute with.
+        let stored = |values: Vec<f32>| match case.kv_dtype {
+            KvDtype::F32 => values,
+            KvDtype::F16 => values.into_iter().map(|value| ElementType::F16.round(value)).collect(),
+        };
+        Self { q, k: stored(k), v: stored(rng.f32s(len * kv_width, 1.0)) }
     }
 }
 
@@ -162,6 +171,9 @@ impl Case for Attention {
         if self.logits != Logits::Usual {
             name += &format!(",logits={:?}", self.logits).to_lowercase();
         }
+        if self.kv_dtype != KvDtype::F32 {
+            name += ",kv=f16";
+        }
         if self.ragged_only {
             name += ",ragged_only";
         }
@@ -195,7 +207,9 @@ impl Case for Attention {
         let table = &inputs.table;
         let step = lab.words(&table.words)?;
         let q = lab.input(&inputs.q)?;
-        let kv = KvPool { k: lab.input(&inputs.k_pool)?, v: lab.input(&inputs.v_pool)? };
+        let elements = self.kv_dtype;
+        let kv =
+            KvPool { k: lab.kv_input(&inputs.k_pool, elements)?, v: lab.kv_input(&inputs.v_pool, elements)?, elements };
         let len = inputs.num_tokens * self.heads() * self.head_dim;
         let mut out = lab.output(len)?;
         let params = |num_items, items_offset| AttentionParams {
@@ -283,6 +297,25 @@ pub fn windows(seqs: &[(usize, usize)]) -> Vec<Attention> {
         .into_iter()
         .map(|window| Attention { window: Some(window), ..Attention::of(seqs) })
         .collect()
+}
+
+/// K and V in halves: widths and blocks of every kind, in the textbook's version and in the faster one.
+pub fn halves(seqs: &[(usize, usize)]) -> Vec<Attention> {
+    let case = |head_dim, block_size, window| Attention {
+        kv_dtype: KvDtype::F16,
+        head_dim,
+        block_size,
+        window,
+        ..Attention::of(seqs)
+    };
+    vec![
+        case(64, 16, None),
+        case(8, 1, None),
+        case(32, 8, Some(5)),
+        case(96, 256, None),
+        case(80, 2, None),
+        case(128, 1, None),
+    ]
 }
 
 /// Scores far from zero.

@@ -7,8 +7,9 @@
 
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::backend::element_type::ElementType;
+use cb_lab::backend::element_type::{ElementType, unpack_f16};
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions};
+use cb_lab::config::KvDtype;
 use std::sync::Arc;
 
 pub use crate::gpu::Gpu;
@@ -78,6 +79,14 @@ impl Output {
         Self { exact: true, ..self }
     }
 
+    /// Halves, two in a word, become f32.
+    pub fn widened(self, kv_dtype: KvDtype) -> Self {
+        match kv_dtype {
+            KvDtype::F32 => self,
+            KvDtype::F16 => Self { words: bits(&unpack_f16(&self.words)), ..self },
+        }
+    }
+
     /// Splits pairs of (u32, f32 bits) into two outputs.
     pub fn split_pairs(self, names: [&'static str; 2]) -> [Self; 2] {
         let every_second = |first| self.words.iter().skip(first).step_by(2).copied().collect();
@@ -101,6 +110,14 @@ impl<B: Backend> Lab<B> {
     /// An input, followed by NaN.
     pub fn input(&mut self, values: &[f32]) -> cb_lab::Result<B::Buffer> {
         self.filled(bits(values), f32::NAN.to_bits())
+    }
+
+    /// Elements of K or V, followed by NaN.
+    pub fn kv_input(&mut self, values: &[f32], kv_dtype: KvDtype) -> cb_lab::Result<B::Buffer> {
+        match kv_dtype {
+            KvDtype::F32 => self.input(values),
+            KvDtype::F16 => self.filled(ElementType::F16.pack(values), 0x7e00_7e00),
+        }
     }
 
     /// A weight matrix.

@@ -128,6 +128,11 @@ const MUTANTS: &[Mutant] = &[
     mutant(GatedLinearTiles, "columns past the end", "if n < p.num_out", "if n <= p.num_out"),
     mutant(GatedLinearTiles, "the last eighth missing", "k < width;", "k + 8u < width;"),
 
+    mutant(RopeStoreKv, "halves are cut off", "+ vec4(0xfffu) + to_even ", ""),
+    mutant(RopeStoreKv, "a tie goes up", "finite + vec4(0xfffu) + to_even", "finite + vec4(0x1000u)"),
+    mutant(RopeStoreKv, "no largest half", "min(size, vec4(0x477fe000u))", "size"),
+    mutant(RopeStoreKv, "no subnormal halves", "select(normal, subnormal, finite < vec4(0x38800000u))", "normal"),
+    mutant(RopeStoreKv, "halves without a sign", "let bits = sign | ", "let bits = "),
     mutant(RopeStoreKv, "turns backwards", "a * cosine - b * sine", "a * cosine + b * sine"),
     mutant(RopeStoreKv, "sines are cosines", "table[angles + half]", "table[angles]"),
     mutant(RopeStoreKv, "positions by head", "step[p.positions_offset + row]", "step[p.positions_offset + head % p.num_tokens]"),
@@ -147,6 +152,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RopeStoreKv, "heads past the end", " && head < num_heads", ""),
     mutant(RopeStoreKv, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
 
+    mutant(RaggedAttention, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
+    mutant(RaggedAttention, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
     mutant(RaggedAttention, "blind to itself", "tile + token <= position", "tile + token < position"),
     mutant(RaggedAttention, "sees the future", "tile + token <= position && ", ""),
     mutant(RaggedAttention, "window one too wide", "position - (tile + token) < p.window", "position - (tile + token) <= p.window"),
@@ -159,6 +166,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RaggedAttention, "context forgotten", "let position = context_len + ", "let position = "),
     mutant(RaggedAttention, "no barrier before V", "scores[i] = score;\n        }\n        workgroupBarrier();", "scores[i] = score;\n        }"),
 
+    mutant(RaggedAttentionLanes, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
+    mutant(RaggedAttentionLanes, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
     mutant(RaggedAttentionLanes, "blind to itself", "tokens <= vec4(position)", "tokens < vec4(position)"),
     mutant(RaggedAttentionLanes, "sees the future", " & (tokens <= vec4(position))", ""),
     mutant(RaggedAttentionLanes, "window one too wide", "vec4(position) - tokens < vec4(p.window)", "vec4(position) - tokens <= vec4(p.window)"),
@@ -176,6 +185,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RaggedAttentionLanes, "rows past the last", "min(first_packed + ROWS, all_packed) - 1u", "first_packed + ROWS - 1u"),
     mutant(RaggedAttentionLanes, "tokens past the end are read", "min(tokens, vec4(end - 1u))", "tokens"),
 
+    mutant(PagedAttention, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
+    mutant(PagedAttention, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
     mutant(PagedAttention, "blind to itself", "step[p.context_lens_offset + seq] + 1u", "max(step[p.context_lens_offset + seq], 1u)"),
     mutant(PagedAttention, "window one too wide", "min(end, p.window)", "min(end, max(p.window, p.window + 1u))"),
     mutant(PagedAttention, "no rescaling", "let shrink = exp(head_max[head] - new_max)", "let shrink = 1.0"),
@@ -187,6 +198,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(PagedAttention, "wrong pool stride", "block * p.num_kv_heads + kv_head", "block * p.num_heads + kv_head"),
     mutant(PagedAttention, "no barrier before the maxima", "lane < tile_len);\n        }\n        workgroupBarrier();", "lane < tile_len);\n        }"),
 
+    mutant(PagedAttentionLanes, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
+    mutant(PagedAttentionLanes, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
     mutant(PagedAttentionLanes, "blind to itself", "step[p.context_lens_offset + seq] + 1u", "max(step[p.context_lens_offset + seq], 1u)"),
     mutant(PagedAttentionLanes, "window one too wide", "min(end, p.window)", "min(end, max(p.window, p.window + 1u))"),
     mutant(PagedAttentionLanes, "tokens before the window", "(tokens >= vec4(begin)) & ", ""),

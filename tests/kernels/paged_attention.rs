@@ -32,6 +32,7 @@ fn attentions() -> Vec<Attention> {
     let grid = Attention { max_workgroups: Some(3), ..decode.clone() };
     let alone = Attention::of(&[(0, 1)]);
     let mut all = vec![decode, windowed, long, grid, alone, attention::uneven(&DECODE)];
+    all.extend(attention::halves(&DECODE));
     all.extend(attention::extremes(&DECODE));
     all.extend(attention::windows(&[(0, 1), (15, 1), (16, 1), (63, 1), (64, 1), (100, 1), (200, 1)]));
     all.extend(attention::block_sizes(&[1]));

@@ -32,6 +32,7 @@ fn attentions() -> Vec<Attention> {
     let grid = Attention { max_workgroups: Some(3), ..mixed.clone() };
     let alone = Attention::of(&[(0, 2)]);
     let mut all = vec![mixed, windowed, chunks, one_query, grid, alone, attention::uneven(&MIXED)];
+    all.extend(attention::halves(&MIXED));
     all.extend(attention::extremes(&MIXED));
     all.extend(attention::windows(&[(0, 40), (100, 1), (70, 33), (0, 2), (20, 90)]));
     all.extend(attention::block_sizes(&[1, 2, 19]));

@@ -4,6 +4,7 @@
 use crate::harness::*;
 use cb_lab::backend::gpu::GpuOptions;
 use cb_lab::backend::{Backend, HeadTables, KvPool, params::RopeStoreKvParams};
+use cb_lab::config::KvDtype;
 
 struct RopeStoreKv {
     tokens: usize,
@@ -15,6 +16,7 @@ struct RopeStoreKv {
     /// Size of the elements of qkv: at 1e-3 the eps is as large as the mean square.
     magnitude: f32,
     max_workgroups: Option<u32>,
+    kv_dtype: KvDtype,
 }
 
 const USUAL: RopeStoreKv = RopeStoreKv {
@@ -26,6 +28,7 @@ const USUAL: RopeStoreKv = RopeStoreKv {
     norms: false,
     magnitude: 4.0,
     max_workgroups: None,
+    kv_dtype: KvDtype::F32,
 };
 const NORMED: RopeStoreKv = RopeStoreKv { norms: true, magnitude: 1e-3, ..USUAL };
 const EPS: f32 = 1e-6;
@@ -42,7 +45,19 @@ pub fn cases() -> Cases {
     let tokens = [1, 16, 65].map(|tokens| RopeStoreKv { tokens, ..NORMED });
     let magnitudes = [1e-6, 1.0, 1e4].map(|magnitude| RopeStoreKv { magnitude, ..NORMED });
     let grid = RopeStoreKv { tokens: 40, max_workgroups: Some(4), ..NORMED };
-    boxed([USUAL, NORMED, grid].into_iter().chain(widths).chain(blocks).chain(heads).chain(tokens).chain(magnitudes))
+    // Beyond what a half holds, around it, and below the smallest that is not subnormal.
+    let halves = [1e6, 4.0, 1e-5].map(|magnitude| RopeStoreKv { kv_dtype: KvDtype::F16, magnitude, ..USUAL });
+    let halves = halves.into_iter().chain([RopeStoreKv { kv_dtype: KvDtype::F16, head_dim: 128, ..NORMED }]);
+    boxed(
+        [USUAL, NORMED, grid]
+            .into_iter()
+            .chain(widths)
+            .chain(blocks)
+            .chain(heads)
+            .chain(tokens)
+            .chain(magnitudes)
+            .chain(halves),
+    )
 }
 
 struct Inputs {
@@ -97,7 +112,9 @@ impl Case for RopeStoreKv {
         let Self { tokens, heads, kv_heads, head_dim, block_size, .. } = self;
         let norms = if self.norms { format!(",norms,magnitude={:e}", self.magnitude) } else { String::new() };
         let grid = self.max_workgroups.map_or(String::new(), |most| format!(",max_workgroups={most}"));
-        format!("tokens={tokens},heads={heads}/{kv_heads}x{head_dim},block_size={block_size}{norms}{grid}")
+        let halves =
+            if self.kv_dtype == KvDtype::F16 { format!(",kv=f16,size={:e}", self.magnitude) } else { String::new() };
+        format!("tokens={tokens},heads={heads}/{kv_heads}x{head_dim},block_size={block_size}{norms}{halves}{grid}")
     }
 
     /// Two products and a sum of numbers below `largest`, each rounded once or, fused, not at all; they may cancel, so the
@@ -105,7 +122,12 @@ impl Case for RopeStoreKv {
     /// numbers of the pair.
     fn tolerance(&self) -> Tolerance {
         let norm = if self.norms { 21.0 + self.head_dim as f64 / 32.0 } else { 0.0 };
-        Tolerance { atol: (3.0 + norm) * 2.0 * self.largest() * ROUNDING, rtol: 0.0 }
+        let atol = (3.0 + norm) * 2.0 * self.largest() * ROUNDING;
+        // That error may take an element of K across to the next half: 2^-10 of it, or one multiple of 2^-24.
+        match self.kv_dtype {
+            KvDtype::F32 => Tolerance { atol, rtol: 0.0 },
+            KvDtype::F16 => Tolerance { atol: atol + ROUNDING, rtol: 1.0 / 1024.0 },
+        }
     }
 
     fn options(&self) -> GpuOptions {
@@ -129,13 +151,15 @@ impl Case for RopeStoreKv {
         let (table, norms, qkv) = (lab.input(&table)?, lab.input(&norms)?, lab.input(&qkv)?);
         let (q_len, pool_len) = (self.tokens * self.heads * self.head_dim, self.pool_len());
         let mut q = lab.output(q_len)?;
-        let mut kv = KvPool { k: lab.output(pool_len)?, v: lab.output(pool_len)? };
+        let elements = self.kv_dtype;
+        let pool_len = elements.words(pool_len);
+        let mut kv = KvPool { k: lab.output(pool_len)?, v: lab.output(pool_len)?, elements };
         let tables = HeadTables { rope: &table, norms: self.norms.then_some(&norms) };
         lab.0.rope_store_kv(p, &step, tables, &qkv, &mut q, kv.as_mut());
         Ok(vec![
             lab.read("q", &q, q_len)?,
-            lab.read("k_pool", &kv.k, pool_len)?.partial(),
-            // It is only moved.
+            lab.read("k_pool", &kv.k, pool_len)?.partial().widened(elements),
+            // It is only moved, or rounded in one way.
             lab.read("v_pool", &kv.v, pool_len)?.partial().exact(),
         ])
     }

@@ -1,5 +1,6 @@
 //! The scheduler by example. A plan is written as `id:context_len+query_len`, with a `*` where a token is sampled.
 
+use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -16,6 +17,7 @@ fn limits() -> EngineConfig {
         prefill_chunk_size: 8,
         max_num_seqs: 4,
         max_model_len: 64,
+        kv_dtype: KvDtype::F32,
     }
 }
 

@@ -6,12 +6,13 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 /// Files beside the twins that are none.
-const TWIN_HELPERS: [(&str, &str); 6] = [
+const TWIN_HELPERS: [(&str, &str); 7] = [
     ("calibrate", "what the CPU can do at best"),
     ("mod", "the CPU backend, which calls the twins"),
     ("attend", "what the two attention twins share"),
     ("dense_attention", "the oracle of the attention twins"),
     ("matmul", "what the two twins of linears share"),
+    ("kv_head", "heads of K and V as they lie in a pool"),
     ("dot", "the order of additions that all twins share"),
 ];
 /// Functions that several kernels have at their end.

@@ -3,6 +3,7 @@
 use super::Outcome;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -49,6 +50,7 @@ pub fn limits(block_size: usize, num_kv_blocks: usize) -> EngineConfig {
         prefill_chunk_size: 512,
         max_num_seqs: 16,
         max_model_len: 512,
+        kv_dtype: KvDtype::F32,
     }
 }
 

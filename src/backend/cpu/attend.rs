@@ -1,6 +1,8 @@
 //! What the two attention twins share: one query row against its sequence's KV, through the block table.
 
 use super::dot::dot;
+use super::kv_head::head_at;
+use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
@@ -19,8 +21,7 @@ pub(super) fn attend_rows(
     step: &[u32],
     rows: &[QueryRow],
     q: &[f32],
-    k_pool: &[f32],
-    v_pool: &[f32],
+    kv: KvPool<&[u32]>,
     out: &mut [f32],
 ) {
     let width = (p.num_heads * p.head_dim) as usize;
@@ -35,7 +36,7 @@ pub(super) fn attend_rows(
     let arch = pulp::Arch::new();
     let task = |(query, out): (QueryRow, &mut [f32])| {
         let q = &q[query.row * width..][..width];
-        arch.dispatch(|| attend_row(p, step, query, q, k_pool, v_pool, out));
+        arch.dispatch(|| attend_row(p, step, query, q, kv, out));
     };
     #[cfg(feature = "parallel")]
     tasks.into_par_iter().for_each(task);
@@ -51,15 +52,7 @@ pub(super) fn attend_rows(
 /// [end, seq_len)   the future
 /// ```
 #[inline(always)]
-fn attend_row(
-    p: &AttentionParams,
-    step: &[u32],
-    query: QueryRow,
-    q: &[f32],
-    k_pool: &[f32],
-    v_pool: &[f32],
-    out: &mut [f32],
-) {
+fn attend_row(p: &AttentionParams, step: &[u32], query: QueryRow, q: &[f32], kv: KvPool<&[u32]>, out: &mut [f32]) {
     let at = |offset: u32, i: usize| step[offset as usize + i] as usize;
     let (head_dim, block_size) = (p.head_dim as usize, p.block_size as usize);
     let group = (p.num_heads / p.num_kv_heads) as usize;
@@ -68,16 +61,17 @@ fn attend_row(
     let first = end.saturating_sub(p.window as usize);
     let blocks = p.block_table_offset as usize + at(p.block_table_offsets_offset, query.seq);
     // Where a token's K (or V) of one head lies in its pool: [num_blocks][num_kv_heads][block_size][head_dim].
-    let kv = |kv_head: usize, token: usize| {
+    let at = |kv_head: usize, token: usize| {
         let block = step[blocks + token / block_size] as usize;
         let row = (block * p.num_kv_heads as usize + kv_head) * block_size + token % block_size;
-        row * head_dim..(row + 1) * head_dim
+        row * head_dim
     };
+    let mut scratch = vec![0.0f32; head_dim];
     let mut weights = vec![0.0f32; end - first];
     for (head, (q, out)) in q.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)).enumerate() {
         let kv_head = head / group;
         for (token, weight) in (first..end).zip(&mut weights) {
-            *weight = p.scale * dot(q, &k_pool[kv(kv_head, token)]);
+            *weight = p.scale * dot(q, head_at(kv.k, kv.elements, at(kv_head, token), &mut scratch));
         }
         let max = weights.iter().copied().fold(f32::MIN, f32::max);
         let mut sum = 0.0;
@@ -85,7 +79,7 @@ fn attend_row(
         for (token, weight) in (first..end).zip(&weights) {
             let weight = (weight - max).exp();
             sum += weight;
-            for (out, v) in out.iter_mut().zip(&v_pool[kv(kv_head, token)]) {
+            for (out, v) in out.iter_mut().zip(head_at(kv.v, kv.elements, at(kv_head, token), &mut scratch)) {
                 *out += weight * v;
             }
         }

@@ -17,6 +17,7 @@ mod attend;
 mod calibrate;
 pub mod dense_attention;
 mod dot;
+mod kv_head;
 mod matmul;
 
 use super::element_type::ElementType;
@@ -202,7 +203,7 @@ impl Backend for CpuBackend {
         let (table, norms) = (tables.rope.f32(), tables.norms.map(CpuBuffer::f32));
         let qkv = qkv.rows(p.num_tokens, (p.num_heads + 2 * p.num_kv_heads) * p.head_dim);
         let q = q.rows_mut(p.num_tokens, p.num_heads * p.head_dim);
-        let kv = KvPool { k: kv.k.f32_mut(), v: kv.v.f32_mut() };
+        let kv = kv.map(|pool| &mut pool.0[..]);
         rope_store_kv::rope_store_kv(&p, &step.0, table, norms, qkv, q, kv);
     }
 
@@ -214,7 +215,7 @@ impl Backend for CpuBackend {
         kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
-        ragged_attention::ragged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
+        ragged_attention::ragged_attention(&p, &step.0, q.f32(), kv.map(|pool| &pool.0[..]), out.f32_mut());
     }
 
     fn paged_attention(
@@ -225,7 +226,7 @@ impl Backend for CpuBackend {
         kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
-        paged_attention::paged_attention(&p, &step.0, q.f32(), kv.k.f32(), kv.v.f32(), out.f32_mut());
+        paged_attention::paged_attention(&p, &step.0, q.f32(), kv.map(|pool| &pool.0[..]), out.f32_mut());
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &CpuBuffer, x: &CpuBuffer, out: &mut CpuBuffer) {

@@ -1,18 +1,12 @@
 //! Twin of `shaders/ragged_attention.wgsl`.
 
 use super::attend::{QueryRow, attend_rows};
+use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;
 use crate::backend::step_table::query_tile_rows;
 
 /// Causal attention of the query tiles `(sequence, first packed row)` in the step table.
-pub(super) fn ragged_attention(
-    p: &AttentionParams,
-    step: &[u32],
-    q: &[f32],
-    k_pool: &[f32],
-    v_pool: &[f32],
-    out: &mut [f32],
-) {
+pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv: KvPool<&[u32]>, out: &mut [f32]) {
     let group = (p.num_heads / p.num_kv_heads) as usize;
     let tile_rows = query_tile_rows(p.head_dim as usize);
     let cu_seqlens_q = &step[p.cu_seqlens_q_offset as usize..];
@@ -27,5 +21,5 @@ pub(super) fn ragged_attention(
         let last = rows.last().map(|last| last.row);
         rows.extend(rows_of_tile.filter(|query| last.is_none_or(|last| query.row > last)));
     }
-    attend_rows(p, step, &rows, q, k_pool, v_pool, out);
+    attend_rows(p, step, &rows, q, kv, out);
 }

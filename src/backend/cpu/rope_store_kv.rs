@@ -1,6 +1,7 @@
 //! Twin of `shaders/rope_store_kv.wgsl`.
 
 use super::dot::dot;
+use super::kv_head::store_head;
 use crate::backend::KvPool;
 use crate::backend::params::RopeStoreKvParams;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -14,11 +15,12 @@ pub(super) fn rope_store_kv(
     norms: Option<&[f32]>,
     qkv: ArrayView2<f32>,
     mut q: ArrayViewMut2<f32>,
-    kv: KvPool<&mut [f32]>,
+    kv: KvPool<&mut [u32]>,
 ) {
     let [num_heads, num_kv_heads, head_dim, block_size] =
         [p.num_heads, p.num_kv_heads, p.head_dim, p.block_size].map(|count| count as usize);
     let (q_norm, k_norm) = norms.map(|norms| norms[..2 * head_dim].split_at(head_dim)).unzip();
+    let mut turned_key = vec![0.0; head_dim];
     for (row, (x, mut q)) in qkv.outer_iter().zip(q.outer_iter_mut()).enumerate() {
         let position = step[p.positions_offset as usize + row] as usize;
         let angles = &table[position * head_dim..][..head_dim];
@@ -34,8 +36,9 @@ pub(super) fn rope_store_kv(
         let heads = keys.chunks_exact(head_dim).zip(values.chunks_exact(head_dim));
         for (kv_head, (key, value)) in heads.enumerate() {
             let at = ((block * num_kv_heads + kv_head) * block_size + offset) * head_dim;
-            norm_and_turn(p, key, k_norm, angles, &mut kv.k[at..][..head_dim]);
-            kv.v[at..][..head_dim].copy_from_slice(value);
+            norm_and_turn(p, key, k_norm, angles, &mut turned_key);
+            store_head(kv.k, kv.elements, at, &turned_key);
+            store_head(kv.v, kv.elements, at, value);
         }
     }
 }

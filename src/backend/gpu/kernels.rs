@@ -41,6 +41,12 @@ pub enum Access {
     ReadWrite,
 }
 
+/// The pools stand twice: as f32 and as halves.
+const ATTENTION: [Access; 7] = {
+    use Access::{Read, ReadWrite};
+    [Read, Read, Read, Read, ReadWrite, Read, Read]
+};
+
 /// What the pipeline cache needs to know of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelSource {
@@ -131,10 +137,10 @@ impl Kernel {
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
-            Kernel::RaggedAttention => source!("ragged_attention", [Read, Read, Read, Read, ReadWrite]),
-            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
-            Kernel::PagedAttention => source!("paged_attention", [Read, Read, Read, Read, ReadWrite]),
-            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", [Read, Read, Read, Read, ReadWrite]),
+            Kernel::RaggedAttention => source!("ragged_attention", ATTENTION),
+            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", ATTENTION),
+            Kernel::PagedAttention => source!("paged_attention", ATTENTION),
+            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", ATTENTION),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),
         }

@@ -323,7 +323,7 @@ impl Backend for GpuBackend {
         let num_heads = p.num_tokens * (p.num_heads + 2 * p.num_kv_heads);
         let grid = self.grid(num_heads.div_ceil(heads_together), 1);
         let buffers = [&step.0, &tables.rope.0, &norms, &qkv.0, &q.0, &kv.k.0, &kv.v.0];
-        self.record(Variant::plain(Kernel::RopeStoreKv), &p, &buffers, grid);
+        self.record(Variant::plain(Kernel::RopeStoreKv).with_kv(kv.elements), &p, &buffers, grid);
     }
 
     fn ragged_attention(
@@ -334,13 +334,13 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_lanes());
+        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_lanes()).with_kv(kv.elements);
         // A workgroup has an item, or each eight of its lanes as many rows as they can hold.
         let per_workgroup = variant.value("ROWS").map(|rows| WORKGROUP_SIZE / 8 * rows);
         let rows = p.num_items * variant.value("QUERY_ROWS").unwrap_or(1);
         let workgroups = per_workgroup.map_or(p.num_items, |per_workgroup| rows.div_ceil(per_workgroup));
         let grid = self.grid(workgroups, p.num_kv_heads);
-        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
+        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0], grid);
     }
 
     fn paged_attention(
@@ -351,10 +351,10 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let variant = Variant::paged_attention(&p, self.has_lanes());
+        let variant = Variant::paged_attention(&p, self.has_lanes()).with_kv(kv.elements);
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
-        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0], grid);
+        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0], grid);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {

@@ -6,6 +6,7 @@ use super::matrix::RowOrder;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
 use crate::backend::step_table::query_tile_rows;
+use crate::config::KvDtype;
 use bytemuck::Zeroable;
 
 /// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
@@ -106,6 +107,12 @@ impl Variant {
         }
     }
 
+    /// The same for K and V that are kept so.
+    pub fn with_kv(mut self, elements: KvDtype) -> Self {
+        self.overrides.push(("KV_TYPE", elements.code()));
+        self
+    }
+
     /// A row of logits is long, and has one workgroup.
     pub fn sample() -> Self {
         Self { kernel: Kernel::Sample, overrides: vec![("WORKGROUP_SIZE", SAMPLE_WORKGROUP_SIZE)] }
@@ -115,8 +122,10 @@ impl Variant {
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [RmsNorm, RopeStoreKv, GatherRows];
+        let plain = [RmsNorm, GatherRows];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
+        let kv_types = [KvDtype::F32, KvDtype::F16];
+        variants.extend(kv_types.map(|elements| Self::plain(RopeStoreKv).with_kv(elements)));
         variants.push(Self::sample());
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
@@ -132,10 +141,11 @@ impl Variant {
         let blocks = [1, 8, 256].map(|block_size| (64, 4, block_size));
         for (head_dim, num_heads, block_size) in heads.into_iter().flatten().chain(blocks) {
             let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
-            let workgroup_bytes = [16 << 10, 32 << 10, 48 << 10];
-            variants.extend(workgroup_bytes.map(|bytes| Self::ragged_attention(&p, bytes, false)));
-            variants.push(Self::ragged_attention(&p, 16 << 10, true));
-            variants.extend([false, true].map(|lanes| Self::paged_attention(&p, lanes)));
+            let ragged = [16 << 10, 32 << 10, 48 << 10].map(|bytes| Self::ragged_attention(&p, bytes, false));
+            let paged = [false, true].map(|lanes| Self::paged_attention(&p, lanes));
+            for variant in ragged.into_iter().chain([Self::ragged_attention(&p, 16 << 10, true)]).chain(paged) {
+                variants.extend(kv_types.map(|elements| variant.clone().with_kv(elements)));
+            }
         }
         variants.dedup();
         variants

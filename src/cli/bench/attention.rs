@@ -9,6 +9,7 @@ use super::{CommonArgs, in_range, open};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::wording::tell;
+use crate::config::KvDtype;
 use crate::error::{Error, Result};
 use crate::scenes::attention::{Layout, Scene, Shape};
 use table::{AttentionCase, Cache, panels};
@@ -48,6 +49,9 @@ pub struct AttentionArgs {
     /// For cold cases: how much K and V calls go through in turn, so that no cache holds them
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     cold_mib: u32,
+    /// How K and V are kept
+    #[arg(long, value_enum, default_value_t)]
+    kv_dtype: KvDtype,
 }
 
 /// Runs the bench.
@@ -101,11 +105,12 @@ impl AttentionArgs {
 
     /// Every combination that makes sense: queries are among the tokens of the context.
     fn shapes(&self) -> Vec<Shape> {
+        let kv_dtype = self.kv_dtype;
         let mut shapes = Vec::new();
         for (&num_heads, &num_kv_heads, &head_dim) in product(&self.heads, &self.kv_heads, &self.head_dim) {
             for (&query_len, &batch, &seq_len) in product(&self.queries, &self.batch, &self.context) {
                 if query_len <= seq_len {
-                    shapes.push(Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim });
+                    shapes.push(Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim, kv_dtype });
                 }
             }
         }

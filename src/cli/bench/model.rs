@@ -6,7 +6,7 @@ use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, KvDtype};
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
@@ -30,6 +30,9 @@ pub struct ModelArgs {
     /// Sequences that decode together
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8")]
     batch: Vec<usize>,
+    /// How K and V are kept
+    #[arg(long, value_enum, default_value_t)]
+    kv_dtype: KvDtype,
 }
 
 /// Runs the bench. With `--deterministic` it runs without, too, and says what that costs.
@@ -62,6 +65,7 @@ async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
         prefill_chunk_size: Some(args.prompt_len),
         max_num_seqs: Some(most),
         max_model_len: None,
+        kv_dtype: args.kv_dtype,
     };
     let (backend, limits, report) = open_for_model(common, "model", &options, &folder).await?;
     match backend {

@@ -10,6 +10,7 @@ use crate::cli::choose_backend::{BackendArgs, BackendChoice, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::cli::start::start;
 use crate::cli::wording::tell;
+use crate::config::KvDtype;
 use crate::engine::Engine;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -168,6 +169,7 @@ fn limits(args: &QualityArgs) -> LimitOptions {
         prefill_chunk_size: Some(CHUNK),
         max_num_seqs: Some(CHUNK),
         max_model_len: None,
+        kv_dtype: KvDtype::F32,
     }
 }
 

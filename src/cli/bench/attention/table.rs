@@ -2,6 +2,7 @@
 
 use crate::cli::bench::plot::{Line, Panel};
 use crate::cli::bench::report::{Case, Limit};
+use crate::config::KvDtype;
 use crate::scenes::attention::{Layout, Shape};
 
 /// What was attended to by whom, and where K and V lay.
@@ -16,6 +17,7 @@ pub struct AttentionCase {
     heads: u32,
     kv_heads: u32,
     head_dim: u32,
+    kv_dtype: KvDtype,
     /// Tokens per block; none where K and V are contiguous.
     block_size: Option<u32>,
     /// Whether caches could hold K and V from the call before.
@@ -37,19 +39,19 @@ pub enum Cache {
 impl AttentionCase {
     /// Of a layout that takes so much longer.
     pub fn new(shape: &Shape, layout: Layout, cache: Cache, page_tax_percent: Option<f64>) -> Self {
-        let &Shape { batch, seq_len: context, query_len: queries, num_heads, num_kv_heads, head_dim } = shape;
+        let &Shape { batch, seq_len: context, query_len: queries, num_heads, num_kv_heads, head_dim, kv_dtype } = shape;
         let block_size = match layout {
             Layout::Contiguous => None,
             Layout::Paged(block_size) => Some(block_size),
         };
         let (heads, kv_heads) = (num_heads, num_kv_heads);
-        Self { batch, context, queries, heads, kv_heads, head_dim, block_size, cache, page_tax_percent }
+        Self { batch, context, queries, heads, kv_heads, head_dim, kv_dtype, block_size, cache, page_tax_percent }
     }
 
     /// `decode 8 x 1024, 8 heads on 2 of 128`
     pub fn title(&self) -> String {
-        let Self { batch, context: seq_len, queries: query_len, heads, kv_heads, head_dim, .. } = *self;
-        let shape = Shape { batch, seq_len, query_len, num_heads: heads, num_kv_heads: kv_heads, head_dim };
+        let Self { batch, context: seq_len, queries: query_len, heads, kv_heads, head_dim, kv_dtype, .. } = *self;
+        let shape = Shape { batch, seq_len, query_len, num_heads: heads, num_kv_heads: kv_heads, head_dim, kv_dtype };
         format!("{shape}, {heads} heads on {kv_heads} of {head_dim}")
     }
 
