@@ -1,5 +1,6 @@
-// out[row, :] = table[token_ids[row], :]
+// out[row, :] = table[token_ids[row], :], or table[choices[token_ids[row]], :] of tokens that the host does not know yet
 //
+// choices [_, 2] what sample left: a token id, and something else
 // table  [vocab_size, hidden_size] of f32, f16 or bf16, the piece that holds rows first_row .. first_row + num_rows
 // out    [num_tokens, hidden_size]; rows whose token lies in another piece are left to that piece's dispatch
 //
@@ -15,12 +16,14 @@ struct Params {
     first_row: u32,
     num_rows: u32,
     token_ids_offset: u32,
+    from_choices: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> table: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> choices: array<u32>;
+@group(0) @binding(3) var<storage, read> table: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -33,7 +36,11 @@ fn main(
     if i >= p.num_tokens * width {
         return;
     }
-    let table_row = step[p.token_ids_offset + i / width] - p.first_row;
+    var token_id = step[p.token_ids_offset + i / width];
+    if p.from_choices == 1u {
+        token_id = choices[2u * token_id];
+    }
+    let table_row = token_id - p.first_row;
     if table_row < p.num_rows {
         out[i] = four_weights(table_row, i % width, width);
     }

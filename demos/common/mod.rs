@@ -189,7 +189,9 @@ impl<B: Backend> Lab<B> {
             backend: backend.name(),
             limits: limits.clone(),
         };
-        let engine = block_on(Engine::new(backend, folder, limits))?;
+        let mut engine = block_on(Engine::new(backend, folder, limits))?;
+        // Demos show how each step left things.
+        engine.step_one_by_one();
         Ok(Self { engine, recording: Recording::new(run), recorder: Recorder::default(), begin: Instant::now() })
     }
 

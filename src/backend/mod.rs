@@ -18,7 +18,7 @@ use params::*;
 /// Rows of a matrix are uploaded in multiples of this, since a backend may store so many together.
 pub const UPLOAD_ROWS: usize = 8;
 
-/// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::download`].
+/// Runs the kernels. `CpuBackend` computes at once; `GpuBackend` records and submits in [`Backend::submit`].
 ///
 /// All buffers hold 4-byte words, f32 or u32. Shapes are row major. A kernel's formula stands at its params.
 /// Buffers are made at start-up; nothing is allocated while stepping once [`Backend::reserve`] has said how large a step is.
@@ -28,6 +28,8 @@ pub trait Backend {
     type Buffer;
     /// A weight matrix `[rows, cols]`, which the backend may split by rows over several bindings.
     type Matrix;
+    /// Words that were submitted to be read back.
+    type Readback;
 
     /// One line for people: which device this is.
     fn name(&self) -> String;
@@ -80,11 +82,33 @@ pub trait Backend {
     /// # Errors
     /// [`crate::Error::Device`] if the device was lost.
     async fn flush(&mut self) -> Result<()>;
-    /// Submits all that was recorded and reads the first `len` words of `buffer` back. The only wait in a step.
+    /// Submits all that was recorded, and the first `len` words of `buffer` to be read back. What is submitted later runs
+    /// later.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device refused the work.
+    fn submit(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Readback>;
+    /// Waits until what was submitted has run, and reads the words. The only wait in a step.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device was lost or refused the work.
-    async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>>;
+    async fn read(&mut self, readback: Self::Readback) -> Result<Vec<u32>>;
+    /// Takes back what nobody will read.
+    fn discard(&mut self, readback: Self::Readback) {
+        drop(readback);
+    }
+    /// Whether it computes one submission while the next is recorded. Then it pays to have two in flight; more never are.
+    fn overlaps(&self) -> bool {
+        false
+    }
+    /// [`Backend::submit`], then [`Backend::read`].
+    ///
+    /// # Errors
+    /// As these.
+    async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>> {
+        let readback = self.submit(buffer, len)?;
+        self.read(readback).await
+    }
 
     /// Whether each row of a batch must take one way through one variant of each kernel, whatever else is in the batch, so
     /// that its bits do not depend on that: then `ragged_attention` takes sequences with one query row, too.
@@ -105,8 +129,15 @@ pub trait Backend {
     /// As [`Backend::alloc`].
     fn snapshot(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Buffer>;
 
-    /// Rows of the embedding table: `out` is `[num_tokens, hidden_size]`.
-    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &Self::Buffer, table: &Self::Matrix, out: &mut Self::Buffer);
+    /// Rows of the embedding table: `out` is `[num_tokens, hidden_size]`, `choices` what [`Backend::sample`] left.
+    fn embed_tokens(
+        &mut self,
+        p: EmbedTokensParams,
+        step: &Self::Buffer,
+        choices: &Self::Buffer,
+        table: &Self::Matrix,
+        out: &mut Self::Buffer,
+    );
     /// Root-mean-square norm (Zhang and Sennrich 2019): `x` and `out` are `[num_rows, width]`, `weight` is `[width]`.
     fn rms_norm(&mut self, p: RmsNormParams, x: &Self::Buffer, weight: &Self::Buffer, out: &mut Self::Buffer);
     /// `x` is `[num_rows, in_features]`, `weight` `[out_features, in_features]`, `bias` `[out_features]`, `out` `[num_rows, out_features]`.

@@ -1,6 +1,6 @@
 //! Two backends side by side: every kernel runs on both, and the first whose results differ is named.
 //!
-//! A kernel call runs on both backends and keeps a copy of what each wrote; [`Backend::download`] compares the copies in
+//! A kernel call runs on both backends and keeps a copy of what each wrote; [`Backend::read`] compares the copies in
 //! order. Each backend goes on with its own results, so the first difference above the tolerance is the cause of the rest.
 
 use super::element_type::ElementType;
@@ -78,6 +78,7 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
 impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
     type Buffer = (A::Buffer, B::Buffer);
     type Matrix = (A::Matrix, B::Matrix);
+    type Readback = (A::Readback, B::Readback);
 
     fn name(&self) -> String {
         format!("{} checked against {}", self.subject.name(), self.reference.name())
@@ -137,15 +138,20 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.subject.flush().await
     }
 
-    async fn download(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Vec<u32>> {
+    fn submit(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Readback> {
+        Ok((self.reference.submit(&buffer.0, len)?, self.subject.submit(&buffer.1, len)?))
+    }
+
+    async fn read(&mut self, readback: Self::Readback) -> Result<Vec<u32>> {
+        let words = self.reference.read(readback.0).await?;
+        self.subject.read(readback.1).await?;
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
         for check in std::mem::take(&mut self.checks) {
             self.compare(check).await?;
         }
-        self.subject.download(&buffer.1, len).await?;
-        self.reference.download(&buffer.0, len).await
+        Ok(words)
     }
 
     fn one_way_per_row(&self) -> bool {
@@ -164,11 +170,12 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         &mut self,
         p: EmbedTokensParams,
         step: &Self::Buffer,
+        choices: &Self::Buffer,
         table: &Self::Matrix,
         out: &mut Self::Buffer,
     ) {
-        self.reference.embed_tokens(p, &step.0, &table.0, &mut out.0);
-        self.subject.embed_tokens(p, &step.1, &table.1, &mut out.1);
+        self.reference.embed_tokens(p, &step.0, &choices.0, &table.0, &mut out.0);
+        self.subject.embed_tokens(p, &step.1, &choices.1, &table.1, &mut out.1);
         self.num_tokens = p.num_tokens;
         self.check("embed_tokens", p.hidden_size, p.num_tokens, out);
     }

@@ -25,7 +25,7 @@ macro_rules! params {
 }
 
 params! {
-    /// `out[row, :] = table[token_ids[row], :]`
+    /// `out[row, :] = table[token_ids[row], :]`, or `table[choices[token_ids[row]], :]`
     EmbedTokensParams {
         /// Rows of `out`.
         num_tokens: u32,
@@ -37,6 +37,8 @@ params! {
         num_rows: u32,
         /// Where `token_ids` begins in the step table.
         token_ids_offset: u32,
+        /// 0: these are token ids. 1: rows of `choices`, where `sample` left the token ids.
+        from_choices: u32,
     }
 }
 params! {

@@ -23,8 +23,10 @@ pub enum DecodeRows {
 pub struct StepTable {
     /// The packed words.
     pub words: Vec<u32>,
-    /// `[num_tokens]`
+    /// `[num_tokens]` token ids, or where `from_choices` is 1 rows of the last step's choices, which are yet to be known.
     pub token_ids: u32,
+    /// 1 or 0.
+    pub from_choices: u32,
     /// `[num_tokens]`
     pub positions: u32,
     /// `[num_tokens]`
@@ -53,7 +55,8 @@ impl StepTable {
     /// Packs a batch, reusing the words' memory. `group` query heads share a KV head.
     pub fn pack(&mut self, batch: &RaggedBatch, group: usize, head_dim: usize, decode: DecodeRows) {
         self.words.clear();
-        self.token_ids = self.append(&batch.token_ids);
+        self.from_choices = !batch.sampled_by.is_empty() as u32;
+        self.token_ids = self.append(if batch.sampled_by.is_empty() { &batch.token_ids } else { &batch.sampled_by });
         self.positions = self.append(&batch.positions);
         self.slot_mapping = self.append(&batch.slot_mapping);
         self.cu_seqlens_q = self.append(&batch.cu_seqlens_q);

@@ -45,6 +45,10 @@ impl RecordFile {
         let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
         let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));
+        if out.is_some() || traced.is_some() {
+            // A log says how each step left things; the next one must not have begun by then.
+            engine.step_one_by_one();
+        }
         let mut file = Self { out, traced, recorder: Recorder::default(), begin: Instant::now(), step_began_ms: 0.0 };
         file.write_line(&Entry::Run(run))?;
         Ok(file)

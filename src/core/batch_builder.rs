@@ -18,8 +18,11 @@ use crate::ids::TokenId;
 pub struct RaggedBatch {
     /// Tokens per KV block.
     pub block_size: u32,
-    /// `[num_tokens]` what to embed.
+    /// `[num_tokens]` what to embed; empty where `sampled_by` says it.
     pub token_ids: Vec<TokenId>,
+    /// `[num_tokens]` which samples of the step before to embed, in a step that was planned while that one was in flight;
+    /// else empty.
+    pub sampled_by: Vec<u32>,
     /// `[num_tokens]` position of each row within its sequence.
     pub positions: Vec<u32>,
     /// `[num_tokens]` where the row's K and V go: block_id * block_size + offset.
@@ -55,29 +58,33 @@ impl RaggedBatch {
         self.clear();
         let block_size = scheduler.config().block_size;
         self.block_size = block_size as u32;
+        self.sampled_by.extend_from_slice(&plan.sampled_by);
         for row in &plan.rows {
             let sequence = scheduler.sequence(row.seq_idx);
             debug_assert_eq!(sequence.id(), row.id, "the plan is older than what is in its slots");
             let positions = row.context_len..row.seq_len();
             let block_table = sequence.block_table();
 
-            sequence.extend_tokens(positions.clone(), &mut self.token_ids);
+            if plan.sampled_by.is_empty() {
+                sequence.extend_tokens(positions.clone(), &mut self.token_ids);
+            }
             self.positions.extend(positions.clone().map(|position| position as u32));
             self.slot_mapping.extend(positions.map(|position| block_table.slot(position, block_size)));
-            self.cu_seqlens_q.push(self.token_ids.len() as u32);
+            self.cu_seqlens_q.push(self.num_tokens() as u32);
             self.context_lens.push(row.context_len as u32);
             // Only the blocks this step reads: a prompt in chunks holds more already.
             let blocks = &block_table.blocks()[..row.seq_len().div_ceil(block_size)];
             self.block_table.extend(blocks.iter().map(|block| block.0));
             self.block_table_offsets.push(self.block_table.len() as u32);
             if row.samples {
-                self.logit_indices.push(self.token_ids.len() as u32 - 1);
+                self.logit_indices.push(self.num_tokens() as u32 - 1);
             }
         }
     }
 
     fn clear(&mut self) {
         self.token_ids.clear();
+        self.sampled_by.clear();
         self.positions.clear();
         self.slot_mapping.clear();
         self.cu_seqlens_q.clear();
@@ -91,7 +98,7 @@ impl RaggedBatch {
 
     /// Rows of the batch.
     pub fn num_tokens(&self) -> usize {
-        self.token_ids.len()
+        self.positions.len()
     }
 
     /// Sequences of the batch.

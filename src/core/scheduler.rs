@@ -8,10 +8,11 @@
 //!                  schedule, for an older sequence: frees blocks
 //! ```
 
+mod ahead;
 mod commit;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::EngineConfig;
 use crate::core::kv_cache::BlockAllocator;
@@ -25,7 +26,7 @@ use crate::ids::RequestId;
 ///
 /// After each [`schedule`](Self::schedule) the plan is executed and then [committed](Self::commit). If execution fails
 /// the plan is dropped instead and the next `schedule` plans the same tokens again; the next commit tells of its
-/// preemptions, too.
+/// preemptions, too. While a plan is executed [`schedule_ahead`](Self::schedule_ahead) may plan the step after it.
 #[derive(Debug)]
 pub struct Scheduler {
     config: EngineConfig,
@@ -36,8 +37,8 @@ pub struct Scheduler {
     running: BTreeMap<RequestId, SeqIdx>,
     /// Steps scheduled.
     step: u64,
-    /// The step whose plan may be committed.
-    uncommitted_step: Option<u64>,
+    /// The steps whose plans may be committed, in this order: one, or two while one is planned ahead.
+    in_flight: VecDeque<u64>,
     /// Who lost their blocks since the last commit.
     untold: Vec<Preemption>,
     /// Working memory of `schedule`, kept so that it is allocated once: what ran before the step.
@@ -58,7 +59,7 @@ impl Scheduler {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             step: 0,
-            uncommitted_step: None,
+            in_flight: VecDeque::with_capacity(2),
             untold: Vec::new(),
             oldest_first: Vec::new(),
         })
@@ -80,8 +81,9 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Gives a request up and frees its blocks at once, also between `schedule` and `commit`: what the step in flight
-    /// still writes to them is overwritten before any later step reads it. False if there is no such request.
+    /// Gives a request up and frees its blocks at once, also while steps are in flight: only a later plan can hand them
+    /// out, a device executes steps in the order of their plans, and what those in flight still write is overwritten
+    /// before a later one reads it. False if there is no such request.
     pub fn abort(&mut self, id: RequestId) -> bool {
         self.finish(id, FinishReason::Abort).is_some()
     }
@@ -158,7 +160,8 @@ impl Scheduler {
         for sequence in self.running() {
             let num_blocks = sequence.block_table().num_blocks();
             let context_blocks = self.config.num_blocks_for(sequence.context_len());
-            let all_blocks = self.config.num_blocks_for(sequence.num_tokens());
+            // A step planned ahead takes a block for a token that is yet to be committed.
+            let all_blocks = self.config.num_blocks_for(sequence.num_tokens() + 1);
             ensure(num_blocks > 0, sequence.id(), "runs without blocks")?;
             ensure(num_blocks >= context_blocks, sequence.id(), "has less blocks than its context")?;
             ensure(num_blocks <= all_blocks, sequence.id(), "has more blocks than its tokens")?;

@@ -22,6 +22,9 @@ pub struct StepPlan {
     pub preempted_before: Vec<Preemption>,
     /// Why no further request was admitted.
     pub admission_stop: AdmissionStop,
+    /// Of a plan that was made while the step before it was in flight: which of that step's samples the token of each row
+    /// is, since nobody knows it yet. Else empty.
+    pub sampled_by: Vec<u32>,
 }
 
 /// A sequence that lost its blocks because an older one had none for its next token.

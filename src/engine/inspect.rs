@@ -1,5 +1,5 @@
 //! Looks at what a step left on the device: the KV pools, and attention against the textbook. For demos and tests; it
-//! reads whole pools back.
+//! reads whole pools back. The engine must [step one by one](Engine::step_one_by_one).
 
 use super::Engine;
 use crate::backend::cpu::dense_attention::{CausalMask, dense_attention};

@@ -41,6 +41,18 @@ pub struct Engine<B: Backend> {
     streams: BTreeMap<RequestId, Stream>,
     next_id: u64,
     planned_memory: PlannedMemory,
+    /// A step that was begun before the one before it had ended.
+    ahead: Option<BegunStep<B>>,
+    steps_ahead: bool,
+}
+
+/// A step that the device computes, or has computed.
+struct BegunStep<B: Backend> {
+    plan: StepPlan,
+    num_running: usize,
+    num_waiting: usize,
+    num_free_blocks: usize,
+    choices: B::Readback,
 }
 
 /// What a step brought, for people and programs that watch.
@@ -103,8 +115,26 @@ impl<B: Backend> Engine<B> {
         let weights = Weights::load(&mut backend, &files, &config).await?;
         let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
-        let (batch, streams) = (RaggedBatch::default(), BTreeMap::new());
-        Ok(Self { backend, decoder, sampler, scheduler, batch, tokenizer, streams, next_id: 0, planned_memory })
+        let (batch, streams, steps_ahead) = (RaggedBatch::default(), BTreeMap::new(), backend.overlaps());
+        Ok(Self {
+            backend,
+            decoder,
+            sampler,
+            scheduler,
+            batch,
+            tokenizer,
+            streams,
+            next_id: 0,
+            ahead: None,
+            steps_ahead,
+            planned_memory,
+        })
+    }
+
+    /// From now on begins no step before the last one has ended: for those who look at what a step left behind, in the
+    /// scheduler, on the device or in [`Engine::batch`]. What requests get is the same.
+    pub fn step_one_by_one(&mut self) {
+        self.steps_ahead = false;
     }
 
     /// Queues a request; its output comes from later steps. Ids count up from 0 in the order of submission.
@@ -138,17 +168,44 @@ impl<B: Backend> Engine<B> {
     /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again, and reports
     /// what was preempted for this one. A request whose text cannot be decoded is no error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
-        let plan = self.scheduler.schedule();
-        let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
-        let num_free_blocks = self.scheduler.num_free_blocks();
-        self.batch.build_into(&plan, &self.scheduler);
-        let logits = self.decoder.forward(&mut self.backend, &self.batch);
-        let draws = draws(&plan, &self.scheduler);
-        let choices = self.sampler.sample(&mut self.backend, &logits, &draws).await?;
+        let step = match self.begun_ahead() {
+            Some(step) => step,
+            None => {
+                let plan = self.scheduler.schedule();
+                self.begin(plan)?
+            }
+        };
+        // While the device computes this step, it is told the next one, where that can be foreseen.
+        let next = if self.steps_ahead { self.scheduler.schedule_ahead(&step.plan) } else { None };
+        let next = next.map(|plan| self.begin(plan)).transpose()?;
+        let BegunStep { plan, num_running, num_waiting, num_free_blocks, choices } = step;
+        let choices = self.sampler.read(&mut self.backend, choices).await?;
         let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
         let events = self.scheduler.commit(&plan, &token_ids);
         let updates = self.stream(&plan, &events, &choices);
+        self.ahead = next;
         Ok(StepReport { plan, num_running, num_waiting, num_free_blocks, updates })
+    }
+
+    /// The step that was begun before the last one had ended, unless all of its requests have ended since.
+    fn begun_ahead(&mut self) -> Option<BegunStep<B>> {
+        let step = self.ahead.take()?;
+        if step.plan.rows.iter().any(|row| self.scheduler.get(row.id).is_some()) {
+            return Some(step);
+        }
+        self.backend.discard(step.choices);
+        None
+    }
+
+    /// Has the device compute a plan: its batch, the logits, and a choice for each row that samples.
+    fn begin(&mut self, plan: StepPlan) -> Result<BegunStep<B>> {
+        let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
+        let num_free_blocks = self.scheduler.num_free_blocks();
+        self.batch.build_into(&plan, &self.scheduler);
+        let logits = self.decoder.forward(&mut self.backend, &self.batch, self.sampler.choices());
+        let draws = draws(&plan, &self.scheduler);
+        let choices = self.sampler.submit(&mut self.backend, &logits, &draws)?;
+        Ok(BegunStep { plan, num_running, num_waiting, num_free_blocks, choices })
     }
 
     /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
@@ -184,7 +241,7 @@ impl<B: Backend> Engine<B> {
         self.decoder.config()
     }
 
-    /// The token table of the last step, to look at.
+    /// The token table of the step that was begun last, to look at.
     pub fn batch(&self) -> &RaggedBatch {
         &self.batch
     }
@@ -257,8 +314,9 @@ fn draws(plan: &StepPlan, scheduler: &Scheduler) -> Vec<Draw> {
     let sampling = plan.rows.iter().filter(|row| row.samples);
     sampling
         .map(|row| {
-            let sequence = scheduler.sequence(row.seq_idx);
-            sampler::draw(&sequence.request().params, sequence.output_token_ids().len() as u64)
+            let request = scheduler.sequence(row.seq_idx).request();
+            let num_outputs = row.seq_len() - request.prompt_token_ids.len();
+            sampler::draw(&request.params, num_outputs as u64)
         })
         .collect()
 }

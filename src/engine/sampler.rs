@@ -48,20 +48,28 @@ impl<B: Backend> Sampler<B> {
         Ok(Self { draws: backend.alloc("draws", plan.draws)?, choices: backend.alloc("choices", plan.choices)? })
     }
 
-    /// One choice per row of logits. The only wait of a step, and two words a sequence.
+    /// The last step's choices, which may be the next one's tokens before anybody has read them.
+    pub fn choices(&self) -> &B::Buffer {
+        &self.choices
+    }
+
+    /// Submits the step. It leaves one choice per row of logits: two words a sequence to be read.
     ///
     /// # Errors
-    /// [`crate::Error::Device`] if the device was lost or refused the step.
-    pub async fn sample(
-        &mut self,
-        backend: &mut B,
-        logits: &Logits<'_, B::Buffer>,
-        draws: &[Draw],
-    ) -> Result<Vec<Choice>> {
+    /// [`crate::Error::Device`] if the device refused the step.
+    pub fn submit(&mut self, backend: &mut B, logits: &Logits<'_, B::Buffer>, draws: &[Draw]) -> Result<B::Readback> {
         backend.upload(&mut self.draws, 0, bytemuck::cast_slice(draws));
         let p = SampleParams { num_rows: logits.num_rows as u32, width: logits.vocab_size as u32 };
         backend.sample(p, logits.buffer, &self.draws, &mut self.choices);
-        let words = backend.download(&self.choices, 2 * logits.num_rows).await?;
+        backend.submit(&self.choices, 2 * logits.num_rows)
+    }
+
+    /// The choices of a submitted step. The only wait of a step.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device was lost or refused the step.
+    pub async fn read(&self, backend: &mut B, readback: B::Readback) -> Result<Vec<Choice>> {
+        let words = backend.read(readback).await?;
         let choice = |words: &[u32]| Choice { token_id: words[0], logprob: f32::from_bits(words[1]) };
         Ok(words.chunks_exact(2).map(choice).collect())
     }

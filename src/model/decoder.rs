@@ -118,14 +118,15 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
-    pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch) -> Logits<'_, B::Buffer> {
+    /// `choices` are those of the step before, which the batch may refer to.
+    pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch, choices: &B::Buffer) -> Logits<'_, B::Buffer> {
         let group = self.config.num_heads / self.config.num_kv_heads;
         let decode = if backend.one_way_per_row() { DecodeRows::Ragged } else { DecodeRows::Paged };
         self.step_table.pack(batch, group, self.config.head_dim, decode);
         backend.upload(&mut self.step, 0, &self.step_table.words);
 
         backend.enter_layer(None);
-        self.embed(backend, batch.num_tokens() as u32);
+        self.embed(backend, batch.num_tokens() as u32, choices);
         for layer in 0..self.config.num_layers {
             backend.enter_layer(Some(layer));
             self.attention_block(backend, layer, batch.num_tokens() as u32);
@@ -140,15 +141,16 @@ impl<B: Backend> Decoder<B> {
         }
     }
 
-    fn embed(&mut self, backend: &mut B, num_tokens: u32) {
+    fn embed(&mut self, backend: &mut B, num_tokens: u32, choices: &B::Buffer) {
         let p = EmbedTokensParams {
             num_tokens,
             hidden_size: self.config.hidden_size as u32,
             first_row: 0,
             num_rows: self.config.vocab_size as u32,
             token_ids_offset: self.step_table.token_ids,
+            from_choices: self.step_table.from_choices,
         };
-        backend.embed_tokens(p, &self.step, &self.weights.embed_tokens, &mut self.activations.residual);
+        backend.embed_tokens(p, &self.step, choices, &self.weights.embed_tokens, &mut self.activations.residual);
     }
 
     /// `residual += o_proj(attention(norm(residual)))`

@@ -11,15 +11,22 @@ use cb_lab::engine::Update;
 use libtest_mimic::{Failed, Trial};
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
-    machines.cpu("failed_step/nothing is lost", nothing_is_lost)
+    let mut trials = machines.cpu("failed_step/nothing is lost", || nothing_is_lost(WatchedCpu::failing));
+    trials.extend(machines.cpu("failed_step/nothing is lost, two in flight", || {
+        nothing_is_lost(|fails| WatchedCpu::failing(fails).overlapping())
+    }));
+    trials
 }
 
-fn nothing_is_lost() -> Result<(), Failed> {
+/// Whether the read of a number fails.
+type Fails = fn(usize) -> bool;
+
+fn nothing_is_lost(open: impl Fn(Fails) -> WatchedCpu) -> Result<(), Failed> {
     let cases = fixtures::golden_cases("llama");
     let sampled =
         SamplingParams { temperature: 1.0, seed: 3, ignore_eos: true, max_new_tokens: 24, ..Default::default() };
-    let run = |fails: fn(usize) -> bool| {
-        let mut engine = fixtures::engine("llama", WatchedCpu::failing(fails), &TIGHT);
+    let run = |fails: Fails| {
+        let mut engine = fixtures::engine("llama", open(fails), &TIGHT);
         abort::submit_all(&mut engine, &cases)?;
         engine.submit(cases[4].prompt_token_ids.clone(), sampled.clone())?;
         let (mut outputs, mut num_failed) = (Vec::new(), 0);
@@ -57,7 +64,7 @@ fn nothing_is_lost() -> Result<(), Failed> {
     let (expected, ..) = run(|_| false)?;
     // Every third, so that a step fails once, and most of them, so that it fails again and again.
     let mut all_untold = 0;
-    for fails in [(|n| n % 3 == 1) as fn(usize) -> bool, |n| n % 4 != 3] {
+    for fails in [(|n| n % 3 == 1) as Fails, |n| n % 4 != 3] {
         let (outputs, num_failed, num_untold) = run(fails)?;
         ensure!(num_failed > 20, "only {num_failed} steps failed");
         all_untold += num_untold;

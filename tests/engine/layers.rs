@@ -82,6 +82,7 @@ fn run<B: Backend>(name: &str, backend: B, case: &GoldenCase, others: &[GoldenCa
         ..Default::default()
     };
     let mut engine = fixtures::engine(name, backend, &limits);
+    engine.step_one_by_one();
     let params = |max_new_tokens| SamplingParams { max_new_tokens, ignore_eos: true, ..Default::default() };
     if way.shuffled {
         for (other, max_new_tokens) in others[..5].iter().zip([9, 2, 5, 7, 1]) {

@@ -5,6 +5,7 @@
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
+//! * `ahead`: a step begun before the last one has ended changes nothing;
 //! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
 //! * `paired`, `refusals`: what an error says.
@@ -22,6 +23,7 @@ mod machines;
 mod watched_cpu;
 
 mod abort;
+mod ahead;
 mod dense_model;
 mod deterministic;
 mod device_use;
@@ -51,6 +53,7 @@ fn main() {
     trials.extend(deterministic::trials(&machines));
     trials.extend(kv_f16::trials(&machines));
     trials.extend(abort::trials(&machines));
+    trials.extend(ahead::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
     trials.extend(undecodable::trials(&machines));

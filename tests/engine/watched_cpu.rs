@@ -14,8 +14,13 @@ pub const UNPLUGGED: &str = "unplugged";
 pub struct WatchedCpu {
     cpu: CpuBackend,
     pub seen: Seen,
-    /// Whether the download of this number, from 1, fails after the kernels have run.
+    /// Whether the read of this number, from 1, fails after the kernels have run. Not the submission: of two in flight both
+    /// are lost when the first fails, and a rule by submissions might never meet another first.
     fails: fn(usize) -> bool,
+    num_reads: usize,
+    overlaps: bool,
+    in_flight: usize,
+    pub most_in_flight: usize,
 }
 
 /// What was asked for so far.
@@ -36,8 +41,21 @@ impl WatchedCpu {
         Self::failing(|_| false)
     }
 
+    /// The same, and an engine steps ahead on it.
+    pub fn overlapping(self) -> Self {
+        Self { overlaps: true, ..self }
+    }
+
     pub fn failing(fails: fn(usize) -> bool) -> Self {
-        Self { cpu: CpuBackend::default(), seen: Seen::default(), fails }
+        Self {
+            cpu: CpuBackend::default(),
+            seen: Seen::default(),
+            fails,
+            overlaps: false,
+            num_reads: 0,
+            in_flight: 0,
+            most_in_flight: 0,
+        }
     }
 }
 
@@ -57,6 +75,7 @@ macro_rules! on_the_cpu {
 impl Backend for WatchedCpu {
     type Buffer = Buf;
     type Matrix = Mat;
+    type Readback = Vec<u32>;
 
     fn name(&self) -> String {
         "watched".into()
@@ -107,18 +126,31 @@ impl Backend for WatchedCpu {
         Ok(())
     }
 
-    async fn download(&mut self, buffer: &Buf, len: usize) -> Result<Vec<u32>> {
+    fn submit(&mut self, buffer: &Buf, len: usize) -> Result<Vec<u32>> {
         self.seen.downloads.push(len);
-        if (self.fails)(self.seen.downloads.len()) {
-            return Err(Error::Device(UNPLUGGED.into()));
-        }
-        self.cpu.download(buffer, len).await
+        self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
+        self.cpu.submit(buffer, len)
+    }
+
+    async fn read(&mut self, words: Vec<u32>) -> Result<Vec<u32>> {
+        self.in_flight -= 1;
+        self.num_reads += 1;
+        if (self.fails)(self.num_reads) { Err(Error::Device(UNPLUGGED.into())) } else { Ok(words) }
+    }
+
+    fn discard(&mut self, _: Vec<u32>) {
+        self.in_flight -= 1;
+    }
+
+    fn overlaps(&self) -> bool {
+        self.overlaps
     }
 
     on_the_cpu! {
         num_uploads: upload(buffer: &mut Buf, offset: usize, words: &[u32]);
         num_uploads: upload_rows(matrix: &mut Mat, first_row: usize, values: &[f32]);
-        num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, table: &Mat, out: &mut Buf);
+        num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, choices: &Buf, table: &Mat, out: &mut Buf);
         num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
         num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);
         num_kernel_calls: gated_linear(p: GatedLinearParams, x: &Buf, gate: &Mat, up: &Mat, out: &mut Buf);

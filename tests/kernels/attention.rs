@@ -145,11 +145,11 @@ impl Inputs {
             batch.token_ids.extend((context_len..seq_len).map(|position| position as u32));
             batch.positions.extend((context_len..seq_len).map(|position| position as u32));
             batch.slot_mapping.extend((context_len..seq_len).map(|token| slot(token) as u32));
-            batch.cu_seqlens_q.push(batch.token_ids.len() as u32);
+            batch.cu_seqlens_q.push(batch.positions.len() as u32);
             batch.context_lens.push(context_len as u32);
             batch.block_table.extend(blocks);
             batch.block_table_offsets.push(batch.block_table.len() as u32);
-            batch.logit_indices.push(batch.token_ids.len() as u32 - 1);
+            batch.logit_indices.push(batch.positions.len() as u32 - 1);
         }
         let mut table = StepTable::default();
         let decode = if case.ragged_only { DecodeRows::Ragged } else { DecodeRows::Paged };

@@ -29,6 +29,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(EmbedTokens, "ignores first_row", " - p.first_row", ""),
     mutant(EmbedTokens, "writes rows of other pieces", "table_row < p.num_rows", "true"),
     mutant(EmbedTokens, "ignores token_ids_offset", "p.token_ids_offset + ", ""),
+    mutant(EmbedTokens, "a choice's other word", "choices[2u * token_id]", "choices[2u * token_id + 1u]"),
+    mutant(EmbedTokens, "never a choice", "p.from_choices == 1u", "false"),
     mutant(EmbedTokens, "half the width", "p.hidden_size / 4u", "p.hidden_size / 8u"),
     mutant(EmbedTokens, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
 

@@ -200,6 +200,54 @@ fn a_failed_step_is_planned_again() {
 }
 
 #[test]
+fn a_step_is_planned_while_the_one_before_it_is_in_flight() {
+    let mut scheduler = scheduler(limits(), &[3, 4]);
+    let first = scheduler.schedule();
+    assert_eq!(show(&first), "1:0+3* 2:0+4*");
+    let second = scheduler.schedule_ahead(&first).unwrap();
+    assert_eq!(show(&second), "1:3+1* 2:4+1*", "each with the token that it is about to get");
+    assert_eq!(second.sampled_by, [0, 1]);
+    assert_eq!(scheduler.schedule_ahead(&second), None, "two are enough");
+    scheduler.commit(&first, &[9, 2]);
+    assert_eq!(scheduler.num_running(), 1, "2 is the end of request 2");
+    assert_eq!(scheduler.num_free_blocks(), 15, "whose blocks are free, though its row is in flight");
+    let third = scheduler.schedule_ahead(&second).unwrap();
+    assert_eq!(show(&third), "1:4+1*");
+    assert_eq!(third.sampled_by, [0]);
+    assert_eq!(scheduler.commit(&second, &[9, 9]).len(), 1, "nobody gets what came of the row of request 2");
+}
+
+#[test]
+fn no_step_is_planned_ahead_that_cannot_be_foreseen() {
+    let ahead = |scheduler: &mut Scheduler| {
+        let plan = scheduler.schedule();
+        let ahead = scheduler.schedule_ahead(&plan);
+        scheduler.commit(&plan, &vec![9; plan.num_samples()]);
+        ahead.is_some_and(|ahead| {
+            scheduler.commit(&ahead, &vec![9; ahead.num_samples()]);
+            true
+        })
+    };
+    let mut prompts = scheduler(limits(), &[10]);
+    assert_eq!([ahead(&mut prompts), ahead(&mut prompts)], [false, true], "first a prompt has a second chunk");
+
+    let mut queue = scheduler(limits(), &[3, 3]);
+    queue.submit(request(3, 3, 20)).unwrap();
+    assert_eq!([ahead(&mut queue), ahead(&mut queue)], [false, true], "somebody who waits can be admitted");
+
+    let mut full = Scheduler::new(EngineConfig { max_num_seqs: 1, ..limits() }).unwrap();
+    full.submit(request(1, 3, 5)).unwrap();
+    full.submit(request(2, 3, 20)).unwrap();
+    let all: Vec<bool> = (0..4).map(|_| ahead(&mut full)).collect();
+    assert_eq!(all, [true, true, false, true], "nobody can, until it is sure that the first one ends");
+
+    let mut tight = Scheduler::new(EngineConfig { num_kv_blocks: 3, ..limits() }).unwrap();
+    tight.submit(request(1, 4, 8)).unwrap();
+    tight.submit(request(2, 4, 8)).unwrap();
+    assert!(!ahead(&mut tight), "two need a block for their next token, and one is free");
+}
+
+#[test]
 fn a_refusal_has_the_figures_and_the_remedy() {
     let mut scheduler = scheduler(EngineConfig { num_kv_blocks: 12, ..limits() }, &[1]);
     let mut refusal = |id, prompt_len, max_new_tokens| {

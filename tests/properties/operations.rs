@@ -48,6 +48,9 @@ pub enum Operation {
     Abort(usize),
     /// The engine saw a stop text.
     Stop(usize),
+    /// So many steps, each begun before the one before it is committed. While the first two are in flight, one request
+    /// ends and another comes. In the end the device may fail.
+    StepsAhead(usize, bool, Option<(usize, Wish)>),
     /// Between execution and commit: one request ends and another comes, which may get its place.
     StepWhileAborting(usize, Wish),
 }
@@ -59,10 +62,13 @@ pub fn wish() -> impl Strategy<Value = Wish> {
 }
 
 pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let meanwhile = prop::option::of((any::<usize>(), wish()));
     let operation = prop_oneof![
         4 => wish().prop_map(Operation::Submit),
         8 => Just(Operation::Step),
         1 => (0..8_usize).prop_map(Operation::FailedStep),
+        4 => (1..6_usize, prop::bool::weighted(0.2), meanwhile)
+            .prop_map(|(num_steps, fails, meanwhile)| Operation::StepsAhead(num_steps, fails, meanwhile)),
         1 => any::<usize>().prop_map(Operation::Abort),
         1 => any::<usize>().prop_map(Operation::Stop),
         1 => (any::<usize>(), wish()).prop_map(|(nth, wish)| Operation::StepWhileAborting(nth, wish)),
@@ -100,6 +106,15 @@ pub fn apply(world: &mut World, operation: &Operation, next_id: &mut u64) {
         Operation::FailedStep(num_rows) => world.failed_step(*num_rows),
         Operation::Abort(nth) => world.end(*nth, FinishReason::Abort),
         Operation::Stop(nth) => world.end(*nth, FinishReason::Stop),
+        Operation::StepsAhead(num_steps, fails, meanwhile) => {
+            let meanwhile = meanwhile.as_ref().map(|(nth, wish)| (*nth, new_request(wish)));
+            world.steps_ahead(*num_steps, *fails, |world| {
+                if let Some((nth, request)) = meanwhile {
+                    world.end(nth, FinishReason::Abort);
+                    world.submit(request);
+                }
+            });
+        }
         Operation::StepWhileAborting(nth, wish) => {
             let request = new_request(wish);
             let meanwhile = |world: &mut World| {

@@ -8,7 +8,7 @@ use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
 use cb_lab::{EngineConfig, Error, RequestId, TokenId};
 
-use crate::checks::{Snapshot, check_plan, check_state};
+use crate::checks::{Snapshot, check_ahead, check_plan, check_state};
 use crate::model::{HostKvCache, expected_output, next_token};
 
 /// A scheduler, a KV cache in host memory, and the books that both are checked against.
@@ -85,12 +85,30 @@ impl World {
         self.after_change();
         self.batch.build_into(&plan, &self.scheduler);
         assert_eq!(self.batch, RaggedBatch::build(&plan, &self.scheduler), "reused memory makes no difference");
-        let sampled = self.execute(&plan, share_of_rows);
+        let sampled = self.execute(&plan, share_of_rows, &[]);
         (plan, sampled)
     }
 
-    /// The forward pass: write, read back through the block table, hash.
-    fn execute(&mut self, plan: &StepPlan, num_rows: usize) -> Vec<TokenId> {
+    /// Plans the step after one that is in flight, and executes it, as a device does: before that one is committed.
+    fn plan_ahead_and_execute(&mut self, plan: &StepPlan, sampled: &[TokenId]) -> Option<(StepPlan, Vec<TokenId>)> {
+        let before = Snapshot::of(&self.scheduler);
+        let ahead = self.scheduler.schedule_ahead(plan);
+        self.after_change();
+        let is_last =
+            |id| self.live.get(&id).is_some_and(|(request, out)| out.len() + 1 == request.params.max_new_tokens);
+        check_ahead(&before, plan, ahead.as_ref(), &self.scheduler, is_last);
+        let ahead = ahead?;
+        self.batch.build_into(&ahead, &self.scheduler);
+        assert!(self.batch.token_ids.is_empty(), "nobody knows them yet");
+        let tokens = self.execute(&ahead, usize::MAX, sampled);
+        Some((ahead, tokens))
+    }
+
+    /// The forward pass: write, read back through the block table, hash. `sampled_before`: by the step before, for one
+    /// that was planned ahead.
+    fn execute(&mut self, plan: &StepPlan, num_rows: usize, sampled_before: &[TokenId]) -> Vec<TokenId> {
+        let in_flight: Vec<_> = self.batch.sampled_by.iter().map(|&sample| sampled_before[sample as usize]).collect();
+        self.batch.token_ids.extend(&in_flight);
         let ids: Vec<_> = plan.rows.iter().map(|row| row.id).collect();
         self.kv_cache.write(&self.batch, &ids, num_rows);
         if num_rows < self.batch.num_tokens() {
@@ -100,7 +118,9 @@ impl World {
         let mut sampled = Vec::new();
         for (seq, row) in plan.rows.iter().enumerate() {
             let (request, output) = &self.live[&row.id];
-            let own: Vec<_> = request.prompt_token_ids.iter().chain(output).copied().take(row.seq_len()).collect();
+            let known = request.prompt_token_ids.iter().chain(output).chain(in_flight.get(seq));
+            let own: Vec<_> = known.copied().take(row.seq_len()).collect();
+            assert_eq!(own.len(), row.seq_len(), "request {} has so many tokens", row.id);
             assert_eq!(self.kv_cache.read(&self.batch, seq, row.id), own, "request {} reads its own tokens", row.id);
             if row.samples {
                 logit_indices.push(self.batch.cu_seqlens_q[seq + 1] - 1);
@@ -121,9 +141,40 @@ impl World {
     pub fn step_while(&mut self, meanwhile: impl FnOnce(&mut Self)) {
         let (plan, sampled) = self.plan_and_execute(usize::MAX);
         meanwhile(self);
+        self.commit(&plan, &sampled);
+    }
+
+    /// So many steps, each planned and executed before the one before it is committed, as far as the scheduler goes.
+    /// `meanwhile` happens while the first two are in flight. In the end the device fails, or it does not.
+    pub fn steps_ahead(&mut self, num_steps: usize, fails: bool, meanwhile: impl FnOnce(&mut Self)) {
+        let (mut plan, mut sampled) = self.plan_and_execute(usize::MAX);
+        let mut meanwhile = Some(meanwhile);
+        for nth in 0..num_steps {
+            let ahead = self.plan_ahead_and_execute(&plan, &sampled);
+            if let Some(meanwhile) = meanwhile.take() {
+                meanwhile(self);
+            }
+            if fails && nth + 1 == num_steps {
+                break;
+            }
+            self.commit(&plan, &sampled);
+            match ahead {
+                Some(next) => (plan, sampled) = next,
+                None => return,
+            }
+        }
+        if fails {
+            let victims = plan.preempted.iter().map(|preemption| preemption.victim);
+            self.untold.extend(victims.filter(|id| self.live.contains_key(id)));
+        } else {
+            self.commit(&plan, &sampled);
+        }
+    }
+
+    fn commit(&mut self, plan: &StepPlan, sampled: &[TokenId]) {
         let in_flight = Snapshot::of(&self.scheduler);
-        let events = self.scheduler.commit(&plan, &sampled);
-        self.check_events(&plan, &sampled, &events);
+        let events = self.scheduler.commit(plan, sampled);
+        self.check_events(plan, sampled, &events);
         for row in &plan.rows {
             // A committed row advances its context by itself; one that ended in the meantime does nothing.
             if let Some(sequence) = self.scheduler.get(row.id)

@@ -95,10 +95,11 @@ impl Workbench {
         let plan = self.scheduler.schedule();
         self.batch.build_into(&plan, &self.scheduler);
         fault(&plan, &self.scheduler, &mut self.batch);
-        let logits = self.decoder.forward(&mut CpuBackend::default(), &self.batch);
+        let logits = self.decoder.forward(&mut CpuBackend::default(), &self.batch, self.sampler.choices());
         let sampling: Vec<_> = plan.rows.iter().filter(|row| row.samples).collect();
         let draws = vec![sampler::draw(&SamplingParams::default(), 0); sampling.len()];
-        let choices = block_on(self.sampler.sample(&mut CpuBackend::default(), &logits, &draws))?;
+        let readback = self.sampler.submit(&mut CpuBackend::default(), &logits, &draws)?;
+        let choices = block_on(self.sampler.read(&mut CpuBackend::default(), readback))?;
         for (row, choice) in sampling.iter().zip(&choices) {
             self.choices.entry(row.id).or_default().push(*choice);
         }

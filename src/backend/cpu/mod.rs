@@ -87,6 +87,7 @@ impl CpuBuffer {
 impl Backend for CpuBackend {
     type Buffer = CpuBuffer;
     type Matrix = CpuMatrix;
+    type Readback = Vec<u32>;
 
     fn name(&self) -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -145,17 +146,29 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    async fn download(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<u32>> {
+    fn submit(&mut self, buffer: &CpuBuffer, len: usize) -> Result<Vec<u32>> {
         Ok(buffer.0[..len].to_vec())
+    }
+
+    async fn read(&mut self, readback: Vec<u32>) -> Result<Vec<u32>> {
+        Ok(readback)
     }
 
     fn snapshot(&mut self, buffer: &CpuBuffer, len: usize) -> Result<CpuBuffer> {
         Ok(CpuBuffer(buffer.0[..len].to_vec(), self.ledger.enter(self.buffer_bytes(len))))
     }
 
-    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &CpuBuffer, table: &CpuMatrix, out: &mut CpuBuffer) {
+    fn embed_tokens(
+        &mut self,
+        p: EmbedTokensParams,
+        step: &CpuBuffer,
+        choices: &CpuBuffer,
+        table: &CpuMatrix,
+        out: &mut CpuBuffer,
+    ) {
         let p = EmbedTokensParams { first_row: 0, num_rows: table.values.nrows() as u32, ..p };
-        embed_tokens::embed_tokens(&p, &step.0, table.values.view(), out.rows_mut(p.num_tokens, p.hidden_size));
+        let out = out.rows_mut(p.num_tokens, p.hidden_size);
+        embed_tokens::embed_tokens(&p, &step.0, &choices.0, table.values.view(), out);
     }
 
     fn rms_norm(&mut self, p: RmsNormParams, x: &CpuBuffer, weight: &CpuBuffer, out: &mut CpuBuffer) {

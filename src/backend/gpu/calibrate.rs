@@ -72,9 +72,9 @@ impl<'a> Probe<'a> {
                 pass.dispatch_workgroups(workgroups, 1, 1);
             }
             drop(pass);
-            self.device.queue.submit([encoder.finish()]);
+            let submission = self.device.queue.submit([encoder.finish()]);
             self.device.check()?;
-            self.device.wait()
+            self.device.wait_for(&submission)
         })
     }
 }

@@ -243,9 +243,10 @@ impl Device {
         error.map_or(Ok(()), |message| Err(Error::Device(message)))
     }
 
-    /// Lets callbacks of submitted work run. In a browser they run by themselves.
-    pub fn wait(&self) -> Result<()> {
-        match self.device.poll(wgpu::PollType::wait_indefinitely()) {
+    /// Waits for a submission and lets its callbacks run. In a browser they run by themselves.
+    pub fn wait_for(&self, submission: &wgpu::SubmissionIndex) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
+        match self.device.poll(wait) {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::Device(error.to_string())),
         }

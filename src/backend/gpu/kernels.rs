@@ -105,7 +105,7 @@ impl Kernel {
             };
         }
         match self {
-            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, ReadWrite]),
+            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite]),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
             Kernel::LinearInterleaved => {

@@ -1,6 +1,6 @@
 //! The GPU backend: WGSL kernels through wgpu. The only place that knows wgpu.
 //!
-//! A kernel call records a dispatch; [`Backend::download`] submits all of them at once and reads one buffer back.
+//! A kernel call records a dispatch; [`Backend::submit`] submits all of them at once, with one buffer to be read back.
 
 mod calibrate;
 mod device;
@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use device::{Device, DeviceBuffer};
 use matrix::{Layout, RowOrder};
 use pipelines::Pipelines;
+pub use recorder::Readback;
 use recorder::Recorder;
 use variants::WORKGROUP_SIZE;
 
@@ -162,6 +163,7 @@ impl GpuBackend {
 impl Backend for GpuBackend {
     type Buffer = GpuBuffer;
     type Matrix = GpuMatrix;
+    type Readback = Readback;
 
     fn name(&self) -> String {
         let info = &self.device.info;
@@ -226,15 +228,25 @@ impl Backend for GpuBackend {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let buffer = self.nothing.0.clone();
-        self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer, 0).await.map(|_| ())
+        let nothing = self.nothing.clone();
+        self.download(&nothing, 0).await.map(|_| ())
     }
 
-    async fn download(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Vec<u32>> {
-        let bytes = 4 * len as u64;
-        let mut words = self.recorder.submit_and_read(&self.device, &mut self.pipelines, &buffer.0, bytes).await?;
-        words.truncate(len);
-        Ok(words)
+    fn submit(&mut self, buffer: &GpuBuffer, len: usize) -> Result<Readback> {
+        self.recorder.submit(&self.device, &mut self.pipelines, &buffer.0, len)
+    }
+
+    async fn read(&mut self, readback: Readback) -> Result<Vec<u32>> {
+        self.recorder.read(&self.device, readback).await
+    }
+
+    fn discard(&mut self, readback: Readback) {
+        self.recorder.discard(readback);
+    }
+
+    /// Kernels are timed in one submission after the other.
+    fn overlaps(&self) -> bool {
+        !self.recorder.times_kernels()
     }
 
     fn one_way_per_row(&self) -> bool {
@@ -256,12 +268,19 @@ impl Backend for GpuBackend {
         Ok(GpuBuffer(copy))
     }
 
-    fn embed_tokens(&mut self, p: EmbedTokensParams, step: &GpuBuffer, table: &GpuMatrix, out: &mut GpuBuffer) {
+    fn embed_tokens(
+        &mut self,
+        p: EmbedTokensParams,
+        step: &GpuBuffer,
+        choices: &GpuBuffer,
+        table: &GpuMatrix,
+        out: &mut GpuBuffer,
+    ) {
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
             let variant = Variant::embed_tokens(table.stored, table.order);
             let len = p.num_tokens * p.hidden_size;
-            self.record_elementwise(variant, &p, len, &[&step.0, &piece.buffer, &out.0]);
+            self.record_elementwise(variant, &p, len, &[&step.0, &choices.0, &piece.buffer, &out.0]);
         }
     }
 

@@ -20,14 +20,26 @@ const FIRST_READBACK_BYTES: u64 = 1 << 16;
 const PARAMS: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
 const READBACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 
-/// Collects commands; [`Recorder::submit_and_read`] runs them all.
+/// The first words of a buffer as a submission leaves them.
+pub struct Readback {
+    /// Where they are copied to.
+    mappable: DeviceBuffer,
+    len: usize,
+    submission: wgpu::SubmissionIndex,
+}
+
+/// Submissions that may be in flight without a buffer being made.
+const MOST_IN_FLIGHT: usize = 2;
+
+/// Collects commands; [`Recorder::submit`] runs them all.
 pub(super) struct Recorder {
     commands: Vec<Command>,
     /// Params of all recorded dispatches, each at a multiple of `params_stride`.
     params: Vec<u8>,
     params_stride: usize,
     params_buffer: DeviceBuffer,
-    readback: DeviceBuffer,
+    /// Buffers to read back with that are in nobody's hands.
+    mappable: Vec<DeviceBuffer>,
     /// Where kernels are timed, and can be.
     timer: Option<Timer>,
 }
@@ -40,7 +52,7 @@ impl Recorder {
             params: Vec::new(),
             params_stride,
             params_buffer: device.buffer("params", FIRST_PARAMS_BYTES, PARAMS),
-            readback: device.buffer("readback", FIRST_READBACK_BYTES, READBACK),
+            mappable: (0..MOST_IN_FLIGHT).map(|_| mappable_buffer(device, FIRST_READBACK_BYTES)).collect(),
             timer: if time_kernels { Timer::new(device) } else { None },
         }
     }
@@ -66,13 +78,66 @@ impl Recorder {
     /// Makes room for the params of so many dispatches and for so many bytes read back. What is recorded without asking
     /// first makes its own.
     pub fn reserve(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize, readback_bytes: u64) {
+        self.reserve_params(device, pipelines, num_dispatches);
+        for mappable in self.mappable.iter_mut().filter(|mappable| mappable.size() < readback_bytes) {
+            mappable.replace(device, "readback", readback_bytes, READBACK);
+        }
+    }
+
+    /// Submits everything recorded, and the first `len` words of `buffer` to be read.
+    pub fn submit(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        buffer: &wgpu::Buffer,
+        len: usize,
+    ) -> Result<Readback> {
+        let bytes = mapped_bytes(len);
+        self.reserve_params(device, pipelines, self.params.len() / self.params_stride);
+        let fits = self.mappable.iter().position(|buffer| buffer.size() >= bytes);
+        let mappable = match fits {
+            Some(idx) => self.mappable.swap_remove(idx),
+            None => mappable_buffer(device, bytes),
+        };
+        let mut encoder = self.encode(device, pipelines);
+        encoder.copy_buffer_to_buffer(buffer, 0, &mappable, 0, bytes);
+        if let Some(timer) = &self.timer {
+            timer.resolve(&mut encoder);
+        }
+        let submission = device.queue.submit([encoder.finish()]);
+        device.check()?;
+        Ok(Readback { mappable, len, submission })
+    }
+
+    /// Waits for a submission, and not for a later one, and reads the words.
+    pub async fn read(&mut self, device: &Device, readback: Readback) -> Result<Vec<u32>> {
+        let mut words = read(device, &readback.mappable, mapped_bytes(readback.len), &readback.submission).await?;
+        words.truncate(readback.len);
+        if let Some(timer) = &mut self.timer {
+            timer.read(device, &readback.submission).await?;
+        }
+        device.check()?;
+        self.discard(readback);
+        Ok(words)
+    }
+
+    /// Takes the buffer of a readback that is over, or that nobody wants.
+    pub fn discard(&mut self, readback: Readback) {
+        if self.mappable.len() < MOST_IN_FLIGHT {
+            self.mappable.push(readback.mappable);
+        }
+    }
+
+    /// Whether dispatches are timed.
+    pub fn times_kernels(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    fn reserve_params(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize) {
         let params_bytes = (num_dispatches * self.params_stride) as u64;
         if self.params_buffer.size() < params_bytes {
             pipelines.forget_bind_groups();
             self.params_buffer.replace(device, "params", params_bytes, PARAMS);
-        }
-        if self.readback.size() < readback_bytes {
-            self.readback.replace(device, "readback", readback_bytes, READBACK);
         }
     }
 
@@ -80,34 +145,8 @@ impl Recorder {
     pub fn bytes(&self, num_dispatches: usize, readback_bytes: u64) -> u64 {
         let params_bytes = (num_dispatches * self.params_stride) as u64;
         let timer_bytes = if self.timer.is_some() { TIMER_BYTES } else { 0 };
-        params_bytes.max(FIRST_PARAMS_BYTES) + readback_bytes.max(FIRST_READBACK_BYTES) + timer_bytes
-    }
-
-    /// Submits everything recorded and reads the first `bytes` of `buffer`.
-    pub async fn submit_and_read(
-        &mut self,
-        device: &Device,
-        pipelines: &mut Pipelines,
-        buffer: &wgpu::Buffer,
-        bytes: u64,
-    ) -> Result<Vec<u32>> {
-        // An empty range cannot be mapped; a step in which nobody samples still has to be waited for.
-        let bytes = bytes.max(4);
-        self.reserve(device, pipelines, self.params.len() / self.params_stride, bytes);
-        let mut encoder = self.encode(device, pipelines);
-        encoder.copy_buffer_to_buffer(buffer, 0, &self.readback, 0, bytes);
-        if let Some(timer) = &self.timer {
-            timer.resolve(&mut encoder);
-        }
-        device.queue.submit([encoder.finish()]);
-        device.check()?;
-
-        let words = read(device, &self.readback, bytes).await?;
-        if let Some(timer) = &mut self.timer {
-            timer.read(device).await?;
-        }
-        device.check()?;
-        Ok(words)
+        let readback_bytes = MOST_IN_FLIGHT as u64 * readback_bytes.max(FIRST_READBACK_BYTES);
+        params_bytes.max(FIRST_PARAMS_BYTES) + readback_bytes + timer_bytes
     }
 
     /// How long the dispatches of the last submission took.
@@ -150,13 +189,23 @@ impl Recorder {
     }
 }
 
-/// Waits for what was submitted and reads the first bytes of a buffer that can be mapped.
-pub(super) async fn read<T: bytemuck::Pod>(device: &Device, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<T>> {
+/// An empty range cannot be mapped; a step in which nobody samples still has to be waited for.
+fn mapped_bytes(len: usize) -> u64 {
+    4 * len.max(1) as u64
+}
+
+/// Waits for a submission and reads the first bytes of a buffer that can be mapped.
+pub(super) async fn read<T: bytemuck::Pod>(
+    device: &Device,
+    buffer: &wgpu::Buffer,
+    bytes: u64,
+    submission: &wgpu::SubmissionIndex,
+) -> Result<Vec<T>> {
     let (sender, mapped) = oneshot::channel();
     buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
     // Natively callbacks run while somebody polls the device, so this thread waits here. A browser runs them by itself,
     // and they wake whoever awaits.
-    device.wait()?;
+    device.wait_for(submission)?;
     let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
     mapped.map_err(|error| Error::Device(error.to_string()))?;
     let values = {
@@ -165,4 +214,8 @@ pub(super) async fn read<T: bytemuck::Pod>(device: &Device, buffer: &wgpu::Buffe
     };
     buffer.unmap();
     Ok(values)
+}
+
+fn mappable_buffer(device: &Device, bytes: u64) -> DeviceBuffer {
+    device.buffer("readback", bytes, READBACK)
 }

@@ -65,12 +65,12 @@ impl Timer {
     }
 
     /// Reads the timestamps of a submission that has run.
-    pub async fn read(&mut self, device: &Device) -> Result<()> {
+    pub async fn read(&mut self, device: &Device, submission: &wgpu::SubmissionIndex) -> Result<()> {
         let bytes = self.bytes();
         if bytes == 0 {
             return Ok(());
         }
-        let ticks: Vec<u64> = read(device, &self.readback, bytes).await?;
+        let ticks: Vec<u64> = read(device, &self.readback, bytes, submission).await?;
         let first = ticks.iter().min().copied().unwrap_or_default();
         let us = |ticks: u64| ticks as f64 * f64::from(device.queue.get_timestamp_period()) / 1e3;
         let time = |((kernel, layer), ticks): ((&'static str, Option<usize>), &[u64])| KernelTime {

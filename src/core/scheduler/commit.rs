@@ -9,19 +9,20 @@ impl Scheduler {
     /// Notes that a plan was executed. `sampled` has one token per row that samples, in row order. Rows whose request
     /// ended in the meantime are passed over.
     ///
-    /// Only the newest plan can be committed, and once: an older one no longer describes the blocks. Debug builds panic
-    /// on any other, release builds change nothing and return no events.
+    /// Only what the newest `schedule` planned can be committed, and what was planned ahead of it, in this order and once:
+    /// an older plan no longer describes the blocks. Debug builds panic on any other, release builds change nothing and
+    /// return no events.
     ///
     /// # Panics
     /// If `sampled` has another length than [`StepPlan::num_samples`].
     pub fn commit(&mut self, plan: &StepPlan, sampled: &[TokenId]) -> Vec<Event> {
         assert_eq!(sampled.len(), plan.num_samples(), "one sampled token per row that samples");
-        let is_newest = self.uncommitted_step == Some(plan.step);
-        debug_assert!(is_newest, "step {} is not the newest plan or was committed before", plan.step);
-        if !is_newest {
+        let is_next = self.in_flight.front() == Some(&plan.step);
+        debug_assert!(is_next, "step {} is not the newest plan or was committed before", plan.step);
+        if !is_next {
             return Vec::new();
         }
-        self.uncommitted_step = None;
+        self.in_flight.pop_front();
 
         self.untold.clear();
 

@@ -11,7 +11,8 @@ impl Scheduler {
     /// Plans the next step. The plan has a row unless the scheduler is idle.
     ///
     /// Blocks are taken here, but `context_len` moves only in [`commit`](Self::commit). So a plan whose execution failed
-    /// is simply dropped, and scheduling again plans the same tokens; only the newest plan can be committed.
+    /// is simply dropped, and scheduling again plans the same tokens; only the newest plan can be committed, and what was
+    /// planned ahead of it.
     ///
     /// * No decode is ever left out for want of budget: a sequence is admitted only in a step that has budget left when
     ///   every running one has its row, so at most `max_tokens_per_step` run, and the oldest prompt gets a token too.
@@ -20,7 +21,8 @@ impl Scheduler {
     /// * It ends: each turn of each loop takes a row, a block or a victim.
     pub fn schedule(&mut self) -> StepPlan {
         self.step += 1;
-        self.uncommitted_step = Some(self.step);
+        self.in_flight.clear();
+        self.in_flight.push_back(self.step);
         let mut plan = StepPlan { step: self.step, preempted_before: self.untold.clone(), ..StepPlan::default() };
         plan.rows.reserve(self.running.len());
 
@@ -89,25 +91,37 @@ impl Scheduler {
     /// All blocks of a sequence's tokens are taken at once, so a prompt never gets stuck half-way. Some must stay free
     /// for the decodes of the others, or those would preempt right away. Returns why it ended.
     fn admit_waiting(&mut self, plan: &mut StepPlan, mut budget: usize) -> AdmissionStop {
-        let EngineConfig { max_tokens_per_step, max_num_seqs, num_kv_blocks, .. } = self.config;
         loop {
-            let Some((&id, &idx)) = self.waiting.first_key_value() else { return AdmissionStop::NobodyWaits };
-            if budget == 0 {
-                return AdmissionStop::BudgetUsedUp { max_tokens_per_step };
-            }
-            if self.running.len() >= max_num_seqs {
-                return AdmissionStop::MaxNumSeqs { max_num_seqs };
-            }
+            let (idx, num_blocks) = match self.next_to_admit(budget) {
+                Ok(next) => next,
+                Err(stop) => return stop,
+            };
             let sequence = &mut self.sequences[idx];
-            let needed = self.config.num_blocks_for(sequence.num_tokens());
-            let spare = if self.running.is_empty() { 0 } else { (num_kv_blocks / 100).max(1) };
-            let free = self.allocator.num_free();
-            if needed + spare > free || !sequence.block_table.grow(needed, &mut self.allocator) {
-                return AdmissionStop::NotEnoughBlocks { needed, spare, free };
-            }
-            self.waiting.remove(&id);
-            self.running.insert(id, idx);
+            let has_blocks = sequence.block_table.grow(num_blocks, &mut self.allocator);
+            debug_assert!(has_blocks, "as many are free");
+            self.waiting.remove(&sequence.id());
+            self.running.insert(sequence.id(), idx);
             budget -= self.push_row(plan, idx, budget);
+        }
+    }
+
+    /// Who would be admitted with so much left of the budget, and the blocks it would take; else why nobody.
+    pub(super) fn next_to_admit(&self, budget: usize) -> Result<(SeqIdx, usize), AdmissionStop> {
+        let EngineConfig { max_tokens_per_step, max_num_seqs, num_kv_blocks, .. } = self.config;
+        let (_, &idx) = self.waiting.first_key_value().ok_or(AdmissionStop::NobodyWaits)?;
+        if budget == 0 {
+            return Err(AdmissionStop::BudgetUsedUp { max_tokens_per_step });
+        }
+        if self.running.len() >= max_num_seqs {
+            return Err(AdmissionStop::MaxNumSeqs { max_num_seqs });
+        }
+        let needed = self.config.num_blocks_for(self.sequences[idx].num_tokens());
+        let spare = if self.running.is_empty() { 0 } else { (num_kv_blocks / 100).max(1) };
+        let free = self.allocator.num_free();
+        if needed + spare > free {
+            Err(AdmissionStop::NotEnoughBlocks { needed, spare, free })
+        } else {
+            Ok((idx, needed))
         }
     }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The engine does not know that it is recorded: a [`Recorder`] is shown each [`StepReport`](super::StepReport) and the
-//! scheduler after the step. Times are milliseconds since the run began, and come from the caller.
+//! scheduler after the step, before the next one begins ([`Engine::step_one_by_one`](super::Engine::step_one_by_one)). Times are milliseconds since the run began, and come from the caller.
 
 mod recorder;
 mod recording;

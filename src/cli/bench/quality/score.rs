@@ -24,11 +24,13 @@ pub async fn predict<B: Backend>(engine: &mut Engine<B>, token_ids: &[TokenId]) 
     let limits = engine.scheduler().config().clone();
     let chunk = limits.max_num_seqs.min(limits.max_tokens_per_step).min(limits.prefill_chunk_size);
     let (decoder, backend) = engine.device_mut();
+    // All tokens are known: no row refers to a choice.
+    let choices = backend.alloc("no choices", 2)?;
     let mut predicted = Vec::with_capacity(token_ids.len());
     for first in (0..token_ids.len()).step_by(chunk) {
         let end = (first + chunk).min(token_ids.len());
         let batch = rows_of_one_sequence(token_ids, first, end, limits.block_size);
-        let logits = decoder.forward(backend, &batch);
+        let logits = decoder.forward(backend, &batch, &choices);
         let (buffer, num_words, vocab_size) = (logits.buffer, logits.num_rows * logits.vocab_size, logits.vocab_size);
         let words = backend.download(buffer, num_words).await?;
         let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks_exact(vocab_size);
@@ -45,6 +47,7 @@ fn rows_of_one_sequence(token_ids: &[TokenId], first: usize, end: usize, block_s
     RaggedBatch {
         block_size: block_size as u32,
         token_ids: token_ids[first..end].to_vec(),
+        sampled_by: Vec::new(),
         slot_mapping: positions.clone(),
         positions,
         cu_seqlens_q: vec![0, (end - first) as u32],
