@@ -1,7 +1,7 @@
 //! How large each buffer of an engine is. Worked out and checked against the device before any of its memory is taken.
 //!
 //! A size is written down once, as a field of [`MemoryPlan`]: what allocates the buffer asks for that field, and the table
-//! in [`MemoryPlan::buffers`] says how many there are of it and what for.
+//! in `MemoryPlan::buffers` says how many there are of it and what for.
 
 use super::config::ModelConfig;
 use super::safetensors::WeightFiles;

@@ -14,7 +14,7 @@ pub struct LinearShape {
     pub elements: ElementType,
     /// In which order its rows lie.
     pub order: RowOrder,
-    /// Threads of a workgroup of the versions for many rows: see [`tile_threads`].
+    /// Threads of a workgroup of the versions for many rows: `tile_threads` says how many.
     pub tile_threads: u32,
 }
 
