@@ -7,6 +7,7 @@ mod device;
 mod kernels;
 mod linear_variants;
 mod matrix;
+mod options;
 mod pipelines;
 mod recorder;
 mod timer;
@@ -16,6 +17,7 @@ pub use device::{AdapterReport, Adapters, Best};
 pub use kernels::{Access, Kernel, KernelSet, KernelSource};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
+pub use options::GpuOptions;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
@@ -32,25 +34,6 @@ use variants::WORKGROUP_SIZE;
 
 /// Bytes of a storage buffer at least: a kernel binds whole vec4s.
 const SMALLEST_BUFFER: u64 = 16;
-
-/// Limits below the device's own, for tests of what happens on lesser devices, and other kernels than the usual ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GpuOptions {
-    /// Largest binding; a weight above it is split by rows.
-    pub max_binding_bytes: Option<u64>,
-    /// Workgroup memory.
-    pub max_workgroup_bytes: Option<u32>,
-    /// Workgroups along one dimension of a dispatch; more go to the next row of it.
-    pub max_workgroups: Option<u32>,
-    /// Which kernels run where there is a choice.
-    pub kernels: KernelSet,
-    /// Each row takes one way through one variant of each kernel: its bits do not depend on what else is in the batch.
-    pub deterministic: bool,
-    /// Time every kernel call, where the device can.
-    pub time_kernels: bool,
-    /// WGSL to compile instead of a kernel's own, for experiments and mutants.
-    pub wgsl: Vec<(Kernel, String)>,
-}
 
 /// Runs the kernels on one device.
 pub struct GpuBackend {
