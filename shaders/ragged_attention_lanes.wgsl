@@ -18,6 +18,7 @@
 // the rows beside it, bit for bit. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no
 // standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
+// Appended: attention_lanes of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
@@ -273,55 +274,4 @@ fn write(rows: Rows, one_of_eight: u32) {
             out[at + 24u] = rows.sums_3[row] / total[row];
         }
     }
-}
-
-// m * x + sum, in one order of additions.
-fn multiply_add(m: mat4x4<f32>, x: mat4x4<f32>, sum: mat4x4<f32>) -> mat4x4<f32> {
-    return mat4x4(
-        column_add(m, x[0], sum[0]),
-        column_add(m, x[1], sum[1]),
-        column_add(m, x[2], sum[2]),
-        column_add(m, x[3], sum[3]),
-    );
-}
-
-fn column_add(m: mat4x4<f32>, x: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
-    return fma(m[3], vec4(x.w), fma(m[2], vec4(x.z), fma(m[1], vec4(x.y), fma(m[0], vec4(x.x), sum))));
-}
-
-// The matrix with each of its columns multiplied by a number.
-fn times_columns(m: mat4x4<f32>, factors: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4(m[0] * factors.x, m[1] * factors.y, m[2] * factors.z, m[3] * factors.w);
-}
-
-fn from_lane(m: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
-    return mat4x4(
-        subgroupShuffle(m[0], lane),
-        subgroupShuffle(m[1], lane),
-        subgroupShuffle(m[2], lane),
-        subgroupShuffle(m[3], lane),
-    );
-}
-
-// Where the vec4s of four tokens begin in k_pool and v_pool.
-fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
-    let at = tokens / BLOCK_SIZE + blocks;
-    let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
-    return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
-}
-
-fn key_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return k_pool[at];
-    }
-    let halves = k_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}
-
-fn value_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return v_pool[at];
-    }
-    let halves = v_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

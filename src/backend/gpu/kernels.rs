@@ -138,9 +138,9 @@ impl Kernel {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
             Kernel::RaggedAttention => source!("ragged_attention", ATTENTION),
-            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", ATTENTION),
+            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", ATTENTION, "attention_lanes"),
             Kernel::PagedAttention => source!("paged_attention", ATTENTION),
-            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", ATTENTION),
+            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", ATTENTION, "attention_lanes"),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),
         }
