@@ -14,13 +14,13 @@ pub struct LinearShape {
     pub elements: ElementType,
     /// In which order its rows lie.
     pub order: RowOrder,
-    /// Threads of a workgroup of the versions for many rows: `tile_threads` says how many.
-    pub tile_threads: u32,
+    /// Threads of a workgroup of the fast versions: `workgroup_threads` says how many.
+    pub threads: u32,
 }
 
-/// Threads of a workgroup that computes tiles of 16 by 8. A software driver runs the threads of a workgroup one after the
-/// other, so that small ones cost nothing and leave fewer columns over; a GPU wants whole subgroups of any vendor.
-pub(super) fn tile_threads(device_type: wgpu::DeviceType) -> u32 {
+/// Threads of a workgroup of the fast versions. A software driver runs the threads of a workgroup one after the other, so
+/// that small ones cost nothing, and its few cores share many of them evenly; a GPU wants whole subgroups of any vendor.
+pub(super) fn workgroup_threads(device_type: wgpu::DeviceType) -> u32 {
     if device_type == wgpu::DeviceType::Cpu { 16 } else { WORKGROUP_SIZE }
 }
 
@@ -38,15 +38,15 @@ impl Variant {
     /// The textbook's, that for few rows, that for many. A few rows get a small tile, so that no thread computes rows that
     /// are not there.
     fn of_versions([textbook, few, many]: [Kernel; 3], shape: LinearShape) -> Self {
-        let LinearShape { num_rows, elements, order, tile_threads } = shape;
+        let LinearShape { num_rows, elements, order, threads } = shape;
         let (kernel, threads, row_tile) = match (order, num_rows) {
             (RowOrder::OneByOne, 0..=1) => (textbook, WORKGROUP_SIZE, 1),
             (RowOrder::OneByOne, 2..=4) => (textbook, WORKGROUP_SIZE, 4),
             (RowOrder::OneByOne, _) => (textbook, WORKGROUP_SIZE, 8),
-            (RowOrder::Interleaved, 0..=1) => (few, WORKGROUP_SIZE, 1),
-            (RowOrder::Interleaved, 2..=4) => (few, WORKGROUP_SIZE, 4),
-            (RowOrder::Interleaved, 5..=8) => (many, tile_threads, 8),
-            (RowOrder::Interleaved, _) => (many, tile_threads, 16),
+            (RowOrder::Interleaved, 0..=1) => (few, threads, 1),
+            (RowOrder::Interleaved, 2..=4) => (few, threads, 4),
+            (RowOrder::Interleaved, 5..=8) => (many, threads, 8),
+            (RowOrder::Interleaved, _) => (many, threads, 16),
         };
         Self {
             kernel,

@@ -121,7 +121,7 @@ impl GpuBackend {
             num_rows: if self.deterministic { u32::MAX } else { num_rows },
             elements: weight.stored,
             order: weight.order,
-            tile_threads: linear_variants::tile_threads(self.device.info.device_type),
+            threads: linear_variants::workgroup_threads(self.device.info.device_type),
         }
     }
 
