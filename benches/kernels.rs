@@ -72,7 +72,7 @@ fn rows<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B) {
     let shapes = [1, 8, 32].map(|num_rows| linear::Shape { num_rows, in_features, out_features });
     let mut scenes: Vec<_> = shapes
         .into_iter()
-        .map(|shape| (shape, linear::Scene::new(backend, shape, &weight).expect("room for a scene")))
+        .map(|shape| (shape, linear::Scene::new(backend, shape, ElementType::F16, &weight).expect("room for a scene")))
         .collect();
     for (shape, scene) in &mut scenes {
         scene.record(backend);

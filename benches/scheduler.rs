@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -34,6 +34,7 @@ fn decoding_sequences(num_seqs: usize) -> Scheduler {
         max_num_seqs: num_seqs,
         max_model_len: max_len,
         kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     })
     .expect("the limits are in range");
     for id in 0..num_seqs {

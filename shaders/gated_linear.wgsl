@@ -2,17 +2,19 @@
 //   g = sum_k x[row, k] * gate[n, k],  u = sum_k x[row, k] * up[n, k],  silu(g) = g / (1 + exp(-g))
 //
 // x         [num_rows, in_features]
-// gate, up  [num_out, in_features] of f32, f16 or bf16, the pieces of two matrices that begin at output column first_out
+// gate, up  [num_out, in_features], the pieces of two matrices that begin at output column first_out
+// scales    [num_out, in_features / 32] of bf16 of either, of int8 and int4 only
 // out       [num_rows, out_features]
 //
 // A thread owns OUTPUTS = 2 columns, WORKGROUP_SIZE apart, of ROW_TILE rows: every vec4 of a weight serves ROW_TILE rows,
 // every vec4 of x serves 2 columns of either matrix. A row's sums run over k in one fixed order whatever ROW_TILE is.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: silu, four_halves of shaders/shared
+// Appended: eight_weights, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
-override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
+override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const MAX_ROW_TILE = 8u;
 const OUTPUTS = 2u;
 
@@ -29,6 +31,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> gate: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> up: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read> gate_scales: array<u32>; // two each
+@group(0) @binding(6) var<storage, read> up_scales: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -81,16 +85,23 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 // The weights of vec4s `at` and `at + 1` of x, counted from the first weight of the piece; `at` is even where packed.
 fn eight_of_gate(at: u32) -> mat2x4<f32> {
     if WEIGHT_TYPE == 0u {
-        return mat2x4(bitcast<vec4<f32>>(gate[at]), bitcast<vec4<f32>>(gate[at + 1u]));
+        return eight_weights(gate[at], gate[at + 1u], 0u);
     }
-    let halves = gate[at / 2u];
-    return mat2x4(four_halves(halves.xy), four_halves(halves.zw));
+    let eight = at / 2u;
+    return scaled_by(eight_weights(gate[eight / PARTS], vec4(0u), eight % PARTS), gate_scales[at / 16u], at);
 }
 
 fn eight_of_up(at: u32) -> mat2x4<f32> {
     if WEIGHT_TYPE == 0u {
-        return mat2x4(bitcast<vec4<f32>>(up[at]), bitcast<vec4<f32>>(up[at + 1u]));
+        return eight_weights(up[at], up[at + 1u], 0u);
     }
-    let halves = up[at / 2u];
-    return mat2x4(four_halves(halves.xy), four_halves(halves.zw));
+    let eight = at / 2u;
+    return scaled_by(eight_weights(up[eight / PARTS], vec4(0u), eight % PARTS), up_scales[at / 16u], at);
+}
+
+fn scaled_by(weights: mat2x4<f32>, scales: u32, at: u32) -> mat2x4<f32> {
+    if WEIGHT_TYPE < 3u {
+        return weights;
+    }
+    return weights * two_scales(scales)[at / 8u % 2u];
 }

@@ -2,20 +2,21 @@
 //   g = sum_k x[row, k] * gate[n, k],  u = sum_k x[row, k] * up[n, k],  silu(g) = g / (1 + exp(-g))
 //
 // x         [num_rows, in_features], in_features a multiple of 32
-// gate, up  [num_out, in_features] of f32, f16 or bf16, the pieces of two matrices that begin at output column first_out.
-//           ROWS_TOGETHER of their rows lie together, 16 bytes of the first, 16 of the second, …: RowOrder::Interleaved
+// gate, up  [num_out, in_features], the pieces of two matrices that begin at output column first_out, in the order that
+//           shaders/shared/packet.wgsl describes: RowOrder::Interleaved
+// scales    [num_out, in_features / 32] of bf16 of either, in the same order; of int8 and int4 only
 // out       [num_rows, out_features]
 //
-// The version of shaders/gated_linear.wgsl for many rows. A thread owns ROW_TILE rows by OUTPUTS = 4 columns: the four
-// columns of gate and the four of up are the eight of a tile of shaders/linear_tiles.wgsl.
+// The version of shaders/gated_linear.wgsl for many rows. A thread owns ROW_TILE rows by OUTPUTS = 4 columns: two pairs of
+// gate and two of up are the eight columns of a tile of shaders/linear_tiles.wgsl, first a pair of each, then the others.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: tile, packet, eight_weights, four_halves, silu of shaders/shared
+// Appended: tile, packet, pair, eight_weights, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16
-override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
+override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const OUTPUTS = 4u;
-const ROWS_TOGETHER = 8u;
 
 struct Params {
     num_rows: u32,
@@ -27,9 +28,11 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> gate: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> up: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> gate: array<Pair>;
+@group(0) @binding(3) var<storage, read> up: array<Pair>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read> gate_scales: array<u32>; // of two rows
+@group(0) @binding(6) var<storage, read> up_scales: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -38,64 +41,61 @@ fn main(
     @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
 ) {
     let row = workgroup.y * ROW_TILE;
-    let n = workgroup.x * WORKGROUP_SIZE * OUTPUTS + lane;
-    let begin = begin_of(four_columns(n));
-    let tile = tile_of(row, begin, begin, lane_in_subgroup);
+    let pair = workgroup.x * WORKGROUP_SIZE * (OUTPUTS / 2u) + lane;
+    // Columns past the end are the last one again, and are not written.
+    let last = (p.num_out - 1u) / 2u;
+    let tile = tile_of(row, vec2(min(pair, last)), vec2(min(pair + WORKGROUP_SIZE, last)), lane_in_subgroup);
 
-    write(row, n, tile.rows[0]);
-    write(row + 1u, n, tile.rows[1]);
-    write(row + 2u, n, tile.rows[2]);
-    write(row + 3u, n, tile.rows[3]);
-    write(row + 4u, n, tile.rows[4]);
-    write(row + 5u, n, tile.rows[5]);
-    write(row + 6u, n, tile.rows[6]);
-    write(row + 7u, n, tile.rows[7]);
+    write(row, pair, tile.rows[0]);
+    write(row + 1u, pair, tile.rows[1]);
+    write(row + 2u, pair, tile.rows[2]);
+    write(row + 3u, pair, tile.rows[3]);
+    write(row + 4u, pair, tile.rows[4]);
+    write(row + 5u, pair, tile.rows[5]);
+    write(row + 6u, pair, tile.rows[6]);
+    write(row + 7u, pair, tile.rows[7]);
     if ROW_TILE > 8u {
-        write(row + 8u, n, tile.rows[8]);
-        write(row + 9u, n, tile.rows[9]);
-        write(row + 10u, n, tile.rows[10]);
-        write(row + 11u, n, tile.rows[11]);
-        write(row + 12u, n, tile.rows[12]);
-        write(row + 13u, n, tile.rows[13]);
-        write(row + 14u, n, tile.rows[14]);
-        write(row + 15u, n, tile.rows[15]);
+        write(row + 8u, pair, tile.rows[8]);
+        write(row + 9u, pair, tile.rows[9]);
+        write(row + 10u, pair, tile.rows[10]);
+        write(row + 11u, pair, tile.rows[11]);
+        write(row + 12u, pair, tile.rows[12]);
+        write(row + 13u, pair, tile.rows[13]);
+        write(row + 14u, pair, tile.rows[14]);
+        write(row + 15u, pair, tile.rows[15]);
     }
 }
 
-fn write(row: u32, first_n: u32, sums: Sums) {
-    if row >= p.num_rows {
-        return;
-    }
-    for (var j = 0u; j < OUTPUTS; j++) {
-        let n = first_n + j * WORKGROUP_SIZE;
-        if n < p.num_out {
-            out[row * p.out_features + p.first_out + n] = silu(sums.low[j]) * sums.high[j];
-        }
+fn write(row: u32, pair: u32, sums: Sums) {
+    if row < p.num_rows {
+        write_two(row, 2u * pair, sums.low);
+        write_two(row, 2u * (pair + WORKGROUP_SIZE), sums.high);
     }
 }
 
-// The weights of gate and of up that go with vec4s k and k + 1 of x.
-fn packets(low: vec4<u32>, high: vec4<u32>, k: u32) -> Packets {
-    let g = low + packet_at(k);
-    let u = high + packet_at(k);
-    return Packets(
-        packet_of(gate_at(g.x), gate_at(g.y), gate_at(g.z), gate_at(g.w)),
-        packet_of(up_at(u.x), up_at(u.y), up_at(u.z), up_at(u.w)),
-    );
+// From the sums of gate of two columns, and of up.
+fn write_two(row: u32, n: u32, sums: vec4<f32>) {
+    let at = row * p.out_features + p.first_out + n;
+    if n < p.num_out {
+        out[at] = silu(sums.x) * sums.z;
+    }
+    if n + 1u < p.num_out {
+        out[at + 1u] = silu(sums.y) * sums.w;
+    }
 }
 
-fn gate_at(at: u32) -> mat2x4<f32> {
-    var more: vec4<u32>;
-    if WEIGHT_TYPE == 0u {
-        more = gate[at + ROWS_TOGETHER];
-    }
-    return eight_weights(gate[at], more);
+fn low_pair(at: u32) -> Pair {
+    return gate[at];
 }
 
-fn up_at(at: u32) -> mat2x4<f32> {
-    var more: vec4<u32>;
-    if WEIGHT_TYPE == 0u {
-        more = up[at + ROWS_TOGETHER];
-    }
-    return eight_weights(up[at], more);
+fn high_pair(at: u32) -> Pair {
+    return up[at];
+}
+
+fn low_scales(at: u32) -> u32 {
+    return gate_scales[at];
+}
+
+fn high_scales(at: u32) -> u32 {
+    return up_scales[at];
 }

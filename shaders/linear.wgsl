@@ -2,17 +2,20 @@
 // With add_to_out it is += in place of =.
 //
 // x       [num_rows, in_features]
-// weight  [num_out, in_features] of f32, f16 or bf16, the piece of a matrix that begins at output column first_out
+// weight  [num_out, in_features], the piece of a matrix that begins at output column first_out
+// scales  [num_out, in_features / 32] of bf16, of int8 and int4 only
 // bias    [out_features]
 // out     [num_rows, out_features]
 //
 // A thread owns OUTPUTS = 4 columns, WORKGROUP_SIZE apart, of ROW_TILE rows: every vec4 of weight serves ROW_TILE rows,
 // every vec4 of x serves 4 columns. A row's sum runs over k in one fixed order whatever ROW_TILE is.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
+// Appended: eight_weights of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
-override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
+override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const MAX_ROW_TILE = 8u;
 const OUTPUTS = 4u;
 
@@ -31,6 +34,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read> scales: array<u32>; // two each
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -49,10 +53,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     var sums: array<vec4<f32>, MAX_ROW_TILE>;
     for (var k = 0u; k + 1u < width; k += 2u) {
-        let w0 = eight_weights(w.x + k);
-        let w1 = eight_weights(w.y + k);
-        let w2 = eight_weights(w.z + k);
-        let w3 = eight_weights(w.w + k);
+        let w0 = weights_at(w.x + k);
+        let w1 = weights_at(w.y + k);
+        let w2 = weights_at(w.z + k);
+        let w3 = weights_at(w.w + k);
         for (var i = 0u; i < ROW_TILE; i++) {
             let at = min(first_row + i, p.num_rows - 1u) * width + k;
             let a = x[at];
@@ -96,18 +100,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 }
 
 // The weights of vec4s `at` and `at + 1` of x, counted from the first weight of the piece; `at` is even where packed.
-fn eight_weights(at: u32) -> mat2x4<f32> {
+fn weights_at(at: u32) -> mat2x4<f32> {
     if WEIGHT_TYPE == 0u {
-        return mat2x4(bitcast<vec4<f32>>(weight[at]), bitcast<vec4<f32>>(weight[at + 1u]));
+        return eight_weights(weight[at], weight[at + 1u], 0u);
     }
-    let halves = weight[at / 2u];
-    if WEIGHT_TYPE == 1u {
-        return mat2x4(
-            vec4(unpack2x16float(halves.x), unpack2x16float(halves.y)),
-            vec4(unpack2x16float(halves.z), unpack2x16float(halves.w)),
-        );
+    let eight = at / 2u;
+    let weights = eight_weights(weight[eight / PARTS], vec4(0u), eight % PARTS);
+    if WEIGHT_TYPE < 3u {
+        return weights;
     }
-    let even = bitcast<vec4<f32>>(halves << vec4(16u));
-    let odd = bitcast<vec4<f32>>(halves & vec4(0xffff0000u));
-    return mat2x4(vec4(even.x, odd.x, even.y, odd.y), vec4(even.z, odd.z, even.w, odd.w));
+    return weights * two_scales(scales[at / 16u])[at / 8u % 2u];
 }

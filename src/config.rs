@@ -36,6 +36,25 @@ impl KvDtype {
     }
 }
 
+/// How the weights of a model are kept. Sums are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightDtype {
+    /// As in the checkpoint: nothing is rounded.
+    #[default]
+    Auto,
+    /// 4 bytes a weight.
+    F32,
+    /// 2 bytes: 11 bits of precision, up to 65,504.
+    F16,
+    /// 2 bytes: 8 bits of precision, the range of f32.
+    Bf16,
+    /// A byte, and a scale for each 32 neighbours, in the layers; embeddings and logits as in the checkpoint.
+    Int8,
+    /// Half a byte, in the same way.
+    Int4,
+}
+
 /// Limits of one engine. All lengths are in tokens.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EngineConfig {
@@ -54,6 +73,9 @@ pub struct EngineConfig {
     /// How K and V are kept.
     #[serde(default)]
     pub kv_dtype: KvDtype,
+    /// How weights are kept.
+    #[serde(default)]
+    pub weight_dtype: WeightDtype,
 }
 
 /// `linear` has a workgroup for every few rows along one dimension of its grid, and WebGPU promises as many workgroups

@@ -1,12 +1,68 @@
-// Eight weights of each of four columns: those that go with one vec4 of x, and with the next. Element i of `first` has what
-// the four columns multiply element i of that vec4 with.
+// What the fast versions of a linear read of weights: eight of each of four columns, which are two pairs of neighbours.
+// A column of the output is a row of the weight. ROWS_TOGETHER rows lie together, as pairs:
+//
+//   16 bytes of rows 0 and 1, 16 of rows 2 and 3, …   the next 16 bytes of rows 0 and 1, …   then rows 8 to 15 in the same way
+//
+// WEIGHT_TYPE and PARTS, and low_pair, high_pair, low_scales and high_scales, which read buffers, are the kernel's.
+
+const PAIRS_TOGETHER = 4u;
+
+// Element i of `first` has what the four columns multiply element i of a vec4 of x with, `second` the same of the next.
 struct Packet {
     first: mat4x4<f32>,
     second: mat4x4<f32>,
 }
 
-fn packet_of(a: mat2x4<f32>, b: mat2x4<f32>, c: mat2x4<f32>, d: mat2x4<f32>) -> Packet {
-    return Packet(transpose(mat4x4(a[0], b[0], c[0], d[0])), transpose(mat4x4(a[1], b[1], c[1], d[1])));
+// 16 bytes of each of the four columns, as they were read; of f32 the next 16 bytes, too.
+struct Fetched {
+    low: Pair,
+    high: Pair,
+    more_low: Pair,
+    more_high: Pair,
+}
+
+// Those that go with vec4 k of x. `begin` is where the pairs of columns begin: begin_of.
+fn fetched(begin: vec2<u32>, k: u32) -> Fetched {
+    let at = begin + packets_before(k) * PAIRS_TOGETHER;
+    var packets: Fetched;
+    packets.low = low_pair(at.x);
+    packets.high = high_pair(at.y);
+    if WEIGHT_TYPE == 0u {
+        packets.more_low = low_pair(at.x + PAIRS_TOGETHER);
+        packets.more_high = high_pair(at.y + PAIRS_TOGETHER);
+    }
+    return packets;
+}
+
+// Pairs are counted from the first of the weight.
+fn begin_of(pairs: vec2<u32>) -> vec2<u32> {
+    return place_of(pairs, packets_before(p.in_features / 4u), 0u);
+}
+
+// What the four columns' weights that go with vec4s k to k + 8 of x are multiplied by.
+fn scales_at(pairs: vec2<u32>, k: u32) -> vec4<f32> {
+    if WEIGHT_TYPE < 3u {
+        return vec4(1.0);
+    }
+    let at = place_of(pairs, p.in_features / 32u, k / 8u);
+    return vec4(two_scales(low_scales(at.x)), two_scales(high_scales(at.y)));
+}
+
+fn packet_of(packets: Fetched, part: u32, scales: vec4<f32>) -> Packet {
+    let a = eight_weights(first_of(packets.low), first_of(packets.more_low), part);
+    let b = eight_weights(second_of(packets.low), second_of(packets.more_low), part);
+    let c = eight_weights(first_of(packets.high), first_of(packets.more_high), part);
+    let d = eight_weights(second_of(packets.high), second_of(packets.more_high), part);
+    let first = transpose(mat4x4(a[0], b[0], c[0], d[0]));
+    let second = transpose(mat4x4(a[1], b[1], c[1], d[1]));
+    if WEIGHT_TYPE < 3u {
+        return Packet(first, second);
+    }
+    return Packet(scaled(first, scales), scaled(second, scales));
+}
+
+fn scaled(w: mat4x4<f32>, scales: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4(w[0] * scales, w[1] * scales, w[2] * scales, w[3] * scales);
 }
 
 // Four sums with four more terms each, one after the other. All versions of a kernel add in this one way, so that a row's
@@ -15,13 +71,12 @@ fn four_terms(sums: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
     return fma(w[3], vec4(x.w), fma(w[2], vec4(x.z), fma(w[1], vec4(x.y), fma(w[0], vec4(x.x), sums))));
 }
 
-// Where rows begin in a matrix of which ROWS_TOGETHER lie together, counted in 16 bytes.
-fn begin_of(rows: vec4<u32>) -> vec4<u32> {
-    let packets = select(p.in_features / 8u, p.in_features / 4u, WEIGHT_TYPE == 0u);
-    return rows / ROWS_TOGETHER * packets * ROWS_TOGETHER + rows % ROWS_TOGETHER;
+// Where the i-th of the `count` things lies that each row has, for pairs of rows.
+fn place_of(pairs: vec2<u32>, count: u32, i: u32) -> vec2<u32> {
+    return (pairs / PAIRS_TOGETHER * count + i) * PAIRS_TOGETHER + pairs % PAIRS_TOGETHER;
 }
 
-// How far behind its row's begin the weights are that go with vec4s k and k + 1 of x; k is even.
-fn packet_at(k: u32) -> u32 {
-    return select(k / 2u, k, WEIGHT_TYPE == 0u) * ROWS_TOGETHER;
+// 16 bytes of weights that a row has for so many vec4s of x.
+fn packets_before(k: u32) -> u32 {
+    return select(k / (2u * PARTS), k, WEIGHT_TYPE == 0u);
 }

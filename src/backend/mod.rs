@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod ledger;
 pub mod paired;
 pub mod params;
+pub mod quantized;
 pub mod step_table;
 
 use crate::config::KvDtype;
@@ -70,10 +71,6 @@ pub trait Backend {
     /// # Errors
     /// As [`Backend::alloc`].
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Self::Matrix>;
-    /// Bytes that an element of a matrix of that type takes in this backend's memory.
-    fn element_bytes(&self, elements: ElementType) -> usize {
-        elements.bytes()
-    }
     /// Overwrites whole rows of a matrix from `first_row` on, a multiple of [`UPLOAD_ROWS`], and as many as a multiple of
     /// it unless they are the last; values are rounded to its element type.
     fn upload_rows(&mut self, matrix: &mut Self::Matrix, first_row: usize, values: &[f32]);

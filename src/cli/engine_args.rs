@@ -1,6 +1,6 @@
 //! Options of every command that runs an engine: how tokens are chosen, and the limits.
 
-use crate::config::KvDtype;
+use crate::config::{KvDtype, WeightDtype};
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::error::Result;
@@ -71,6 +71,9 @@ pub struct LimitArgs {
     /// How K and V are kept: f16 takes half the memory, and rounds
     #[arg(long, value_enum, default_value_t)]
     kv_dtype: KvDtype,
+    /// How weights are kept: int8 and int4 take a half and a quarter of f16's memory in the layers, and round
+    #[arg(long, value_enum, default_value_t)]
+    weight_dtype: WeightDtype,
 }
 
 impl SamplingArgs {
@@ -101,6 +104,7 @@ impl LimitArgs {
             max_num_seqs: self.max_num_seqs,
             max_model_len: self.max_model_len,
             kv_dtype: self.kv_dtype,
+            weight_dtype: self.weight_dtype,
         }
     }
 }

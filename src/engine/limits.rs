@@ -1,6 +1,6 @@
 //! From what a user asks for, or leaves out, to the limits of an engine.
 
-use crate::config::{EngineConfig, KvDtype};
+use crate::config::{EngineConfig, KvDtype, WeightDtype};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 
@@ -22,6 +22,8 @@ pub struct LimitOptions {
     pub max_model_len: Option<usize>,
     /// How K and V are kept.
     pub kv_dtype: KvDtype,
+    /// How weights are kept.
+    pub weight_dtype: WeightDtype,
 }
 
 /// Bytes of KV that the default pool takes at most.
@@ -41,6 +43,7 @@ impl LimitOptions {
             max_num_seqs: self.max_num_seqs.unwrap_or(64),
             max_model_len: self.max_model_len.unwrap_or(model.max_position_embeddings),
             kv_dtype: self.kv_dtype,
+            weight_dtype: self.weight_dtype,
         };
         // The defaults below divide by what the user gave.
         limits.validate()?;

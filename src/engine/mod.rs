@@ -112,7 +112,7 @@ impl<B: Backend> Engine<B> {
         let plan = MemoryPlan::new(&config, &limits, backend.max_buffer_words())?;
         let planned_memory = plan.on(&backend, &config, &files, &limits)?;
         let scheduler = Scheduler::new(limits.clone())?;
-        let weights = Weights::load(&mut backend, &files, &config).await?;
+        let weights = Weights::load(&mut backend, &files, &config, limits.weight_dtype).await?;
         let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
         let (batch, streams, steps_ahead) = (RaggedBatch::default(), BTreeMap::new(), backend.overlaps());

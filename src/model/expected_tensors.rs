@@ -4,13 +4,19 @@ use super::config::ModelConfig;
 
 /// The name of a layer's tensor: `layer_tensor(3, "mlp.up_proj.weight")` is `model.layers.3.mlp.up_proj.weight`.
 pub fn layer_tensor(layer: usize, rest: &str) -> String {
-    format!("model.layers.{layer}.{rest}")
+    format!("{LAYERS}{layer}.{rest}")
 }
+
+/// The name of the embedding table.
+pub const EMBED_TOKENS: &str = "model.embed_tokens.weight";
+
+/// What the names of all tensors of layers begin with.
+pub const LAYERS: &str = "model.layers.";
 
 /// Every tensor the forward pass reads, with its shape. A matrix is `[out_features, in_features]`.
 pub fn expected_tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     let &ModelConfig { hidden_size, vocab_size, num_layers, .. } = config;
-    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![vocab_size, hidden_size])];
+    let mut tensors = vec![(EMBED_TOKENS.to_owned(), vec![vocab_size, hidden_size])];
     for layer in 0..num_layers {
         tensors.extend(layer_tensors(config).into_iter().map(|(rest, shape)| (layer_tensor(layer, &rest), shape)));
     }

@@ -191,7 +191,7 @@ impl MemoryPlan {
         files: &WeightFiles,
         limits: &EngineConfig,
     ) -> Result<PlannedMemory> {
-        let weights = weights_size(backend, files, model)?;
+        let weights = weights_size(backend, files, model, limits.weight_dtype)?;
         let all = self.buffers(limits);
         let bytes_of = |part| {
             let buffers = all.iter().filter(|buffers| buffers.part == part);

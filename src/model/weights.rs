@@ -1,11 +1,12 @@
 //! The weights on a backend, read from the files a bounded piece at a time.
 
 use super::config::ModelConfig;
-use super::expected_tensors::{expected_tensors, layer_tensor};
+use super::expected_tensors::{EMBED_TOKENS, LAYERS, expected_tensors, layer_tensor};
 use super::safetensors::WeightFiles;
 use crate::backend::element_type::ElementType;
 use crate::backend::ledger::MatrixSize;
 use crate::backend::{Backend, UPLOAD_ROWS};
+use crate::config::WeightDtype;
 use crate::error::Result;
 
 /// Elements read from a file and handed to the backend at a time (4 MiB of f32).
@@ -54,9 +55,14 @@ impl<B: Backend> Weights<B> {
     ///
     /// # Errors
     /// A file that cannot be read any more, or a device without memory.
-    pub async fn load(backend: &mut B, files: &WeightFiles, config: &ModelConfig) -> Result<Self> {
-        let mut loader = Loader { backend, files, words_since_flush: 0 };
-        let embed_tokens = loader.matrix("model.embed_tokens.weight").await?;
+    pub async fn load(
+        backend: &mut B,
+        files: &WeightFiles,
+        config: &ModelConfig,
+        weight_dtype: WeightDtype,
+    ) -> Result<Self> {
+        let mut loader = Loader { backend, files, weight_dtype, words_since_flush: 0 };
+        let embed_tokens = loader.matrix(EMBED_TOKENS).await?;
         let mut layers = Vec::with_capacity(config.num_layers);
         for layer in 0..config.num_layers {
             layers.push(loader.layer(layer, config).await?);
@@ -75,7 +81,12 @@ impl<B: Backend> Weights<B> {
 ///
 /// # Errors
 /// [`crate::Error::Device`] if a matrix is too wide for the backend.
-pub fn weights_size<B: Backend>(backend: &B, files: &WeightFiles, config: &ModelConfig) -> Result<MatrixSize> {
+pub fn weights_size<B: Backend>(
+    backend: &B,
+    files: &WeightFiles,
+    config: &ModelConfig,
+    weight_dtype: WeightDtype,
+) -> Result<MatrixSize> {
     let mut total = MatrixSize { bytes: 0, num_pieces: 0 };
     for (name, shape) in expected_tensors(config) {
         let names = together(&name);
@@ -85,7 +96,7 @@ pub fn weights_size<B: Backend>(backend: &B, files: &WeightFiles, config: &Model
         let rows = names.iter().map(|name| Ok(files.tensor(name)?.shape[0])).sum::<Result<usize>>()?;
         match shape[1..] {
             [cols] => {
-                let matrix = backend.matrix_size(rows, cols, element_type(files, &name)?)?;
+                let matrix = backend.matrix_size(rows, cols, element_type(files, &name, weight_dtype)?)?;
                 total.bytes += matrix.bytes;
                 total.num_pieces += matrix.num_pieces;
             }
@@ -116,8 +127,18 @@ fn group_of(name: &str, groups: &[&[&str]]) -> Vec<String> {
     vec![name.to_owned()]
 }
 
-/// The element type of a matrix on the backend: the narrowest that rounds no value of its group.
-fn element_type(files: &WeightFiles, name: &str) -> Result<ElementType> {
+/// The element type of a matrix on the backend. [`WeightDtype::Auto`]: the narrowest that rounds no value of its group.
+/// Embeddings and logits are not quantized: a row of the table stands for a token alone, and nothing averages its errors.
+pub fn element_type(files: &WeightFiles, name: &str, weight_dtype: WeightDtype) -> Result<ElementType> {
+    let is_of_a_layer = name.starts_with(LAYERS);
+    match weight_dtype {
+        WeightDtype::F32 => return Ok(ElementType::F32),
+        WeightDtype::F16 => return Ok(ElementType::F16),
+        WeightDtype::Bf16 => return Ok(ElementType::Bf16),
+        WeightDtype::Int8 if is_of_a_layer => return Ok(ElementType::Int8),
+        WeightDtype::Int4 if is_of_a_layer => return Ok(ElementType::Int4),
+        WeightDtype::Auto | WeightDtype::Int8 | WeightDtype::Int4 => {}
+    }
     let names = group_of(name, &OF_ONE_TYPE);
     let types: Vec<ElementType> = names.iter().map(|name| files.element_type(name)).collect::<Result<_>>()?;
     Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))
@@ -126,6 +147,7 @@ fn element_type(files: &WeightFiles, name: &str) -> Result<ElementType> {
 struct Loader<'a, B: Backend> {
     backend: &'a mut B,
     files: &'a WeightFiles,
+    weight_dtype: WeightDtype,
     words_since_flush: usize,
 }
 
@@ -160,7 +182,7 @@ impl<B: Backend> Loader<'_, B> {
         let names = together(name);
         let shapes: Vec<[usize; 2]> = names.iter().map(|name| self.shape(name)).collect::<Result<_>>()?;
         let (rows, cols) = (shapes.iter().map(|shape| shape[0]).sum(), shapes[0][1]);
-        let elements = element_type(self.files, name)?;
+        let elements = element_type(self.files, name, self.weight_dtype)?;
         let mut matrix = self.backend.alloc_matrix(&names.join(" and "), rows, cols, elements)?;
         let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
         let mut first_row = 0;

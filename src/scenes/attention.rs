@@ -136,8 +136,8 @@ impl<B: Backend> Scene<B> {
         let q = upload(backend, "q", bytemuck::cast_slice(&q))?;
         let elements = shape.kv_dtype;
         let words = |values: &[f32]| match elements {
-            KvDtype::F32 => ElementType::F32.pack(values),
-            KvDtype::F16 => ElementType::F16.pack(values),
+            KvDtype::F32 => ElementType::F32.pack(values, values.len()).words,
+            KvDtype::F16 => ElementType::F16.pack(values, values.len()).words,
         };
         let [k, v] = kv.map(|values| words(&values));
         let mut pools = Vec::with_capacity(num_pools);

@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::LinearParams;
+use crate::backend::quantized::GROUP;
 use crate::error::Result;
 
 /// Rows of x, and the weight that they are multiplied by.
@@ -18,10 +19,9 @@ pub struct Shape {
 
 impl Shape {
     /// The weight once, x and the output once.
-    pub fn bytes(&self, element_bytes: usize) -> f64 {
-        let weights = f64::from(self.in_features) * f64::from(self.out_features);
+    pub fn bytes(&self, weight_bytes: u64) -> f64 {
         let words = f64::from(self.num_rows) * (f64::from(self.in_features) + f64::from(self.out_features));
-        weights * element_bytes as f64 + 4.0 * words
+        weight_bytes as f64 + 4.0 * words
     }
 
     /// A multiplication and an addition for each weight and row.
@@ -30,14 +30,24 @@ impl Shape {
     }
 }
 
-/// A weight on a backend. Its values are small whole numbers, which every type holds.
+/// An element of the weight: a whole number that the type holds. The first of a group is the largest, so that the scales
+/// of quantized types are 1.
+fn weight_at(place: usize, cols: usize, elements: ElementType) -> i64 {
+    match (place % cols % GROUP, elements) {
+        (0, ElementType::Int8) => 127,
+        (0, ElementType::Int4) => -8,
+        _ => (place % 7) as i64 - 3,
+    }
+}
+
+/// A weight on a backend.
 ///
 /// # Errors
 /// [`crate::Error::Device`] if the device has no memory for it.
 pub fn weight<B: Backend>(backend: &mut B, [rows, cols]: [u32; 2], elements: ElementType) -> Result<B::Matrix> {
     let (rows, cols) = (rows as usize, cols as usize);
     let mut weight = backend.alloc_matrix("weight", rows, cols, elements)?;
-    let values: Vec<f32> = (0..rows * cols).map(|i| (i % 7) as f32 - 3.0).collect();
+    let values: Vec<f32> = (0..rows * cols).map(|place| weight_at(place, cols, elements) as f32).collect();
     backend.upload_rows(&mut weight, 0, &values);
     Ok(weight)
 }
@@ -45,22 +55,23 @@ pub fn weight<B: Backend>(backend: &mut B, [rows, cols]: [u32; 2], elements: Ele
 /// A call that is ready to be recorded again and again.
 pub struct Scene<'a, B: Backend> {
     shape: Shape,
+    elements: ElementType,
     weight: &'a B::Matrix,
     x: B::Buffer,
     out: B::Buffer,
 }
 
 impl<'a, B: Backend> Scene<'a, B> {
-    /// With this [`weight`].
+    /// With this [`weight`] of such elements.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device has no memory for it.
-    pub fn new(backend: &mut B, shape: Shape, weight: &'a B::Matrix) -> Result<Self> {
+    pub fn new(backend: &mut B, shape: Shape, elements: ElementType, weight: &'a B::Matrix) -> Result<Self> {
         let [x, out] = [shape.in_features, shape.out_features].map(|width| shape.num_rows as usize * width as usize);
         let values: Vec<f32> = (0..x).map(|i| (i % 5) as f32 - 2.0).collect();
         let mut x = backend.alloc("x", x)?;
         backend.upload(&mut x, 0, bytemuck::cast_slice(&values));
-        Ok(Self { shape, weight, x, out: backend.alloc("out", out)? })
+        Ok(Self { shape, elements, weight, x, out: backend.alloc("out", out)? })
     }
 
     /// Records the call.
@@ -83,8 +94,8 @@ impl<'a, B: Backend> Scene<'a, B> {
         let places = (0..rows * outs).step_by((rows * outs / 500).max(1)).chain([rows * outs - 1]);
         for place in places {
             let (row, out) = (place / outs, place % outs);
-            let sum: i64 =
-                (0..cols).map(|i| (((row * cols + i) % 5) as i64 - 2) * (((out * cols + i) % 7) as i64 - 3)).sum();
+            let x_at = |i| ((row * cols + i) % 5) as i64 - 2;
+            let sum: i64 = (0..cols).map(|i| x_at(i) * weight_at(out * cols + i, cols, self.elements)).sum();
             let got = f32::from_bits(words[place]);
             if got != sum as f32 {
                 return Ok(Some(format!("row {row}, column {out} is {got} and should be {sum}")));

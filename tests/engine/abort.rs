@@ -5,7 +5,7 @@ use crate::golden;
 use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::RequestId;
 use cb_lab::backend::Backend;
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::FinishReason;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::{Engine, Update};
@@ -20,6 +20,7 @@ pub const TIGHT: LimitOptions = LimitOptions {
     max_num_seqs: Some(8),
     max_model_len: None,
     kv_dtype: KvDtype::F32,
+    weight_dtype: WeightDtype::Auto,
 };
 
 const STATES: [State; 4] = [State::Waiting, State::MidPrefill, State::Decoding, State::Preempted];

@@ -5,6 +5,7 @@
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
+//! * `weight_dtype`: that all machines say the same with weights of any type, and how much of it is the reference's;
 //! * `ahead`: a step begun before the last one has ended changes nothing;
 //! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;
@@ -40,6 +41,7 @@ mod sampling;
 mod stopping;
 mod streaming;
 mod undecodable;
+mod weight_dtype;
 
 use libtest_mimic::Arguments;
 use machines::Machines;
@@ -52,6 +54,7 @@ fn main() {
     trials.extend(layers::trials(&machines));
     trials.extend(deterministic::trials(&machines));
     trials.extend(kv_f16::trials(&machines));
+    trials.extend(weight_dtype::trials(&machines));
     trials.extend(abort::trials(&machines));
     trials.extend(ahead::trials(&machines));
     trials.extend(poison::trials(&machines));

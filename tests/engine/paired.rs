@@ -9,7 +9,7 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::gpu::{GpuOptions, Kernel};
 use cb_lab::backend::paired::PairedBackend;
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
 
@@ -31,6 +31,7 @@ const SMALL: LimitOptions = LimitOptions {
     max_num_seqs: Some(8),
     max_model_len: None,
     kv_dtype: KvDtype::F32,
+    weight_dtype: WeightDtype::Auto,
 };
 
 /// Two CPU backends agree bit for bit, until one of them finds another value in a layer's cache.

@@ -101,7 +101,7 @@ impl Sequence {
         // What the pools hold is what everybody is to compute with.
         let stored = |values: Vec<f32>| match case.kv_dtype {
             KvDtype::F32 => values,
-            KvDtype::F16 => values.into_iter().map(|value| ElementType::F16.round(value)).collect(),
+            KvDtype::F16 => ElementType::F16.rounded(&values, values.len()),
         };
         Self { q, k: stored(k), v: stored(rng.f32s(len * kv_width, 1.0)) }
     }

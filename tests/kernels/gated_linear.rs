@@ -17,6 +17,8 @@ struct GatedLinear {
     /// A smaller binding than either matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
+    /// Weights are read in words of 32 bits, whatever the device would like better.
+    no_longs: bool,
 }
 
 const USUAL: GatedLinear = GatedLinear {
@@ -27,6 +29,7 @@ const USUAL: GatedLinear = GatedLinear {
     whole: None,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
+    no_longs: false,
 };
 
 /// Cases of `gated_linear`. 288 bytes a row of a matrix: pieces of 30, 30 and 10 rows. 68 is no multiple of 8, so halves of
@@ -68,7 +71,21 @@ fn around(usual: GatedLinear) -> Vec<GatedLinear> {
         rows.into_iter().chain([split, deep, GatedLinear { elements, whole: Some(3.0), ..usual }])
     });
     let cases = [usual].into_iter().chain(exact).chain(rows).chain(split).chain(columns);
-    cases.chain([deep]).chain(halves).collect()
+    let quantized = [ElementType::Int8, ElementType::Int4].into_iter().flat_map(|elements| {
+        let usual = GatedLinear { elements, in_features: 96, ..usual };
+        let rows = [1, 3, 9].map(|rows| GatedLinear { rows, ..usual });
+        let split = GatedLinear { rows: usual.rows.min(5), out_features: 140, max_binding_bytes: Some(4350), ..usual };
+        let odd = GatedLinear { in_features: 32, out_features: 7, ..usual };
+        let deep = GatedLinear { in_features: 896, out_features: 257, ..usual };
+        rows.into_iter().chain([split, odd, deep, GatedLinear { in_features: 72, ..usual }])
+    });
+    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int4].map(|elements| GatedLinear {
+        elements,
+        in_features: 96,
+        no_longs: true,
+        ..usual
+    });
+    cases.chain([deep]).chain(halves).chain(quantized).chain(words).collect()
 }
 
 struct Inputs {
@@ -84,11 +101,8 @@ impl GatedLinear {
             Some(most) => rng.f32s(len, most + 1.0).into_iter().map(f32::trunc).collect(),
             None => rng.f32s(len, 1.0),
         };
-        let mut weights = || {
-            let weights: Vec<f32> = values(self.out_features * self.in_features);
-            weights.into_iter().map(|value| self.elements.round(value)).collect()
-        };
-        Inputs { gate: weights(), up: weights(), x: values(self.rows * self.in_features) }
+        let len = self.out_features * self.in_features;
+        Inputs { gate: values(len), up: values(len), x: values(self.rows * self.in_features) }
     }
 }
 
@@ -97,7 +111,8 @@ impl Case for GatedLinear {
         let Self { rows, in_features, out_features, elements, .. } = self;
         let whole = self.whole.map_or(String::new(), |most| format!(",whole up to {most}"));
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}")
+        let words = if self.no_longs { ",words" } else { "" };
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}{words}")
     }
 
     /// Of silu and the product: exp(x) may be off by 3 + 2|x| ulp (Vulkan), the division by 2.5, a sum and a product by half
@@ -115,7 +130,8 @@ impl Case for GatedLinear {
     }
 
     fn options(&self) -> GpuOptions {
-        GpuOptions { max_binding_bytes: self.max_binding_bytes, kernels: self.kernels, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, no_longs, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, no_longs, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
@@ -135,6 +151,7 @@ impl Case for GatedLinear {
 
     fn oracle(&self) -> Vec<Vec<f64>> {
         let Inputs { x, gate, up } = self.inputs();
+        let [gate, up] = [gate, up].map(|weight| self.elements.rounded(&weight, self.in_features));
         let dot = |x: &[f32], weight: &[f32]| -> f64 {
             x.iter().zip(weight).map(|(&x, &weight)| f64::from(x) * f64::from(weight)).sum()
         };

@@ -116,7 +116,7 @@ impl<B: Backend> Lab<B> {
     pub fn kv_input(&mut self, values: &[f32], kv_dtype: KvDtype) -> cb_lab::Result<B::Buffer> {
         match kv_dtype {
             KvDtype::F32 => self.input(values),
-            KvDtype::F16 => self.filled(ElementType::F16.pack(values), 0x7e00_7e00),
+            KvDtype::F16 => self.filled(ElementType::F16.pack(values, values.len()).words, 0x7e00_7e00),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
+use cb_lab::backend::quantized::GROUP;
 use cb_lab::backend::{Backend, params::LinearParams};
 use libtest_mimic::Trial;
 
@@ -22,6 +23,8 @@ struct Linear {
     /// A smaller binding than the matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
+    /// Weights are read in words of 32 bits, whatever the device would like better.
+    no_longs: bool,
 }
 
 const USUAL: Linear = Linear {
@@ -34,6 +37,7 @@ const USUAL: Linear = Linear {
     exact: false,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
+    no_longs: false,
 };
 
 /// Cases of `linear`.
@@ -53,7 +57,21 @@ pub fn cases() -> Cases {
         let exact = Linear { elements, exact: true, ..USUAL };
         rows.into_iter().chain([split, deep, exact, Linear { elements, in_features: 68, ..USUAL }])
     });
-    boxed([USUAL, exact].into_iter().chain(adding).chain(rows).chain(split).chain(columns).chain(depths).chain(halves))
+    let cases = [USUAL, exact].into_iter().chain(adding).chain(rows).chain(split).chain(columns);
+    boxed(cases.chain(depths).chain(halves).chain(quantized(USUAL, [1, 3, 9])))
+}
+
+/// Weights of 8 and 4 bits, in three groups of 32. Eight rows of 96 bytes, or of 48, lie together: pieces of 40 rows, or of 88.
+/// Rows of 72 columns are stored as f32.
+fn quantized(usual: Linear, rows: [usize; 3]) -> impl Iterator<Item = Linear> {
+    [ElementType::Int8, ElementType::Int4].into_iter().flat_map(move |elements| {
+        let usual = Linear { elements, in_features: 96, ..usual };
+        let split = Linear { rows: usual.rows.min(5), out_features: 140, max_binding_bytes: Some(4350), ..usual };
+        let odd = Linear { in_features: 32, out_features: 7, exact: true, ..usual };
+        let deep = Linear { in_features: 896, out_features: 257, bias: false, ..usual };
+        let cases = [Linear { exact: true, ..usual }, split, odd, deep, Linear { in_features: 72, ..usual }];
+        rows.map(|rows| Linear { rows, ..usual }).into_iter().chain(cases)
+    })
 }
 
 /// Outputs that are added to: exact, with no bias, in one row, and where the matrix is split.
@@ -96,7 +114,13 @@ fn fast_cases(rows: [usize; 4]) -> impl Iterator<Item = Linear> {
     let plain = Linear { bias: false, adds: true, ..usual };
     let adding = [exact, plain, Linear { adds: true, max_binding_bytes: Some(8700), ..usual }];
     let all = [usual, Linear { exact: true, ..usual }].into_iter().chain(adding).chain(all_rows);
-    all.chain(split).chain(columns).chain(depths).chain(halves)
+    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int8, ElementType::Int4].map(|elements| Linear {
+        elements,
+        no_longs: true,
+        ..usual
+    });
+    let all = all.chain(split).chain(columns).chain(depths).chain(halves);
+    all.chain(quantized(usual, [rows[0], rows[1], rows[3]])).chain(words)
 }
 
 struct Inputs {
@@ -116,8 +140,13 @@ impl Linear {
             values.iter_mut().for_each(|value| *value = if self.exact { value.trunc() } else { *value });
             values
         };
-        let weight = values(self.out_features * self.in_features);
-        let weight = weight.into_iter().map(|value| self.elements.round(value)).collect();
+        let mut weight = values(self.out_features * self.in_features);
+        // Where each group has a 127, or a -8, int8 and int4 have scales of 1.
+        let largest = if self.elements == ElementType::Int8 { 127.0 } else { -8.0 };
+        for group in weight.chunks_mut(GROUP).filter(|_| self.exact && self.elements.is_quantized()) {
+            group.iter_mut().for_each(|value| *value = value.clamp(-8.0, 7.0));
+            group[0] = largest;
+        }
         let bias = values(self.out_features);
         let x = values(self.rows * self.in_features);
         Inputs { x, weight, bias, before: values(self.rows * self.out_features) }
@@ -131,7 +160,8 @@ impl Case for Linear {
         let adds = if self.adds { ",adds" } else { "" };
         let exact = if self.exact { ",exact" } else { "" };
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}")
+        let words = if self.no_longs { ",words" } else { "" };
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}{words}")
     }
 
     /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
@@ -144,7 +174,8 @@ impl Case for Linear {
     }
 
     fn options(&self) -> GpuOptions {
-        GpuOptions { max_binding_bytes: self.max_binding_bytes, kernels: self.kernels, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, no_longs, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, no_longs, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
@@ -165,6 +196,7 @@ impl Case for Linear {
 
     fn oracle(&self) -> Vec<Vec<f64>> {
         let Inputs { x, weight, bias, before } = self.inputs();
+        let weight = self.elements.rounded(&weight, self.in_features);
         let dot = |x: &[f32], weight: &[f32]| -> f64 {
             x.iter().zip(weight).map(|(&x, &weight)| f64::from(x) * f64::from(weight)).sum()
         };

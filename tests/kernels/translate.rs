@@ -1,6 +1,6 @@
 //! Every variant in use becomes SPIR-V, MSL and HLSL, and fits the workgroup memory it was chosen for. No GPU.
 
-use cb_lab::backend::gpu::{Kernel, Variant};
+use cb_lab::backend::gpu::{Kernel, Variant, with_longs};
 use cb_lab::backend::params::AttentionParams;
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -25,15 +25,21 @@ pub fn trials() -> Vec<Trial> {
     };
     let mut trials: Vec<Trial> = Kernel::ALL.into_iter().map(of_kernel).collect();
     trials.push(Trial::test("workgroup memory/attention variants fit [naga]", || Ok(attention_fits()?)));
+    trials.push(Trial::test("words of 64 bits/kernels translate [naga]", || Ok(longs_translate()?)));
     trials
 }
 
 /// Parses and validates, as for a device without any optional feature but subgroups, and those only if they are named.
 pub fn parse(wgsl: &str) -> Result<(Module, ModuleInfo), String> {
+    parse_for(wgsl, CAPABILITIES)
+}
+
+/// The same for a device with such features.
+fn parse_for(wgsl: &str, capabilities: Capabilities) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let mut validator = Validator::new(ValidationFlags::all(), CAPABILITIES);
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if wgsl.contains("subgroupShuffle") {
-        validator = Validator::new(ValidationFlags::all(), CAPABILITIES | Capabilities::SUBGROUP);
+        validator = Validator::new(ValidationFlags::all(), capabilities | Capabilities::SUBGROUP);
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
         validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
     }
@@ -57,6 +63,20 @@ fn translate(variant: &Variant) -> Result<(), String> {
         .write(&module, &info, None)
         .map_err(|e| text(&e, "HLSL"))
         .map(|_| ())
+}
+
+/// The four kernels that read weights in pairs, for a device that has such words.
+fn longs_translate() -> Result<(), String> {
+    let mut translated = 0;
+    for variant in Variant::all_in_use() {
+        let (words, longs) = (variant.final_wgsl(), with_longs(&variant.final_wgsl()));
+        if words != longs {
+            parse_for(&longs, CAPABILITIES | Capabilities::SHADER_INT64)?;
+            parse(&longs).err().ok_or("a device without such words takes them")?;
+            translated += 1;
+        }
+    }
+    if translated > 4 { Ok(()) } else { Err(format!("{translated} variants have words of 64 bits")) }
 }
 
 /// The kernel's module with the variant's values in place of its overrides.

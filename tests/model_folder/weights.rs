@@ -6,6 +6,7 @@ use std::fs;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::params::LinearParams;
+use cb_lab::config::WeightDtype;
 use cb_lab::model::expected_tensors::expected_tensors;
 use cb_lab::model::weights::Weights;
 use cb_lab::model::{ModelConfig, ModelFolder, WeightFiles};
@@ -127,7 +128,7 @@ fn projections_of_several_types_are_joined_in_the_widest() {
 
     let files = WeightFiles::open(&folder).unwrap();
     let mut cpu = CpuBackend::default();
-    let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config)).unwrap();
+    let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config, WeightDtype::Auto)).unwrap();
     // A row of x that is 1 in one place picks a column.
     let (rows, cols, column) = (shape[0] * 2 + config.num_heads * config.head_dim, config.hidden_size, 5);
     let mut x = cpu.alloc("x", cols).unwrap();

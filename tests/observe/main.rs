@@ -5,7 +5,7 @@ mod recording;
 mod snapshots;
 
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
@@ -23,6 +23,7 @@ fn engine(num_kv_blocks: usize, prefill_chunk_size: usize) -> Engine<CpuBackend>
         max_num_seqs: Some(4),
         max_model_len: None,
         kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     };
     let limits = options.resolve(&folder.config, usize::MAX).unwrap();
     pollster::block_on(Engine::new(CpuBackend::default(), folder, limits)).unwrap()

@@ -1,6 +1,6 @@
 //! The scheduler by example. A plan is written as `id:context_len+query_len`, with a `*` where a token is sampled.
 
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -18,6 +18,7 @@ fn limits() -> EngineConfig {
         max_num_seqs: 4,
         max_model_len: 64,
         kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What may happen to a scheduler, and how proptest makes it up. Small numbers: they shrink well and meet often.
 
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::{EngineConfig, RequestId};
 use proptest::prelude::*;
@@ -89,6 +89,7 @@ pub fn config(min_tokens: usize) -> impl Strategy<Value = EngineConfig> {
                 max_num_seqs,
                 max_model_len: 32.max(min_tokens),
                 kv_dtype: KvDtype::F32,
+                weight_dtype: WeightDtype::Auto,
             }
         },
     )

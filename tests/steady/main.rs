@@ -16,7 +16,7 @@ mod model_copy;
 
 use cb_lab::backend::Backend;
 use cb_lab::backend::ledger::MemoryUse;
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
@@ -99,6 +99,7 @@ fn engine<B: Backend>(backend: B) -> cb_lab::Result<Engine<B>> {
         max_num_seqs: Some(5),
         max_model_len: Some(64),
         kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     };
     let limits = limits.resolve(&folder.config, backend.max_buffer_words())?;
     pollster::block_on(Engine::new(backend, folder, limits))

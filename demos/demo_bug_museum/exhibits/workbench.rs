@@ -3,7 +3,7 @@
 use super::Outcome;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::config::KvDtype;
+use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
@@ -51,6 +51,7 @@ pub fn limits(block_size: usize, num_kv_blocks: usize) -> EngineConfig {
         max_num_seqs: 16,
         max_model_len: 512,
         kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     }
 }
 
@@ -58,7 +59,7 @@ impl Workbench {
     pub fn new(limits: EngineConfig) -> Outcome<Self> {
         let LoadedFolder { config, files, tokenizer, .. } = LoadedFolder::open(&default_model())?;
         let plan = MemoryPlan::new(&config, &limits, CpuBackend::default().max_buffer_words())?;
-        let weights = block_on(Weights::load(&mut CpuBackend::default(), &files, &config))?;
+        let weights = block_on(Weights::load(&mut CpuBackend::default(), &files, &config, limits.weight_dtype))?;
         Ok(Self {
             decoder: block_on(Decoder::new(&mut CpuBackend::default(), config, &limits, &plan, weights))?,
             sampler: Sampler::new(&mut CpuBackend::default(), &plan)?,

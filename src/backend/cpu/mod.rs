@@ -130,16 +130,12 @@ impl Backend for CpuBackend {
         Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements, _entry: entry })
     }
 
-    fn element_bytes(&self, _: ElementType) -> usize {
-        4
-    }
-
     fn upload_rows(&mut self, matrix: &mut CpuMatrix, first_row: usize, values: &[f32]) {
         let cols = matrix.values.ncols();
-        let values = ArrayView2::from_shape((values.len() / cols, cols), values).expect("whole rows");
+        let values = Array2::from_shape_vec((values.len() / cols, cols), matrix.elements.rounded(values, cols));
+        let values = values.expect("whole rows");
         let rows = Slice::from(first_row..first_row + values.nrows());
-        let elements = matrix.elements;
-        matrix.values.slice_axis_mut(Axis(0), rows).zip_mut_with(&values, |to, &from| *to = elements.round(from));
+        matrix.values.slice_axis_mut(Axis(0), rows).assign(&values);
     }
 
     async fn flush(&mut self) -> Result<()> {

@@ -171,6 +171,9 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
+    /// Whether kernels read weights in words of 64 bits. A driver that computes on the CPU loads word by word; a GPU loads
+    /// 16 bytes at once.
+    pub reads_longs: bool,
     /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
     pub ledger: Ledger,
     error: Arc<Mutex<Option<String>>>,
@@ -201,12 +204,18 @@ impl Deref for DeviceBuffer {
 }
 
 impl Device {
-    pub async fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+    /// With words of 64 bits for weights where they are faster, or never.
+    pub async fn open(adapter: &wgpu::Adapter, longs: bool) -> Result<Self> {
         let limits = adapter.limits();
+        let mut features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
+        let reads_longs = longs
+            && adapter.get_info().device_type == wgpu::DeviceType::Cpu
+            && adapter.features().contains(wgpu::Features::SHADER_INT64);
+        features.set(wgpu::Features::SHADER_INT64, reads_longs);
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("cb-lab"),
-                required_features: adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY),
+                required_features: features,
                 required_limits: limits.clone(),
                 ..Default::default()
             })
@@ -220,7 +229,7 @@ impl Device {
                 remember(&on_lost, format!("device lost: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, ledger: Ledger::default(), error })
+        Ok(Self { device, queue, info: adapter.get_info(), limits, reads_longs, ledger: Ledger::default(), error })
     }
 
     /// A zeroed buffer.

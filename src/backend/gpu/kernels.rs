@@ -22,6 +22,15 @@ pub enum Kernel {
     Sample,
 }
 
+/// How shaders/shared/pair.wgsl reads 32 bytes of weights, and how it can be done in half as many words.
+const PAIR: &str = include_str!("../../../shaders/shared/pair.wgsl");
+const PAIR_OF_LONGS: &str = include_str!("../../../shaders/shared/pair_of_longs.wgsl");
+
+/// The text of a kernel with 64-bit words for weights in place of 32-bit ones, if it reads any in pairs.
+pub fn with_longs(wgsl: &str) -> String {
+    wgsl.replace(PAIR, PAIR_OF_LONGS)
+}
+
 /// Which version of a kernel runs where there are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum KernelSet {
@@ -40,6 +49,18 @@ pub enum Access {
     /// `var<storage, read_write>`
     ReadWrite,
 }
+
+/// x, the weight, the bias, the output, the weight's scales.
+const LINEAR: [Access; 5] = {
+    use Access::{Read, ReadWrite};
+    [Read, Read, Read, ReadWrite, Read]
+};
+
+/// x, the weights of gate and of up, the output, the scales of either.
+const GATED_LINEAR: [Access; 6] = {
+    use Access::{Read, ReadWrite};
+    [Read, Read, Read, ReadWrite, Read, Read]
+};
 
 /// The pools stand twice: as f32 and as halves.
 const ATTENTION: [Access; 7] = {
@@ -107,33 +128,22 @@ impl Kernel {
         match self {
             Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite]),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
-            Kernel::Linear => source!("linear", [Read, Read, Read, ReadWrite]),
+            Kernel::Linear => source!("linear", LINEAR, "eight_weights"),
             Kernel::LinearInterleaved => {
-                source!("linear_interleaved", [Read, Read, Read, ReadWrite], "packet", "eight_weights", "four_halves")
+                source!("linear_interleaved", LINEAR, "few_rows", "packet", "pair", "eight_weights")
             }
             Kernel::LinearTiles => {
-                source!("linear_tiles", [Read, Read, Read, ReadWrite], "tile", "packet", "eight_weights", "four_halves")
+                source!("linear_tiles", LINEAR, "tile", "packet", "pair", "eight_weights")
             }
             Kernel::GatedLinear => {
-                source!("gated_linear", [Read, Read, Read, ReadWrite], "silu", "four_halves")
+                source!("gated_linear", GATED_LINEAR, "eight_weights", "silu")
             }
-            Kernel::GatedLinearInterleaved => source!(
-                "gated_linear_interleaved",
-                [Read, Read, Read, ReadWrite],
-                "packet",
-                "eight_weights",
-                "four_halves",
-                "silu"
-            ),
-            Kernel::GatedLinearTiles => source!(
-                "gated_linear_tiles",
-                [Read, Read, Read, ReadWrite],
-                "tile",
-                "packet",
-                "eight_weights",
-                "four_halves",
-                "silu"
-            ),
+            Kernel::GatedLinearInterleaved => {
+                source!("gated_linear_interleaved", GATED_LINEAR, "few_rows", "packet", "pair", "eight_weights", "silu")
+            }
+            Kernel::GatedLinearTiles => {
+                source!("gated_linear_tiles", GATED_LINEAR, "tile", "packet", "pair", "eight_weights", "silu")
+            }
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }

@@ -50,7 +50,12 @@ impl Variant {
         };
         Self {
             kernel,
-            overrides: vec![("WORKGROUP_SIZE", threads), ("ROW_TILE", row_tile), ("WEIGHT_TYPE", elements.code())],
+            overrides: vec![
+                ("WORKGROUP_SIZE", threads),
+                ("ROW_TILE", row_tile),
+                ("WEIGHT_TYPE", elements.code()),
+                ("PARTS", elements.parts()),
+            ],
         }
     }
 

@@ -7,11 +7,13 @@ use crate::backend::element_type::ElementType;
 use crate::backend::ledger::MatrixSize;
 use crate::error::{Error, Result};
 
-/// Rows that lie together in [`RowOrder::Interleaved`]: `const ROWS_TOGETHER` of linear_interleaved.wgsl.
+/// Rows that lie together in [`RowOrder::Interleaved`]: two times `const PAIRS_TOGETHER` of shaders/shared/packet.wgsl.
 const ROWS_TOGETHER: usize = 8;
 const _: () = assert!(UPLOAD_ROWS.is_multiple_of(ROWS_TOGETHER), "groups are uploaded whole");
-/// Bytes of a packet: what a thread reads at once.
+/// Bytes of a packet.
 const PACKET_BYTES: usize = 16;
+/// Bytes of a scale of quantized elements.
+const SCALE_BYTES: usize = 2;
 /// `linear_interleaved` takes x in pieces of eight vec4s.
 const INTERLEAVED_WIDTH: usize = 32;
 
@@ -22,8 +24,8 @@ const INTERLEAVED_WIDTH: usize = 32;
 ///   interleaved   packet 0 of rows 0 to 7, packet 1 of rows 0 to 7, …   packet 0 of rows 8 to 15, …
 /// ```
 ///
-/// A thread of `linear` owns a column of the output, which is a row of the weight. Interleaved, eight neighbouring threads
-/// read 128 bytes in one piece, and go on from there.
+/// A thread of `linear` owns columns of the output, which are rows of the weight. Interleaved, neighbouring threads read 128
+/// bytes in one piece, and go on from there. Scales of quantized elements lie in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowOrder {
     /// As in the checkpoint.
@@ -63,6 +65,8 @@ pub struct GpuMatrix {
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub buffer: DeviceBuffer,
+    /// Of quantized elements.
+    pub scales: Option<DeviceBuffer>,
     pub first_row: usize,
     pub num_rows: usize,
 }
@@ -70,16 +74,24 @@ pub(super) struct Piece {
 /// How a matrix will lie in memory: what is planned with, and then made.
 pub(super) struct Layout {
     stored: ElementType,
-    /// First row, rows and bytes of each piece.
-    pieces: Vec<(usize, usize, u64)>,
+    pieces: Vec<PieceLayout>,
+}
+
+struct PieceLayout {
+    first_row: usize,
+    num_rows: usize,
+    bytes: u64,
+    /// 0 where elements have no scales.
+    scale_bytes: u64,
 }
 
 impl Layout {
     /// Of `[rows, cols]` in pieces of at most `max_bytes`.
     pub fn new([rows, cols]: [usize; 2], elements: ElementType, order: RowOrder, max_bytes: u64) -> Result<Self> {
-        // Kernels read vec4s of words: rows of halves must be whole ones.
-        let stored = if cols.is_multiple_of(8) { elements } else { ElementType::F32 };
-        let (row_bytes, group) = (stored.bytes() * cols, order.interleave());
+        let stored = if cols.is_multiple_of(elements.whole_columns()) { elements } else { ElementType::F32 };
+        let (row_bytes, scale_bytes) = (stored.row_bytes(cols), stored.scale_bytes(cols));
+        // Rows of scales may be half words long, so eight of them go together in any order.
+        let group = if scale_bytes > 0 { ROWS_TOGETHER } else { order.interleave() };
         let rows_per_piece = (max_bytes / (group * row_bytes) as u64) as usize * group;
         if rows_per_piece == 0 {
             return Err(Error::Device(format!(
@@ -88,15 +100,16 @@ impl Layout {
         }
         let piece = |first_row| {
             let num_rows = rows_per_piece.min(rows - first_row);
-            let bytes = num_rows.next_multiple_of(group) * row_bytes;
-            (first_row, num_rows, stored_bytes(bytes as u64))
+            let bytes_of = |row_bytes| (num_rows.next_multiple_of(group) * row_bytes) as u64;
+            let scale_bytes = if scale_bytes > 0 { stored_bytes(bytes_of(scale_bytes)) } else { 0 };
+            PieceLayout { first_row, num_rows, bytes: stored_bytes(bytes_of(row_bytes)), scale_bytes }
         };
         Ok(Self { stored, pieces: (0..rows).step_by(rows_per_piece).map(piece).collect() })
     }
 
     /// What it takes.
     pub fn size(&self) -> MatrixSize {
-        let bytes = self.pieces.iter().map(|(_, _, bytes)| bytes).sum();
+        let bytes = self.pieces.iter().map(|piece| piece.bytes + piece.scale_bytes).sum();
         MatrixSize { bytes, num_pieces: self.pieces.len() }
     }
 }
@@ -113,9 +126,10 @@ impl GpuMatrix {
     ) -> Result<Self> {
         let layout = Layout::new([rows, cols], elements, order, max_bytes)?;
         let mut pieces = Vec::with_capacity(layout.pieces.len());
-        for (first_row, num_rows, bytes) in layout.pieces {
+        for PieceLayout { first_row, num_rows, bytes, scale_bytes } in layout.pieces {
             let buffer = storage_buffer(device, label, bytes)?;
-            pieces.push(Piece { buffer, first_row, num_rows });
+            let scales = (scale_bytes > 0).then(|| storage_buffer(device, &format!("scales of {label}"), scale_bytes));
+            pieces.push(Piece { buffer, scales: scales.transpose()?, first_row, num_rows });
         }
         Ok(Self { pieces, cols, elements, stored: layout.stored, order })
     }
@@ -130,32 +144,49 @@ impl GpuMatrix {
     /// Overwrites whole rows from `first_row` on.
     pub(super) fn upload(&self, device: &Device, first_row: usize, values: &[f32]) {
         let end_row = first_row + values.len() / self.cols;
-        let rounded: Vec<f32> = values.iter().map(|&value| self.elements.round(value)).collect();
+        // Where the device holds a wider type, it holds the same values.
+        let rounded = (self.stored != self.elements).then(|| self.elements.rounded(values, self.cols));
+        let values = rounded.as_deref().unwrap_or(values);
         for piece in &self.pieces {
             let (begin, end) = (first_row.max(piece.first_row), end_row.min(piece.first_row + piece.num_rows));
             if begin >= end {
                 continue;
             }
-            let words = self.stored.pack(&rounded[(begin - first_row) * self.cols..(end - first_row) * self.cols]);
-            self.write_rows(device, piece, begin - piece.first_row, bytemuck::cast_slice(&words));
+            let rows = &values[(begin - first_row) * self.cols..(end - first_row) * self.cols];
+            let packed = self.stored.pack(rows, self.cols);
+            let rows = begin - piece.first_row..end - piece.first_row;
+            let is_last = rows.end == piece.num_rows;
+            let is_whole = |row: usize| row.is_multiple_of(self.order.interleave());
+            assert!(is_whole(rows.start) && (is_last || is_whole(rows.end)), "groups are uploaded whole");
+            let elements = [self.stored.row_bytes(self.cols), PACKET_BYTES];
+            self.write_rows(device, &piece.buffer, rows.start, bytemuck::cast_slice(&packed.words), elements);
+            if let Some(buffer) = &piece.scales {
+                let scales = [self.stored.scale_bytes(self.cols), SCALE_BYTES];
+                self.write_rows(device, buffer, rows.start, bytemuck::cast_slice(&packed.scales), scales);
+            }
         }
     }
 
-    /// Writes whole rows to where they lie in a piece; `row` counts from its first.
-    fn write_rows(&self, device: &Device, piece: &Piece, row: usize, bytes: &[u8]) {
-        let row_bytes = self.stored.bytes() * self.cols;
+    /// Writes whole rows to where they lie in a piece; `row` counts from its first. What lies together of a row is a packet.
+    fn write_rows(
+        &self,
+        device: &Device,
+        buffer: &DeviceBuffer,
+        row: usize,
+        bytes: &[u8],
+        [row_bytes, packet_bytes]: [usize; 2],
+    ) {
         let group = self.order.interleave();
-        let rows = bytes.len() / row_bytes;
-        let is_last = row + rows == piece.num_rows;
-        assert!(row.is_multiple_of(group) && (is_last || rows.is_multiple_of(group)), "groups are uploaded whole");
-        let mut ordered = vec![0; bytes.len().next_multiple_of(group * row_bytes)];
+        let whole_bytes = bytes.len().next_multiple_of(group * row_bytes);
+        // Whole words are written.
+        let mut ordered = vec![0; whole_bytes.next_multiple_of(4)];
         for (i, source) in bytes.chunks_exact(row_bytes).enumerate() {
             let to = &mut ordered[i / group * group * row_bytes..][..group * row_bytes];
-            for (packet, source) in source.chunks(PACKET_BYTES).enumerate() {
-                let at = (packet * group + i % group) * PACKET_BYTES;
+            for (packet, source) in source.chunks(packet_bytes).enumerate() {
+                let at = (packet * group + i % group) * packet_bytes;
                 to[at..at + source.len()].copy_from_slice(source);
             }
         }
-        device.queue.write_buffer(&piece.buffer, (row * row_bytes) as u64, &ordered);
+        device.queue.write_buffer(buffer, (row * row_bytes) as u64, &ordered);
     }
 }

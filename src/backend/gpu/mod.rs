@@ -14,7 +14,7 @@ mod timer;
 mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSet, KernelSource};
+pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_longs};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
@@ -63,7 +63,7 @@ impl GpuBackend {
     /// # Errors
     /// [`Error::NoGpu`] if the driver refuses.
     pub async fn new(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
-        let device = Device::open(adapter).await?;
+        let device = Device::open(adapter, !options.no_longs).await?;
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
@@ -259,6 +259,7 @@ impl Backend for GpuBackend {
         table: &GpuMatrix,
         out: &mut GpuBuffer,
     ) {
+        assert!(!table.stored.is_quantized(), "tables are kept as f32 or in halves");
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
             let variant = Variant::embed_tokens(table.stored, table.order);
@@ -287,7 +288,8 @@ impl Backend for GpuBackend {
             let p = LinearParams { first_out, num_out, has_bias, ..p };
             let variant = Variant::linear(self.linear_shape(p.num_rows, weight));
             let grid = variant.linear_grid(num_out, p.num_rows);
-            self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0], grid);
+            let scales = piece.scales.as_ref().unwrap_or(&self.nothing.0).clone();
+            self.record(variant, &p, &[&x.0, &piece.buffer, &bias, &out.0, &scales], grid);
         }
     }
 
@@ -305,7 +307,9 @@ impl Backend for GpuBackend {
             let p = GatedLinearParams { first_out, num_out, ..p };
             let variant = Variant::gated_linear(self.linear_shape(p.num_rows, gate));
             let grid = variant.linear_grid(num_out, p.num_rows);
-            self.record(variant, &p, &[&x.0, &gate_piece.buffer, &up_piece.buffer, &out.0], grid);
+            let scales = [gate_piece, up_piece].map(|piece| piece.scales.as_ref().unwrap_or(&self.nothing.0).clone());
+            let buffers = [&x.0, &gate_piece.buffer, &up_piece.buffer, &out.0, &scales[0], &scales[1]];
+            self.record(variant, &p, &buffers, grid);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pipelines and bind groups, made when first used and kept.
 
 use super::device::Device;
-use super::kernels::{Access, Kernel};
+use super::kernels::{Access, Kernel, with_longs};
 use super::variants::Variant;
 use std::collections::HashMap;
 
@@ -32,9 +32,10 @@ impl Pipelines {
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
         let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
         let module = self.modules.entry(variant.kernel).or_insert_with(|| {
+            let wgsl = if device.reads_longs { with_longs(wgsl).into() } else { wgsl.into() };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
-                source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+                source: wgpu::ShaderSource::Wgsl(wgsl),
             })
         });
         let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

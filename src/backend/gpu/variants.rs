@@ -130,7 +130,9 @@ impl Variant {
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
-            variants.push(Self::embed_tokens(elements, order));
+            if !elements.is_quantized() {
+                variants.push(Self::embed_tokens(elements, order));
+            }
             for (num_rows, threads) in [(1, 16), (1, 64), (4, 16), (4, 64), (8, 64), (16, 16), (16, 64)] {
                 let shape = LinearShape { num_rows, elements, order, threads };
                 variants.extend([Self::linear(shape), Self::gated_linear(shape)]);

@@ -83,18 +83,19 @@ async fn bench<B: Backend>(
     let mut compared = 0;
     for &[in_features, out_features] in shapes {
         for &elements in &args.elements {
+            let weight_bytes = backend.matrix_size(out_features as usize, in_features as usize, elements)?.bytes;
             let weight = scenes::weight(&mut backend, [out_features, in_features], elements)?;
             for &num_rows in &args.rows {
                 let shape = Shape { num_rows, in_features, out_features };
                 let name = format!("{in_features}x{out_features} {elements:?}, rows {num_rows}").to_lowercase();
-                let mut scene = Scene::new(&mut backend, shape, &weight)?;
+                let mut scene = Scene::new(&mut backend, shape, elements, &weight)?;
                 scene.record(&mut backend);
                 if let Some(difference) = scene.difference(&mut backend).await? {
                     return Err(Error::Device(format!("linear {name}: {difference}")));
                 }
                 compared += 1;
                 let timing = measure(&mut backend, args.common.repeats, |backend| scene.record(backend)).await?;
-                report.push(name, timing, shape.bytes(backend.element_bytes(elements)), shape.flop());
+                report.push(name, timing, shape.bytes(weight_bytes), shape.flop());
             }
         }
     }

@@ -125,7 +125,7 @@ async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrate
     let shape = scenes::Shape { num_rows: side / 2, in_features: side, out_features: side };
     let timing = {
         let weight = scenes::weight(backend, [side, side], ElementType::F32)?;
-        let mut scene = scenes::Scene::new(backend, shape, &weight)?;
+        let mut scene = scenes::Scene::new(backend, shape, ElementType::F32, &weight)?;
         measure(backend, 5, |backend| scene.record(backend)).await?
     };
     backend.forget_peak();

@@ -6,13 +6,14 @@ use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
-use crate::config::{EngineConfig, KvDtype};
+use crate::config::{EngineConfig, KvDtype, WeightDtype};
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{Engine, Update};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
-use crate::model::expected_tensors::expected_tensors;
+use crate::model::expected_tensors::EMBED_TOKENS;
+use crate::model::weights::{element_type, weights_size};
 use std::path::PathBuf;
 use web_time::Instant;
 
@@ -33,6 +34,9 @@ pub struct ModelArgs {
     /// How K and V are kept
     #[arg(long, value_enum, default_value_t)]
     kv_dtype: KvDtype,
+    /// How weights are kept
+    #[arg(long, value_enum, default_value_t)]
+    weight_dtype: WeightDtype,
 }
 
 /// Runs the bench. With `--deterministic` it runs without, too, and says what that costs.
@@ -66,6 +70,7 @@ async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
         max_num_seqs: Some(most),
         max_model_len: None,
         kv_dtype: args.kv_dtype,
+        weight_dtype: args.weight_dtype,
     };
     let (backend, limits, report) = open_for_model(common, "model", &options, &folder).await?;
     match backend {
@@ -82,7 +87,7 @@ async fn bench<B: Backend>(
     mut report: Report,
 ) -> Result<Report> {
     let model = folder.config.clone();
-    let bytes = weight_bytes(&folder, &backend)?;
+    let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
     let mut engine = Engine::new(backend, folder, limits).await?;
 
     // A step of one prompt: its last row's logits are part of it.
@@ -127,13 +132,14 @@ async fn timed_step<B: Backend>(engine: &mut Engine<B>) -> Result<(f64, usize)> 
 }
 
 /// Bytes of the weights that a step has to read: all but an embedding table that only rows are looked up in.
-fn weight_bytes<B: Backend>(folder: &LoadedFolder, backend: &B) -> Result<f64> {
-    let is_read = |name: &str| folder.config.tie_word_embeddings || name != "model.embed_tokens.weight";
-    let bytes = |(name, shape): (String, Vec<usize>)| {
-        let element_bytes = backend.element_bytes(folder.files.element_type(&name)?);
-        Ok((shape.iter().product::<usize>() * element_bytes) as f64)
-    };
-    expected_tensors(&folder.config).into_iter().filter(|(name, _)| is_read(name)).map(bytes).sum()
+fn weight_bytes<B: Backend>(folder: &LoadedFolder, backend: &B, weight_dtype: WeightDtype) -> Result<f64> {
+    let LoadedFolder { config, files, .. } = folder;
+    let all = weights_size(backend, files, config, weight_dtype)?.bytes;
+    if config.tie_word_embeddings {
+        return Ok(all as f64);
+    }
+    let elements = element_type(files, EMBED_TOKENS, weight_dtype)?;
+    Ok((all - backend.matrix_size(config.vocab_size, config.hidden_size, elements)?.bytes) as f64)
 }
 
 /// A multiplication and an addition for every weight: of the layers for each row, of the head for each row that samples.

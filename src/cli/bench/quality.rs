@@ -10,7 +10,7 @@ use crate::cli::choose_backend::{BackendArgs, BackendChoice, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::cli::start::start;
 use crate::cli::wording::tell;
-use crate::config::KvDtype;
+use crate::config::{KvDtype, WeightDtype};
 use crate::engine::Engine;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -51,18 +51,29 @@ pub struct QualityArgs {
 struct Variant {
     name: &'static str,
     backend: BackendArgs,
+    kv_dtype: KvDtype,
+    weight_dtype: WeightDtype,
 }
 
 /// Every way there is; the first is what the others are held against. A new one is a line here.
 fn variants() -> Vec<Variant> {
-    let variant = |name, backend, kernels| {
-        let backend = BackendArgs { backend, kernels, ..BackendArgs::default() };
-        Variant { name, backend }
+    let variant = |name, backend, kernels| Variant {
+        name,
+        backend: BackendArgs { backend, kernels, ..BackendArgs::default() },
+        kv_dtype: KvDtype::F32,
+        weight_dtype: WeightDtype::Auto,
     };
+    let cpu = |name| variant(name, BackendChoice::Cpu, KernelSet::Fast);
     vec![
-        variant("cpu, f32", BackendChoice::Cpu, KernelSet::Fast),
+        cpu("cpu"),
         variant("gpu, naive kernels", BackendChoice::Gpu, KernelSet::Naive),
         variant("gpu, fast kernels", BackendChoice::Gpu, KernelSet::Fast),
+        // What is rounded is rounded alike on all devices.
+        Variant { kv_dtype: KvDtype::F16, ..cpu("cpu, K and V in f16") },
+        Variant { weight_dtype: WeightDtype::F16, ..cpu("cpu, f16 weights") },
+        Variant { weight_dtype: WeightDtype::Bf16, ..cpu("cpu, bf16 weights") },
+        Variant { weight_dtype: WeightDtype::Int8, ..cpu("cpu, int8 weights") },
+        Variant { weight_dtype: WeightDtype::Int4, ..cpu("cpu, int4 weights") },
     ]
 }
 
@@ -132,7 +143,7 @@ pub async fn run(args: &QualityArgs) -> Result<()> {
     for variant in variants() {
         let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
         let Task { pieces, prompts } = Task::new(&folder, args, &text)?;
-        let started = match start(&variant.backend, &limits(args), &folder, |_| ()).await {
+        let started = match start(&variant.backend, &limits(args, &variant), &folder, |_| ()).await {
             Ok(started) => started,
             Err(Error::NoGpu(reason)) => {
                 tell(format_args!("{} is left out: {reason}", variant.name));
@@ -159,7 +170,7 @@ pub async fn run(args: &QualityArgs) -> Result<()> {
     write_report(&table(&report), args.json.as_deref(), &report)
 }
 
-fn limits(args: &QualityArgs) -> LimitOptions {
+fn limits(args: &QualityArgs, variant: &Variant) -> LimitOptions {
     let block_size = 16;
     let blocks_of = |len: usize| len.div_ceil(block_size);
     LimitOptions {
@@ -169,7 +180,8 @@ fn limits(args: &QualityArgs) -> LimitOptions {
         prefill_chunk_size: Some(CHUNK),
         max_num_seqs: Some(CHUNK),
         max_model_len: None,
-        kv_dtype: KvDtype::F32,
+        kv_dtype: variant.kv_dtype,
+        weight_dtype: variant.weight_dtype,
     }
 }
 

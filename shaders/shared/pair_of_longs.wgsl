@@ -1,0 +1,16 @@
+// In place of pair.wgsl where a driver loads word by word: half as many words, of 64 bits.
+alias Pair = vec4<u64>;
+
+fn first_of(pair: Pair) -> vec4<u32> {
+    return words_of(pair.xy);
+}
+
+fn second_of(pair: Pair) -> vec4<u32> {
+    return words_of(pair.zw);
+}
+
+fn words_of(longs: vec2<u64>) -> vec4<u32> {
+    let low = vec2<u32>(longs & vec2(0xfffffffflu));
+    let high = vec2<u32>(longs >> vec2(32u));
+    return vec4(low.x, high.x, low.y, high.y);
+}
