@@ -5,6 +5,7 @@
 // out    [num_tokens, hidden_size]; rows whose token lies in another piece are left to that piece's dispatch
 //
 // One thread per vec4 of out.   Twin: src/backend/cpu/embed_tokens.rs   Test: tests/kernels/embed_tokens.rs
+// Appended: eight_weights of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
@@ -53,11 +54,5 @@ fn four_weights(row: u32, c: u32, width: u32) -> vec4<f32> {
     if WEIGHT_TYPE == 0u {
         return bitcast<vec4<f32>>(words);
     }
-    let halves = select(words.xy, words.zw, c % 2u == 1u);
-    if WEIGHT_TYPE == 1u {
-        return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-    }
-    let even = bitcast<vec2<f32>>(halves << vec2(16u));
-    let odd = bitcast<vec2<f32>>(halves & vec2(0xffff0000u));
-    return vec4(even.x, odd.x, even.y, odd.y);
+    return four_halves(select(words.xy, words.zw, c % 2u == 1u));
 }

@@ -11,12 +11,11 @@
 // OUTPUTS = 2 columns of ROW_TILE rows: a pair of gate and one of up are its four columns there. Four and four were slower:
 // too many registers.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: few_rows, packet, pair, eight_weights, silu of shaders/shared
+// Appended: few_rows, packet, gate_and_up_pairs, pair, eight_weights, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
-override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const OUTPUTS = 2u;
 
 struct Params {
@@ -59,20 +58,4 @@ fn main(
             }
         }
     }
-}
-
-fn low_pair(at: u32) -> Pair {
-    return gate[at];
-}
-
-fn high_pair(at: u32) -> Pair {
-    return up[at];
-}
-
-fn low_scales(at: u32) -> u32 {
-    return gate_scales[at];
-}
-
-fn high_scales(at: u32) -> u32 {
-    return up_scales[at];
 }

@@ -10,12 +10,11 @@
 // The version of shaders/gated_linear.wgsl for many rows. A thread owns ROW_TILE rows by OUTPUTS = 4 columns: two pairs of
 // gate and two of up are the eight columns of a tile of shaders/linear_tiles.wgsl, first a pair of each, then the others.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: tile, packet, pair, eight_weights, silu of shaders/shared
+// Appended: tile, packet, gate_and_up_pairs, pair, eight_weights, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
-override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const OUTPUTS = 4u;
 
 struct Params {
@@ -82,20 +81,4 @@ fn write_two(row: u32, n: u32, sums: vec4<f32>) {
     if n + 1u < p.num_out {
         out[at + 1u] = silu(sums.y) * sums.w;
     }
-}
-
-fn low_pair(at: u32) -> Pair {
-    return gate[at];
-}
-
-fn high_pair(at: u32) -> Pair {
-    return up[at];
-}
-
-fn low_scales(at: u32) -> u32 {
-    return gate_scales[at];
-}
-
-fn high_scales(at: u32) -> u32 {
-    return up_scales[at];
 }

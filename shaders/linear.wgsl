@@ -15,7 +15,6 @@
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 8u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
-override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const MAX_ROW_TILE = 8u;
 const OUTPUTS = 4u;
 

@@ -13,12 +13,11 @@
 // piece. x: each of eight neighbouring lanes of a subgroup reads another vec4, and they hand them round; so x costs an
 // eighth of the loads.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: few_rows, packet, pair, eight_weights of shaders/shared
+// Appended: few_rows, packet, weight_pairs, pair, eight_weights of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
-override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const OUTPUTS = 4u;
 
 struct Params {
@@ -71,20 +70,4 @@ fn main(
             }
         }
     }
-}
-
-fn low_pair(at: u32) -> Pair {
-    return weight[at];
-}
-
-fn high_pair(at: u32) -> Pair {
-    return weight[at];
-}
-
-fn low_scales(at: u32) -> u32 {
-    return scales[at];
-}
-
-fn high_scales(at: u32) -> u32 {
-    return scales[at];
 }

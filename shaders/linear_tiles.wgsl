@@ -11,12 +11,11 @@
 // The version of shaders/linear.wgsl for many rows. A thread owns a tile of ROW_TILE rows by OUTPUTS = 8 columns,
 // pairs of neighbours; the order of k is that of shaders/linear_interleaved.wgsl.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: tile, packet, pair, eight_weights of shaders/shared
+// Appended: tile, packet, weight_pairs, pair, eight_weights of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
-override PARTS: u32 = 1u; // of eight weights in 16 bytes; int8: 2, int4: 4
 const OUTPUTS = 8u;
 
 struct Params {
@@ -98,20 +97,4 @@ fn bias_of(pairs: vec2<u32>) -> vec4<f32> {
     }
     let at = min(2u * pairs.xxyy + vec4(0u, 1u, 0u, 1u), vec4(p.num_out - 1u)) + p.first_out;
     return vec4(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
-}
-
-fn low_pair(at: u32) -> Pair {
-    return weight[at];
-}
-
-fn high_pair(at: u32) -> Pair {
-    return weight[at];
-}
-
-fn low_scales(at: u32) -> u32 {
-    return scales[at];
-}
-
-fn high_scales(at: u32) -> u32 {
-    return scales[at];
 }

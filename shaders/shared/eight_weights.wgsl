@@ -1,3 +1,6 @@
+// Eights of weights in 16 bytes: int8 has 2, int4 has 4.
+override PARTS: u32 = 1u + WEIGHT_TYPE / 3u + 2u * (WEIGHT_TYPE / 4u);
+
 // Eight neighbouring weights of a row, from the 16 bytes that hold them. f32 takes `more`, the next 16 bytes, too; of
 // int8 and int4 there are PARTS eights in 16 bytes, and the result is yet to be scaled.
 // WEIGHT_TYPE is the kernel's: 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4.

@@ -1,6 +1,6 @@
 // A thread's ROW_TILE rows of four columns, a pair of neighbours and another: every weight it reads serves all rows. Eight
 // neighbouring lanes of a subgroup each read another vec4 of x and hand it round.
-// `x`, `p`, ROW_TILE and PARTS are the kernel's.
+// `x`, `p` and ROW_TILE are the kernel's.
 
 const MAX_ROW_TILE = 4u;
 

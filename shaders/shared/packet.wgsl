@@ -3,7 +3,8 @@
 //
 //   16 bytes of rows 0 and 1, 16 of rows 2 and 3, …   the next 16 bytes of rows 0 and 1, …   then rows 8 to 15 in the same way
 //
-// WEIGHT_TYPE and PARTS, and low_pair, high_pair, low_scales and high_scales, which read buffers, are the kernel's.
+// `p` and WEIGHT_TYPE are the kernel's; low_pair, high_pair, low_scales and high_scales read its buffers: weight_pairs.wgsl or
+// gate_and_up_pairs.wgsl.
 
 const PAIRS_TOGETHER = 4u;
 

@@ -1,6 +1,6 @@
 // A thread's tile of ROW_TILE rows by eight columns: every weight it reads serves ROW_TILE rows, every vec4 of x eight
 // columns. Eight neighbouring lanes of a subgroup each read another vec4 of x and hand it round.
-// `x`, `p`, ROW_TILE and PARTS are the kernel's.
+// `x`, `p` and ROW_TILE are the kernel's.
 
 // A row's sums of four columns, and of four others.
 struct Sums {

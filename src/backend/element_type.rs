@@ -95,11 +95,6 @@ impl ElementType {
         }
     }
 
-    /// The kernels' `override PARTS`: eights of elements in the 16 bytes that a thread reads at once, where there is one.
-    pub fn parts(self) -> u32 {
-        (16 / self.bits() as u32).max(1)
-    }
-
     /// The narrowest that holds every value of both.
     pub fn of_both(self, other: Self) -> Self {
         if self == other { self } else { Self::F32 }
@@ -107,22 +102,24 @@ impl ElementType {
 
     /// Whole rows of [`Self::whole_columns`].
     pub fn pack(self, values: &[f32], cols: usize) -> Packed {
-        let mut halves = vec![0u16; if self.bits() == 16 { values.len() } else { 0 }];
+        if let Some(levels) = self.levels() {
+            return self.quantize(groups(values, cols, levels));
+        }
+        let mut halves = vec![0u16; if self == Self::F32 { 0 } else { values.len() }];
         match self {
-            Self::F32 => return Packed { words: bytemuck::cast_slice(values).to_vec(), scales: Vec::new() },
-            Self::F16 => halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(values),
+            Self::F16 => halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(&finite_halves(values)),
             Self::Bf16 => halves.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values),
-            Self::Int8 | Self::Int4 => return self.quantize(values, cols),
+            _ => return Packed { words: bytemuck::cast_slice(values).to_vec(), scales: Vec::new() },
         }
         let words = halves.chunks_exact(2).map(|pair| u32::from(pair[0]) | u32::from(pair[1]) << 16).collect();
         Packed { words, scales: Vec::new() }
     }
 
-    fn quantize(self, values: &[f32], cols: usize) -> Packed {
+    fn quantize(self, groups: impl Iterator<Item = Group>) -> Packed {
         let mut packed = Packed::default();
-        for group in self.groups(values, cols) {
+        let mask = (1u32 << self.bits()) - 1;
+        for group in groups {
             packed.scales.push(group.scale.to_bits());
-            let mask = (1u32 << self.bits()) - 1;
             packed.words.extend(group.codes.chunks_exact(32 / self.bits()).map(|codes| {
                 codes.iter().rev().fold(0, |word, &code| word << self.bits() | (i32::from(code) as u32 & mask))
             }));
@@ -130,22 +127,54 @@ impl ElementType {
         packed
     }
 
-    fn groups(self, values: &[f32], cols: usize) -> impl Iterator<Item = Group> {
-        let levels = self.levels();
-        values.chunks(cols).flat_map(|row| row.chunks(GROUP)).filter_map(move |group| Some(Group::of(group, levels?)))
-    }
-
     /// Rows of so many elements, each the nearest that can be stored.
     pub fn rounded(self, values: &[f32], cols: usize) -> Vec<f32> {
-        match self {
-            Self::F32 => values.to_vec(),
-            Self::F16 => values.iter().map(|&value| f16::from_f32(value).to_f32()).collect(),
-            Self::Bf16 => values.iter().map(|&value| bf16::from_f32(value).to_f32()).collect(),
-            Self::Int8 | Self::Int4 => {
-                let lens = values.chunks(cols).flat_map(|row| row.chunks(GROUP)).map(<[f32]>::len);
-                let groups = self.groups(values, cols).zip(lens);
-                groups.flat_map(|(group, len)| (0..len).map(move |i| group.weight(i))).collect()
-            }
+        if let Some(levels) = self.levels() {
+            let lens = values.chunks(cols).flat_map(|row| row.chunks(GROUP)).map(<[f32]>::len);
+            let groups = groups(values, cols, levels).zip(lens);
+            return groups.flat_map(|(group, len)| (0..len).map(move |i| group.weight(i))).collect();
         }
+        match self {
+            Self::F16 => finite_halves(values).into_iter().map(|value| f16::from_f32(value).to_f32()).collect(),
+            Self::Bf16 => values.iter().map(|&value| bf16::from_f32(value).to_f32()).collect(),
+            _ => values.to_vec(),
+        }
+    }
+}
+
+fn groups(values: &[f32], cols: usize, levels: Levels) -> impl Iterator<Item = Group> {
+    values.chunks(cols).flat_map(|row| row.chunks(GROUP)).map(move |group| Group::of(group, levels))
+}
+
+/// What is beyond the largest half becomes that, as in K and V.
+fn finite_halves(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|value| value.clamp(f16::MIN.to_f32(), f16::MAX.to_f32())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounded_is_what_is_packed() {
+        let values: Vec<f32> = (0..128).map(|i| (i as f32 - 50.0) * 1.37).collect();
+        let halves = ElementType::F16.pack(&values, 64).words;
+        assert_eq!(unpack_f16(&halves), ElementType::F16.rounded(&values, 64));
+        for (elements, bits, per_word) in [(ElementType::Int8, 8, 4), (ElementType::Int4, 4, 8)] {
+            let packed = elements.pack(&values, 64);
+            let codes =
+                (0..values.len()).map(|i| (packed.words[i / per_word] << (32 - bits - i % per_word * bits)) as i32);
+            let scales = packed.scales.iter().map(|&bits| bf16::from_bits(bits).to_f32());
+            let scales = scales.flat_map(|scale| [scale; GROUP]);
+            let weights: Vec<f32> =
+                codes.zip(scales).map(|(code, scale)| (code >> (32 - bits)) as f32 * scale).collect();
+            assert_eq!(weights, elements.rounded(&values, 64));
+        }
+    }
+
+    #[test]
+    fn halves_are_finite() {
+        assert_eq!(ElementType::F16.rounded(&[1e6, -1e6], 2), [65504.0, -65504.0]);
+        assert_eq!(unpack_f16(&ElementType::F16.pack(&[1e6, -1e6], 2).words), [65504.0, -65504.0]);
     }
 }

@@ -177,9 +177,21 @@ impl<B: Backend> Engine<B> {
         };
         // While the device computes this step, it is told the next one, where that can be foreseen.
         let next = if self.steps_ahead { self.scheduler.schedule_ahead(&step.plan) } else { None };
-        let next = next.map(|plan| self.begin(plan)).transpose()?;
+        let next = match next.map(|plan| self.begin(plan)).transpose() {
+            Ok(next) => next,
+            Err(error) => {
+                self.backend.discard(step.choices);
+                return Err(error);
+            }
+        };
         let BegunStep { plan, num_running, num_waiting, num_free_blocks, choices } = step;
-        let choices = self.sampler.read(&mut self.backend, choices).await?;
+        let choices = match self.sampler.read(&mut self.backend, choices).await {
+            Ok(choices) => choices,
+            Err(error) => {
+                next.into_iter().for_each(|step| self.backend.discard(step.choices));
+                return Err(error);
+            }
+        };
         let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
         let events = self.scheduler.commit(&plan, &token_ids);
         let updates = self.stream(&plan, &events, &choices);

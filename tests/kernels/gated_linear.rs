@@ -79,12 +79,8 @@ fn around(usual: GatedLinear) -> Vec<GatedLinear> {
         let deep = GatedLinear { in_features: 896, out_features: 257, ..usual };
         rows.into_iter().chain([split, odd, deep, GatedLinear { in_features: 72, ..usual }])
     });
-    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int4].map(|elements| GatedLinear {
-        elements,
-        in_features: 96,
-        no_longs: true,
-        ..usual
-    });
+    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int8, ElementType::Int4]
+        .map(|elements| GatedLinear { elements, in_features: 96, no_longs: true, ..usual });
     cases.chain([deep]).chain(halves).chain(quantized).chain(words).collect()
 }
 

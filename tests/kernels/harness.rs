@@ -5,10 +5,10 @@
 //!   [`GUARD`] words, so that a word it writes too far is seen.
 //! * A word passes if both backends have the same bits, or if both are finite and within the case's [`Tolerance`].
 
-use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::{ElementType, unpack_f16};
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions};
+use cb_lab::backend::{Backend, UPLOAD_ROWS};
 use cb_lab::config::KvDtype;
 use std::sync::Arc;
 
@@ -129,7 +129,12 @@ impl<B: Backend> Lab<B> {
         values: &[f32],
     ) -> cb_lab::Result<B::Matrix> {
         let mut matrix = self.0.alloc_matrix("matrix", rows, cols, elements)?;
-        self.0.upload_rows(&mut matrix, 0, values);
+        // In two parts, as a large one would be.
+        let (first, rest) = values.split_at(values.len().min(UPLOAD_ROWS * cols));
+        self.0.upload_rows(&mut matrix, 0, first);
+        if !rest.is_empty() {
+            self.0.upload_rows(&mut matrix, UPLOAD_ROWS, rest);
+        }
         Ok(matrix)
     }
 

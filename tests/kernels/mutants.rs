@@ -47,7 +47,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(Linear, "f16 halves swapped", "unpack2x16float(words.x), unpack2x16float(words.y)", "unpack2x16float(words.y), unpack2x16float(words.x)"),
     mutant(Linear, "bf16 even and odd swapped", "words << vec2(16u)", "words & vec2(0xfffe0000u)"),
     mutant(EmbedTokens, "first half of eight only", "c % 2u == 1u", "false"),
-    mutant(EmbedTokens, "bf16 not shifted", "halves << vec2(16u)", "halves"),
+    mutant(EmbedTokens, "bf16 not shifted", "words << vec2(16u)", "words"),
     mutant(EmbedTokens, "always the first of interleaved rows", " + row % INTERLEAVE]", "]"),
     mutant(Linear, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
     mutant(Linear, "bias of the first piece", "bias[p.first_out + n]", "bias[n]"),

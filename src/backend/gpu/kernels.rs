@@ -126,23 +126,41 @@ impl Kernel {
             };
         }
         match self {
-            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite]),
+            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite], "eight_weights"),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", LINEAR, "eight_weights"),
             Kernel::LinearInterleaved => {
-                source!("linear_interleaved", LINEAR, "few_rows", "packet", "pair", "eight_weights")
+                source!("linear_interleaved", LINEAR, "few_rows", "packet", "weight_pairs", "pair", "eight_weights")
             }
             Kernel::LinearTiles => {
-                source!("linear_tiles", LINEAR, "tile", "packet", "pair", "eight_weights")
+                source!("linear_tiles", LINEAR, "tile", "packet", "weight_pairs", "pair", "eight_weights")
             }
             Kernel::GatedLinear => {
                 source!("gated_linear", GATED_LINEAR, "eight_weights", "silu")
             }
             Kernel::GatedLinearInterleaved => {
-                source!("gated_linear_interleaved", GATED_LINEAR, "few_rows", "packet", "pair", "eight_weights", "silu")
+                source!(
+                    "gated_linear_interleaved",
+                    GATED_LINEAR,
+                    "few_rows",
+                    "packet",
+                    "gate_and_up_pairs",
+                    "pair",
+                    "eight_weights",
+                    "silu"
+                )
             }
             Kernel::GatedLinearTiles => {
-                source!("gated_linear_tiles", GATED_LINEAR, "tile", "packet", "pair", "eight_weights", "silu")
+                source!(
+                    "gated_linear_tiles",
+                    GATED_LINEAR,
+                    "tile",
+                    "packet",
+                    "gate_and_up_pairs",
+                    "pair",
+                    "eight_weights",
+                    "silu"
+                )
             }
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])

@@ -50,12 +50,7 @@ impl Variant {
         };
         Self {
             kernel,
-            overrides: vec![
-                ("WORKGROUP_SIZE", threads),
-                ("ROW_TILE", row_tile),
-                ("WEIGHT_TYPE", elements.code()),
-                ("PARTS", elements.parts()),
-            ],
+            overrides: vec![("WORKGROUP_SIZE", threads), ("ROW_TILE", row_tile), ("WEIGHT_TYPE", elements.code())],
         }
     }
 

@@ -38,8 +38,9 @@ pub(super) struct Recorder {
     params: Vec<u8>,
     params_stride: usize,
     params_buffer: DeviceBuffer,
-    /// Buffers to read back with that are in nobody's hands.
+    /// Buffers to read back with that are in nobody's hands, and what each can hold at least.
     mappable: Vec<DeviceBuffer>,
+    mappable_bytes: u64,
     /// Where kernels are timed, and can be.
     timer: Option<Timer>,
 }
@@ -53,6 +54,7 @@ impl Recorder {
             params_stride,
             params_buffer: device.buffer("params", FIRST_PARAMS_BYTES, PARAMS),
             mappable: (0..MOST_IN_FLIGHT).map(|_| mappable_buffer(device, FIRST_READBACK_BYTES)).collect(),
+            mappable_bytes: FIRST_READBACK_BYTES,
             timer: if time_kernels { Timer::new(device) } else { None },
         }
     }
@@ -79,6 +81,7 @@ impl Recorder {
     /// first makes its own.
     pub fn reserve(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize, readback_bytes: u64) {
         self.reserve_params(device, pipelines, num_dispatches);
+        self.mappable_bytes = self.mappable_bytes.max(readback_bytes);
         for mappable in self.mappable.iter_mut().filter(|mappable| mappable.size() < readback_bytes) {
             mappable.replace(device, "readback", readback_bytes, READBACK);
         }
@@ -97,7 +100,8 @@ impl Recorder {
         let fits = self.mappable.iter().position(|buffer| buffer.size() >= bytes);
         let mappable = match fits {
             Some(idx) => self.mappable.swap_remove(idx),
-            None => mappable_buffer(device, bytes),
+            // One was lost with a step that failed.
+            None => mappable_buffer(device, bytes.max(self.mappable_bytes)),
         };
         let mut encoder = self.encode(device, pipelines);
         encoder.copy_buffer_to_buffer(buffer, 0, &mappable, 0, bytes);
@@ -105,8 +109,12 @@ impl Recorder {
             timer.resolve(&mut encoder);
         }
         let submission = device.queue.submit([encoder.finish()]);
-        device.check()?;
-        Ok(Readback { mappable, len, submission })
+        let readback = Readback { mappable, len, submission };
+        if let Err(error) = device.check() {
+            self.discard(readback);
+            return Err(error);
+        }
+        Ok(readback)
     }
 
     /// Waits for a submission, and not for a later one, and reads the words.
@@ -159,6 +167,9 @@ impl Recorder {
         self.params.clear();
 
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        if let Some(timer) = &mut self.timer {
+            timer.begin();
+        }
         let commands = std::mem::take(&mut self.commands);
         // A pass takes any number of dispatches, but only two timestamps.
         let together =

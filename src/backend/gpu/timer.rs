@@ -43,6 +43,11 @@ impl Timer {
         })
     }
 
+    /// Nothing of this submission was timed yet. What a failed one left is forgotten.
+    pub fn begin(&mut self) {
+        self.dispatches.clear();
+    }
+
     /// What the pass of the next dispatch is to write; nothing once there is no more room.
     pub fn time(&mut self, kernel: &'static str, layer: Option<usize>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let first = 2 * self.dispatches.len() as u32;

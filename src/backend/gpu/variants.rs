@@ -8,6 +8,7 @@ use crate::backend::params::AttentionParams;
 use crate::backend::step_table::query_tile_rows;
 use crate::config::KvDtype;
 use bytemuck::Zeroable;
+use std::collections::HashSet;
 
 /// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
 pub const WORKGROUP_SIZE: u32 = 64;
@@ -133,7 +134,7 @@ impl Variant {
             if !elements.is_quantized() {
                 variants.push(Self::embed_tokens(elements, order));
             }
-            for (num_rows, threads) in [(1, 16), (1, 64), (4, 16), (4, 64), (8, 64), (16, 16), (16, 64)] {
+            for (num_rows, threads) in [(1, 16), (1, 64), (4, 16), (4, 64), (8, 16), (8, 64), (16, 16), (16, 64)] {
                 let shape = LinearShape { num_rows, elements, order, threads };
                 variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
             }
@@ -149,7 +150,8 @@ impl Variant {
                 variants.extend(kv_types.map(|elements| variant.clone().with_kv(elements)));
             }
         }
-        variants.dedup();
+        let mut seen = HashSet::new();
+        variants.retain(|variant| seen.insert(variant.clone()));
         variants
     }
 

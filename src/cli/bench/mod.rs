@@ -120,7 +120,7 @@ async fn open_for_model(
 /// Limits, and beside them what the engine's own matrix multiplication reaches of the arithmetic.
 async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrated> {
     let limits = backend.calibrate()?;
-    // As large as keeps a device busy that is so fast, or so slow: 0.13 or 34 GFLOP.
+    // As large as keeps a device busy that is so fast, or so slow: 0.13 or 69 GFLOP.
     let side = if limits.gflop_per_s < 1000.0 { 512 } else { 4096 };
     let shape = scenes::Shape { num_rows: side / 2, in_features: side, out_features: side };
     let timing = {

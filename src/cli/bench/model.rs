@@ -59,12 +59,11 @@ async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let most = args.batch.iter().copied().max().unwrap_or(1);
     let block_size = 16;
+    // For the prompt and for the longest decode; a hundredth stays free at admission.
+    let num_blocks = (args.prompt_len + 1).div_ceil(block_size) + most * (common.repeats + 3).div_ceil(block_size);
     let options = LimitOptions {
         block_size: Some(block_size),
-        // For the prompt and for the longest decode, with one block to spare.
-        num_kv_blocks: Some(
-            (args.prompt_len + 1).div_ceil(block_size) + most * (args.common.repeats + 3).div_ceil(block_size) + 1,
-        ),
+        num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
         max_tokens_per_step: Some(args.prompt_len.max(most)),
         prefill_chunk_size: Some(args.prompt_len),
         max_num_seqs: Some(most),

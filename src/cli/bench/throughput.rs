@@ -127,8 +127,8 @@ async fn bench<B: Backend>(
     let vocab_size = folder.config.vocab_size;
     let mut engine = Engine::new(backend, folder, limits.clone()).await?;
     let arrivals = args.arrivals(vocab_size);
-    // Pipelines are made before anything counts: for one row, a few and many.
-    for batch in [1, 3, 9] {
+    // Pipelines are made before anything counts: for one row, for a few, for up to eight and for more.
+    for batch in [1, 3, 6, 9] {
         for arrival in arrivals.iter().cycle().take(batch) {
             engine.submit(arrival.prompt.clone(), so_many_tokens(2))?;
         }

@@ -65,13 +65,14 @@ impl Scheduler {
         let mut going_on = Vec::with_capacity(plan.rows.len());
         let mut num_running = 0;
         for (row, sample_idx) in plan.rows.iter().zip(0..) {
+            // A chunk's prompt goes on, or has ended; either way rows and samples are not the same in number.
+            if !row.samples {
+                return None;
+            }
             // One that ended since the plan was made: its slot may be another's.
             let Some(sequence) = self.sequences.get(row.seq_idx).filter(|s| s.id() == row.id && s.is_running()) else {
                 continue;
             };
-            if !row.samples {
-                return None;
-            }
             num_running += 1;
             // Of a plan that was itself made ahead the sequence knows all tokens but the one in flight, too.
             let is_last = sequence.output_token_ids().len() + 1 == sequence.request().params.max_new_tokens;
