@@ -1,11 +1,13 @@
 // Attention of sequences with one query row (decode), through the block table (Kwon et al. 2023):
-//   out[row, head, :] = sum_j softmax_j(scale * q[row, head] . k[j]) v[j],   position - window < j <= position
+//   out[row, head, :] = sum_j softmax_j(scale * q[row, head] . k[j]) v[j],   first <= j < end
 //
 // q, out          [num_tokens, num_heads, HEAD_DIM]
 // k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM]
-// work items      [num_items]: sequences
+// partials        [num_splits, num_heads, HEAD_DIM + 4]: sum_j exp(score_j - maximum) v[j]; maximum, total; two zeros
+// work items      [num_items, 3]: sequence, first token, end token. The first num_whole are all that a row sees and go to
+//                 out; the others are splits, which go to partials and are merged by merge_splits.
 //
-// One workgroup per (sequence, KV head, HEADS of the GROUP query heads that share it): a token's K and V come from memory
+// One workgroup per (work item, KV head, HEADS of the GROUP query heads that share it): a token's K and V come from memory
 // once for all HEADS. Tokens go in tiles of WORKGROUP_SIZE; for the scores a thread owns a token, for the sums it owns
 // vec4s of the output.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
@@ -30,6 +32,7 @@ const HIDDEN = -1e30; // below any score
 
 struct Params {
     num_items: u32,
+    num_whole: u32,
     num_heads: u32,
     num_kv_heads: u32,
     head_dim: u32,
@@ -51,6 +54,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
 @group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
+@group(0) @binding(8) var<storage, read_write> partials: array<vec4<f32>>;
 
 var<workgroup> q_tile: array<vec4<f32>, Q_LEN>; // [HEADS][WIDTH], scaled
 var<workgroup> kv_rows: array<u32, WORKGROUP_SIZE>; // where each token of the tile begins in the pools
@@ -72,11 +76,12 @@ fn main(
     let first_of_group = workgroup.z % PARTS * HEADS;
     let num_heads_here = min(HEADS, GROUP - first_of_group);
     let first_head = kv_head * GROUP + first_of_group;
-    let seq = step[p.items_offset + item];
+    let item_at = p.items_offset + 3u * item;
+    let seq = step[item_at];
     let row = step[p.cu_seqlens_q_offset + seq];
     let blocks = p.block_table_offset + step[p.block_table_offsets_offset + seq];
-    let end = step[p.context_lens_offset + seq] + 1u;
-    let begin = end - min(end, p.window);
+    let begin = step[item_at + 1u];
+    let end = step[item_at + 2u];
     let query = (row * p.num_heads + first_head) * WIDTH;
 
     for (var i = lane; i < Q_LEN; i += WORKGROUP_SIZE) {
@@ -164,7 +169,16 @@ fn main(
             for (var owner = 0u; owner < WORKGROUP_SIZE; owner++) {
                 total += scores[i / WIDTH * WORKGROUP_SIZE + owner];
             }
-            out[query + i] = sums[slot] / total;
+            if item < p.num_whole {
+                out[query + i] = sums[slot] / total;
+            } else {
+                let head = i / WIDTH;
+                let partial = ((item - p.num_whole) * p.num_heads + first_head + head) * (WIDTH + 1u);
+                partials[partial + i % WIDTH] = sums[slot];
+                if i % WIDTH == 0u {
+                    partials[partial + WIDTH] = vec4(head_max[head], total, 0.0, 0.0);
+                }
+            }
         }
     }
 }

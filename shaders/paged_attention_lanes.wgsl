@@ -1,12 +1,14 @@
 // Attention of sequences with one query row (decode), through the block table (Kwon et al. 2023):
-//   out[row, head, :] = sum_j softmax_j(scale * q[row, head] . k[j]) v[j],   position - window < j <= position
+//   out[row, head, :] = sum_j softmax_j(scale * q[row, head] . k[j]) v[j],   first <= j < end
 //
 // q, out          [num_tokens, num_heads, HEAD_DIM]
 // k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM]
-// work items      [num_items]: sequences
+// partials        [num_splits, num_heads, HEAD_DIM + 4]: sum_j exp(score_j - maximum) v[j]; maximum, total; two zeros
+// work items      [num_items, 3]: sequence, first token, end token. The first num_whole are all that a row sees and go to
+//                 out; the others are splits, which go to partials and are merged by merge_splits.
 //
 // The faster version of shaders/paged_attention.wgsl, for heads of 32, 64, 96 or 128. Its work is cut the same way: one
-// workgroup per (sequence, KV head, HEADS of the GROUP query heads that share it). But each eight neighbouring lanes of a
+// workgroup per (work item, KV head, HEADS of the GROUP query heads that share it). But each eight neighbouring lanes of a
 // subgroup walk tiles of 32 tokens alone, each with a running softmax of its own, and nobody waits before the end:
 //
 //   scores   a lane owns four tokens, for all heads; of eight vec4s of q each of the eight lanes reads one
@@ -18,7 +20,7 @@
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
 // Appended: attention_lanes of shaders/shared
 
-override WORKGROUP_SIZE: u32 = 64u;
+override WORKGROUP_SIZE: u32 = 64u; // not less
 override HEAD_DIM: u32 = 64u;
 override BLOCK_SIZE: u32 = 16u;
 override KV_TYPE: u32 = 0u; // 0: f32, 1: f16, packed in words
@@ -29,13 +31,14 @@ override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head
 override COLUMNS: u32 = WIDTH / 8u; // vec4s of the output that a lane owns, for each head: 1 to 4
 override PARTS: u32 = (GROUP + HEADS - 1u) / HEADS; // workgroups that share a KV head
 override EIGHTS: u32 = WORKGROUP_SIZE / 8u; // of lanes
-override SUMS_LEN: u32 = 32u * EIGHTS;
+override SUMS_LEN: u32 = 64u * EIGHTS;
 override TOTALS_LEN: u32 = 2u * EIGHTS;
 const KV_TILE = 32u;
 const HIDDEN = -1e30; // the score of a token that is not there
 
 struct Params {
     num_items: u32,
+    num_whole: u32,
     num_heads: u32,
     num_kv_heads: u32,
     head_dim: u32,
@@ -57,8 +60,9 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
 @group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
+@group(0) @binding(8) var<storage, read_write> partials: array<vec4<f32>>;
 
-var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][4 heads][8 lanes]: one column of four heads
+var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][2][4 heads][8 lanes]: two columns of four heads
 var<workgroup> maxima: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 var<workgroup> totals: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 
@@ -82,6 +86,13 @@ struct Values {
     v_3: mat4x4<f32>,
 }
 
+// Where heads go: vec4s of out or of partials.
+struct Place {
+    is_whole: bool, // to out
+    first_head: u32, // number of the first one there
+    stride: u32, // vec4s from head to head
+}
+
 // All that a lane owns has a name of its own: see ragged_attention_lanes.wgsl.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -97,11 +108,12 @@ fn main(
     let kv_head = workgroup.z / PARTS;
     let first_of_group = workgroup.z % PARTS * HEADS;
     let num_heads_here = min(HEADS, GROUP - first_of_group);
-    let seq = step[p.items_offset + item];
+    let item_at = p.items_offset + 3u * item;
+    let seq = step[item_at];
     let row = step[p.cu_seqlens_q_offset + seq];
     let blocks = p.block_table_offset + step[p.block_table_offsets_offset + seq];
-    let end = step[p.context_lens_offset + seq] + 1u;
-    let begin = end - min(end, p.window);
+    let begin = step[item_at + 1u];
+    let end = step[item_at + 2u];
 
     let one_of_eight = lane_in_subgroup % 8u;
     let first_of_eight = lane_in_subgroup - one_of_eight;
@@ -155,10 +167,15 @@ fn main(
         totals[eight] = a.total;
         totals[EIGHTS + eight] = b.total;
     }
-    workgroupBarrier();
-    write(a, 0u, lane, num_heads_here, first_head);
+    var place = Place(item < p.num_whole, first_head, WIDTH);
+    if !place.is_whole {
+        place.first_head = (item - p.num_whole) * p.num_heads + kv_head * GROUP + first_of_group;
+        place.stride = WIDTH + 1u;
+    }
+    write(a, 0u, lane, num_heads_here, place);
     if HEADS > 4u {
-        write(b, 1u, lane, num_heads_here, first_head);
+        workgroupBarrier();
+        write(b, 1u, lane, num_heads_here, place);
     }
 }
 
@@ -170,47 +187,60 @@ fn heads_at(first_head: u32, heads: vec4<u32>) -> Heads {
 }
 
 // Adds up what each eight lanes have of four heads, and writes it.
-fn write(rows: Heads, four: u32, lane: u32, num_heads_here: u32, first_head: u32) {
-    var maximum = vec4(HIDDEN);
-    for (var eight = 0u; eight < EIGHTS; eight++) {
-        maximum = max(maximum, maxima[four * EIGHTS + eight]);
-    }
-    var total = vec4(0.0);
-    for (var eight = 0u; eight < EIGHTS; eight++) {
-        total += totals[four * EIGHTS + eight] * exp(maxima[four * EIGHTS + eight] - maximum);
-    }
-    // An eight that saw no token has sums of 0.
-    let share = exp(rows.maximum - maximum) / total;
-    let head = 4u * four + lane / 8u;
-    let is_mine = lane < 32u && head < num_heads_here;
-    let at = (first_head + head) * WIDTH + lane % 8u;
-    write_column(times_columns(rows.sums_0, share), lane, is_mine, at);
-    if COLUMNS > 1u {
-        write_column(times_columns(rows.sums_1, share), lane, is_mine, at + 8u);
-    }
+fn write(rows: Heads, four: u32, lane: u32, num_heads_here: u32, place: Place) {
+    write_columns(rows.sums_0, rows.sums_1, 0u, four, lane, num_heads_here, place);
     if COLUMNS > 2u {
-        write_column(times_columns(rows.sums_2, share), lane, is_mine, at + 16u);
-    }
-    if COLUMNS > 3u {
-        write_column(times_columns(rows.sums_3, share), lane, is_mine, at + 24u);
+        workgroupBarrier();
+        write_columns(rows.sums_2, rows.sums_3, 2u, four, lane, num_heads_here, place);
     }
 }
 
-// Lane 8 i + j writes vec4 j of head i of four.
-fn write_column(sums: mat4x4<f32>, lane: u32, is_mine: bool, at: u32) {
-    let mine = lane / 8u * 32u + lane % 8u;
+// Lane 32 c + 8 h + i writes vec4 i of head h of four, of the first or the second column.
+fn write_columns(
+    first: mat4x4<f32>,
+    second: mat4x4<f32>,
+    first_column: u32,
+    four: u32,
+    lane: u32,
+    num_heads_here: u32,
+    place: Place,
+) {
+    let mine = lane / 8u * 64u + lane % 8u;
+    eights_sums[mine] = first[0];
+    eights_sums[mine + 8u] = first[1];
+    eights_sums[mine + 16u] = first[2];
+    eights_sums[mine + 24u] = first[3];
+    eights_sums[mine + 32u] = second[0];
+    eights_sums[mine + 40u] = second[1];
+    eights_sums[mine + 48u] = second[2];
+    eights_sums[mine + 56u] = second[3];
     workgroupBarrier();
-    eights_sums[mine] = sums[0];
-    eights_sums[mine + 8u] = sums[1];
-    eights_sums[mine + 16u] = sums[2];
-    eights_sums[mine + 24u] = sums[3];
-    workgroupBarrier();
-    if is_mine {
+    let column = first_column + lane / 32u;
+    let one_of_four = lane % 32u / 8u;
+    let head = 4u * four + one_of_four;
+    if lane < 64u && column < COLUMNS && head < num_heads_here {
+        var maximum = HIDDEN;
+        for (var eight = 0u; eight < EIGHTS; eight++) {
+            maximum = max(maximum, maxima[four * EIGHTS + eight][one_of_four]);
+        }
+        var total = 0.0;
         var sum = vec4(0.0);
         for (var eight = 0u; eight < EIGHTS; eight++) {
-            sum += eights_sums[eight * 32u + lane];
+            // An eight that saw no token has a share of 0.
+            let share = exp(maxima[four * EIGHTS + eight][one_of_four] - maximum);
+            total += share * totals[four * EIGHTS + eight][one_of_four];
+            sum += share * eights_sums[eight * 64u + lane];
         }
-        out[at] = sum;
+        let head_at = (place.first_head + head) * place.stride;
+        let at = head_at + column * 8u + lane % 8u;
+        if place.is_whole {
+            out[at] = sum / total;
+        } else {
+            partials[at] = sum;
+            if at == head_at {
+                partials[head_at + WIDTH] = vec4(maximum, total, 0.0, 0.0);
+            }
+        }
     }
 }
 

@@ -37,6 +37,7 @@ const HIDDEN = -1e30; // the score of a token that a row does not see
 
 struct Params {
     num_items: u32,
+    num_whole: u32,
     num_heads: u32,
     num_kv_heads: u32,
     head_dim: u32,

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod paired;
 pub mod params;
 pub mod quantized;
+pub mod splits;
 pub mod step_table;
 
 use crate::config::KvDtype;
@@ -180,13 +181,25 @@ pub trait Backend {
         kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
     );
-    /// Attention of sequences with one query row (Kwon et al. 2023). A work item is a sequence.
+    /// Attention of sequences with one query row (Kwon et al. 2023). A work item is (sequence, first token, end token): a
+    /// sequence whose row goes to `out`, or, from item `num_whole` on, a split of one. What is kept of a split goes to
+    /// `partials`, `[num_items - num_whole, num_heads, head_dim + 4]`: its sums, their maximum and total, and two zeros.
     fn paged_attention(
         &mut self,
         p: AttentionParams,
         step: &Self::Buffer,
         q: &Self::Buffer,
         kv: KvPool<&Self::Buffer>,
+        out: &mut Self::Buffer,
+        partials: &mut Self::Buffer,
+    );
+    /// The rows of split sequences, `[num_tokens, num_heads, head_dim]`, from what [`Backend::paged_attention`] left of
+    /// their splits (Dao et al. 2023). A work item is (row, first split, end split).
+    fn merge_splits(
+        &mut self,
+        p: MergeSplitsParams,
+        step: &Self::Buffer,
+        partials: &Self::Buffer,
         out: &mut Self::Buffer,
     );
     /// Rows whose logits are wanted: `out` is `[num_rows, width]`.

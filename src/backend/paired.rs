@@ -251,6 +251,7 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         self.check("ragged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
     }
 
+    /// Splits are compared by what `merge_splits` makes of them: their sums are as large as they are many.
     fn paged_attention(
         &mut self,
         p: AttentionParams,
@@ -258,10 +259,23 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         q: &Self::Buffer,
         kv: KvPool<&Self::Buffer>,
         out: &mut Self::Buffer,
+        partials: &mut Self::Buffer,
     ) {
-        self.reference.paged_attention(p, &step.0, &q.0, kv.map(|both| &both.0), &mut out.0);
-        self.subject.paged_attention(p, &step.1, &q.1, kv.map(|both| &both.1), &mut out.1);
+        self.reference.paged_attention(p, &step.0, &q.0, kv.map(|both| &both.0), &mut out.0, &mut partials.0);
+        self.subject.paged_attention(p, &step.1, &q.1, kv.map(|both| &both.1), &mut out.1, &mut partials.1);
         self.check("paged_attention", p.num_heads * p.head_dim, self.num_tokens, out);
+    }
+
+    fn merge_splits(
+        &mut self,
+        p: MergeSplitsParams,
+        step: &Self::Buffer,
+        partials: &Self::Buffer,
+        out: &mut Self::Buffer,
+    ) {
+        self.reference.merge_splits(p, &step.0, &partials.0, &mut out.0);
+        self.subject.merge_splits(p, &step.1, &partials.1, &mut out.1);
+        self.check("merge_splits", p.num_heads * p.head_dim, self.num_tokens, out);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer) {

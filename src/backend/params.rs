@@ -136,8 +136,10 @@ params! {
 params! {
     /// Causal attention through the block table; shared by `ragged_attention` and `paged_attention`.
     AttentionParams {
-        /// Work items in this dispatch: query tiles (ragged) or sequences (paged).
+        /// Work items in this dispatch: query tiles (ragged), or sequences and splits of sequences (paged).
         num_items: u32,
+        /// Paged: the first so many items are whole sequences, the others splits.
+        num_whole: u32,
         /// Query heads.
         num_heads: u32,
         /// KV heads; `num_heads / num_kv_heads` query heads share one.
@@ -146,7 +148,7 @@ params! {
         head_dim: u32,
         /// Tokens per KV block.
         block_size: u32,
-        /// A query sees this many tokens, itself included; `u32::MAX` sees all.
+        /// Ragged: a query sees this many tokens, itself included; `u32::MAX` sees all. (Paged: the items say it.)
         window: u32,
         /// Scores are multiplied by this: `1 / sqrt(head_dim)`.
         scale: f32,
@@ -160,6 +162,20 @@ params! {
         block_table_offsets_offset: u32,
         /// Where `block_table` begins in the step table.
         block_table_offset: u32,
+    }
+}
+params! {
+    /// `out[row, head, :] = Σ_i exp(maximum_i − m) sums_i[head, :] / Σ_i exp(maximum_i − m) total_i` over the row's splits
+    /// `i`, where `m` is the largest maximum.
+    MergeSplitsParams {
+        /// Rows to be put together.
+        num_items: u32,
+        /// Query heads.
+        num_heads: u32,
+        /// Width of a head.
+        head_dim: u32,
+        /// Where the work items begin in the step table.
+        items_offset: u32,
     }
 }
 params! {

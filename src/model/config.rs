@@ -4,6 +4,7 @@ use super::architecture::Architecture;
 use super::config_keys::Keys;
 use super::folder::ModelFolder;
 use super::rope::RopeConfig;
+use crate::backend::step_table::AttentionShape;
 use crate::error::Result;
 use crate::ids::TokenId;
 
@@ -128,6 +129,19 @@ impl ModelConfig {
     /// `None`: it sees all keys up to `i`.
     pub fn window(&self, layer: usize) -> Option<usize> {
         self.windows.get(layer).copied().flatten()
+    }
+
+    /// The same as kernels take it: `u32::MAX` where the query sees all keys.
+    pub fn window_or_all(&self, layer: usize) -> u32 {
+        self.window(layer).map_or(u32::MAX, |window| window as u32)
+    }
+
+    /// What attention's work depends on besides the batch.
+    pub fn attention_shape(&self) -> AttentionShape {
+        let mut windows: Vec<u32> = (0..self.num_layers).map(|layer| self.window_or_all(layer)).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        AttentionShape { group: self.num_heads / self.num_kv_heads, head_dim: self.head_dim, windows }
     }
 }
 

@@ -4,7 +4,7 @@ use super::config::ModelConfig;
 use super::memory_plan::MemoryPlan;
 use super::weights::{LayerWeights, Projection, Weights};
 use crate::backend::params::*;
-use crate::backend::step_table::{DecodeRows, StepTable};
+use crate::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use crate::backend::{Backend, HeadTables, KvPool};
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
@@ -13,6 +13,7 @@ use crate::error::Result;
 /// A model ready to run: its weights, the KV pools, and room for the activations of one step.
 pub struct Decoder<B: Backend> {
     config: ModelConfig,
+    attention_shape: AttentionShape,
     block_size: u32,
     weights: Weights<B>,
     kv_pools: Vec<KvPool<B::Buffer>>,
@@ -22,7 +23,7 @@ pub struct Decoder<B: Backend> {
     activations: Activations<B::Buffer>,
 }
 
-/// What flows through a step. The first dimension of each is a row of the batch, but for the last two.
+/// What flows through a step. The first dimension of each is a row of the batch, but for the last three.
 struct Activations<Buffer> {
     /// The residual stream, `[num_tokens, hidden_size]`.
     residual: Buffer,
@@ -34,6 +35,8 @@ struct Activations<Buffer> {
     q: Buffer,
     /// Between the two linears of the MLP, `[num_tokens, intermediate_size]`.
     gated: Buffer,
+    /// What is kept of the splits of decodes until they are merged, `[num_splits, num_heads, head_dim + 4]`.
+    partials: Buffer,
     /// `[num_logit_rows, hidden_size]`
     last_rows: Buffer,
     /// `[num_logit_rows, vocab_size]`
@@ -77,6 +80,7 @@ impl<B: Backend> Decoder<B> {
             qkv_or_attended: backend.alloc("qkv_or_attended", plan.qkv)?,
             q: backend.alloc("q", plan.q)?,
             gated: backend.alloc("gated", plan.intermediate)?,
+            partials: backend.alloc("partials", plan.partials)?,
             last_rows: backend.alloc("last_rows", plan.last_rows)?,
             logits: backend.alloc("logits", plan.logits)?,
         };
@@ -85,6 +89,7 @@ impl<B: Backend> Decoder<B> {
         backend.flush().await?;
         let block_size = limits.block_size as u32;
         Ok(Self {
+            attention_shape: config.attention_shape(),
             config,
             block_size,
             weights,
@@ -120,9 +125,8 @@ impl<B: Backend> Decoder<B> {
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
     /// `choices` are those of the step before, which the batch may refer to.
     pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch, choices: &B::Buffer) -> Logits<'_, B::Buffer> {
-        let group = self.config.num_heads / self.config.num_kv_heads;
         let decode = if backend.one_way_per_row() { DecodeRows::Ragged } else { DecodeRows::Paged };
-        self.step_table.pack(batch, group, self.config.head_dim, decode);
+        self.step_table.pack(batch, &self.attention_shape, decode);
         backend.upload(&mut self.step, 0, &self.step_table.words);
 
         backend.enter_layer(None);
@@ -183,13 +187,16 @@ impl<B: Backend> Decoder<B> {
         let kv = &mut self.kv_pools[layer];
         backend.rope_store_kv(rope, step, tables, &a.qkv_or_attended, &mut a.q, kv.as_mut());
 
-        let attention = |num_items, items_offset| AttentionParams {
+        let window = config.window_or_all(layer);
+        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = step_table.paged(window);
+        let attention = |num_items, num_whole, items_offset| AttentionParams {
             num_items,
+            num_whole,
             num_heads,
             num_kv_heads,
             head_dim,
             block_size,
-            window: config.window(layer).map_or(u32::MAX, |window| window as u32),
+            window,
             scale: 1.0 / (head_dim as f32).sqrt(),
             items_offset,
             cu_seqlens_q_offset: step_table.cu_seqlens_q,
@@ -197,11 +204,19 @@ impl<B: Backend> Decoder<B> {
             block_table_offsets_offset: step_table.block_table_offsets,
             block_table_offset: step_table.block_table,
         };
-        let ragged = attention(step_table.num_ragged_items, step_table.ragged_items);
-        let paged = attention(step_table.num_paged_items, step_table.paged_items);
         let attended = &mut a.qkv_or_attended;
-        backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
-        backend.paged_attention(paged, step, &a.q, kv.as_ref(), attended);
+        if step_table.num_ragged_items > 0 {
+            let ragged = attention(step_table.num_ragged_items, 0, step_table.ragged_items);
+            backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
+        }
+        if num_items > 0 {
+            let paged = attention(num_items, num_whole, items);
+            backend.paged_attention(paged, step, &a.q, kv.as_ref(), attended, &mut a.partials);
+        }
+        if num_merges > 0 {
+            let merge = MergeSplitsParams { num_items: num_merges, num_heads, head_dim, items_offset: merges };
+            backend.merge_splits(merge, step, &a.partials, attended);
+        }
 
         let added = LinearParams::of_shape(num_tokens, q_width, hidden_size).adding();
         project(backend, o_proj, added, attended, &mut a.residual);

@@ -7,6 +7,7 @@ use super::config::ModelConfig;
 use super::safetensors::WeightFiles;
 use super::weights::weights_size;
 use crate::backend::params::Draw;
+use crate::backend::splits::{max_num_splits, partial_len};
 use crate::backend::step_table::StepTable;
 use crate::backend::{Backend, StepSize};
 use crate::config::EngineConfig;
@@ -29,6 +30,8 @@ pub struct MemoryPlan {
     pub q: usize,
     /// `[num_tokens, (num_heads + 2 num_kv_heads) * head_dim]`
     pub qkv: usize,
+    /// What is kept of the splits of decodes, `[num_splits, num_heads, head_dim + 4]`: nothing where no sequence is so long.
+    pub partials: usize,
     /// `[num_tokens, intermediate_size]`
     pub intermediate: usize,
     /// `[num_logit_rows, hidden_size]`
@@ -94,8 +97,8 @@ impl PlannedMemory {
     }
 }
 
-/// Kernels that a layer calls, and those before the first layer and after the last: embedding,
-/// rows that sample, norm, logits, choice.
+/// Kernels that a layer calls, and one more where prompts and split sequences meet in a step. Then those before the first
+/// layer and after the last: embedding, rows that sample, norm, logits, choice.
 const KERNELS_PER_LAYER: usize = 9;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
@@ -108,23 +111,26 @@ impl MemoryPlan {
         let num_tokens = limits.max_tokens_per_step;
         let num_logit_rows = limits.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
+        let num_splits = max_num_splits(limits);
+        let kernels_per_layer = KERNELS_PER_LAYER + usize::from(num_splits > 0);
         let plan = Self {
             kv_pool: limits
                 .kv_dtype
                 .words(limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim),
             num_layers: model.num_layers,
             rope_table: limits.max_model_len * model.head_dim,
-            step_table: StepTable::max_words(limits, model.num_heads / model.num_kv_heads, model.head_dim),
+            step_table: StepTable::max_words(limits, &model.attention_shape()),
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
             qkv: num_tokens * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim,
+            partials: num_splits * model.num_heads * partial_len(model.head_dim),
             intermediate: num_tokens * model.intermediate_size,
             last_rows: num_logit_rows * model.hidden_size,
             logits,
             draws: Draw::WORDS * num_logit_rows,
             choices: 2 * num_logit_rows,
             step: StepSize {
-                num_kernel_calls: KERNELS_PER_LAYER * model.num_layers + KERNELS_OUTSIDE_LAYERS,
+                num_kernel_calls: kernels_per_layer * model.num_layers + KERNELS_OUTSIDE_LAYERS,
                 num_download_words: 2 * num_logit_rows,
             },
         };
@@ -146,7 +152,7 @@ impl MemoryPlan {
     }
 
     /// Every buffer of the decoder and the sampler but the weights.
-    fn buffers(&self, limits: &EngineConfig) -> [Buffers; 11] {
+    fn buffers(&self, limits: &EngineConfig) -> [Buffers; 12] {
         use Part::{Activations, Kv, Tables};
         let blocks = ("num-kv-blocks", limits.num_kv_blocks);
         let len = ("max-model-len", limits.max_model_len);
@@ -160,6 +166,7 @@ impl MemoryPlan {
             buffers(Activations, seqs, "the rows that sample", self.last_rows, 1),
             buffers(Activations, seqs, "a step's draws", self.draws, 1),
             buffers(Activations, seqs, "a step's choices", self.choices, 1),
+            buffers(Activations, seqs, "a step's partial attention", self.partials, 1),
             buffers(Tables, tokens, "a step's index tables", self.step_table, 1),
             buffers(Activations, tokens, "a step's residual stream", self.hidden, 2),
             buffers(Activations, tokens, "a step's queries", self.q, 1),

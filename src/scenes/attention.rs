@@ -1,8 +1,9 @@
-//! One attention call: queries, K and V in blocks, and the tables that find them.
+//! Attention of one batch: queries, K and V in blocks, and the tables that find them.
 
 use crate::backend::element_type::ElementType;
-use crate::backend::params::AttentionParams;
-use crate::backend::step_table::{DecodeRows, StepTable};
+use crate::backend::params::{AttentionParams, MergeSplitsParams};
+use crate::backend::splits::partial_len;
+use crate::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use crate::backend::{Backend, KvPool};
 use crate::config::KvDtype;
 use crate::core::batch_builder::RaggedBatch;
@@ -88,14 +89,16 @@ impl Shape {
     }
 }
 
-/// A call that is ready to be recorded again and again.
+/// Attention that is ready to be recorded again and again: a call, or two where long decodes are split.
 pub struct Scene<B: Backend> {
     shape: Shape,
     params: AttentionParams,
+    merge: MergeSplitsParams,
     step: B::Buffer,
     q: B::Buffer,
     pools: Vec<KvPool<B::Buffer>>,
     out: B::Buffer,
+    partials: B::Buffer,
 }
 
 impl<B: Backend> Scene<B> {
@@ -155,15 +158,26 @@ impl<B: Backend> Scene<B> {
             block_table,
             ..RaggedBatch::default()
         };
-        table.pack(&ragged, (num_heads / num_kv_heads) as usize, head_dim as usize, DecodeRows::Paged);
+        let attention_shape = AttentionShape {
+            group: (num_heads / num_kv_heads) as usize,
+            head_dim: head_dim as usize,
+            windows: vec![u32::MAX],
+        };
+        table.pack(&ragged, &attention_shape, DecodeRows::Paged);
         let mut step = backend.alloc("step table", table.words.len())?;
         backend.upload(&mut step, 0, &table.words);
+        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = table.paged(u32::MAX);
+        let num_splits = (num_items - num_whole) as usize;
+        let partials =
+            backend.alloc("partials", num_splits * num_heads as usize * partial_len(attention_shape.head_dim))?;
+        let merge = MergeSplitsParams { num_items: num_merges, num_heads, head_dim, items_offset: merges };
         let (num_items, items_offset) = match query_len {
-            1 => (table.num_paged_items, table.paged_items),
+            1 => (num_items, items),
             _ => (table.num_ragged_items, table.ragged_items),
         };
         let params = AttentionParams {
             num_items,
+            num_whole,
             num_heads,
             num_kv_heads,
             head_dim,
@@ -176,7 +190,7 @@ impl<B: Backend> Scene<B> {
             block_table_offsets_offset: table.block_table_offsets,
             block_table_offset: table.block_table,
         };
-        Ok(Self { shape, params, step, q, pools, out })
+        Ok(Self { shape, params, merge, step, q, pools, out, partials })
     }
 
     /// How many pools there are.
@@ -184,17 +198,20 @@ impl<B: Backend> Scene<B> {
         self.pools.len()
     }
 
-    /// Records the call, on the pool of this number; they are gone through again and again.
+    /// Records it, on the pool of this number; they are gone through again and again.
     pub fn record(&mut self, backend: &mut B, pool: usize) {
-        let Self { params, step, q, pools, out, .. } = self;
+        let Self { params, merge, step, q, pools, out, partials, .. } = self;
         let kv = &pools[pool % pools.len()];
         match self.shape.query_len {
-            1 => backend.paged_attention(*params, step, q, kv.as_ref(), out),
+            1 => backend.paged_attention(*params, step, q, kv.as_ref(), out, partials),
             _ => backend.ragged_attention(*params, step, q, kv.as_ref(), out),
+        }
+        if merge.num_items > 0 {
+            backend.merge_splits(*merge, step, partials, out);
         }
     }
 
-    /// What the call wrote.
+    /// What it wrote.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device was lost.

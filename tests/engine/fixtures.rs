@@ -54,7 +54,10 @@ pub fn load(name: &str) -> LoadedFolder {
 }
 
 pub fn engine<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> Engine<B> {
-    let folder = load(name);
+    engine_of(load(name), backend, limits)
+}
+
+pub fn engine_of<B: Backend>(folder: LoadedFolder, backend: B, limits: &LimitOptions) -> Engine<B> {
     let limits = limits.resolve(&folder.config, backend.max_buffer_words()).expect("the limits work");
     pollster::block_on(Engine::new(backend, folder, limits)).expect("the engine starts")
 }

@@ -4,6 +4,7 @@
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a textbook forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `splits`: the same for contexts so long that decodes are split;
 //! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
 //! * `weight_dtype`: that all machines say the same with weights of any type, and how much of it is the reference's;
 //! * `ahead`: a step begun before the last one has ended changes nothing;
@@ -38,6 +39,7 @@ mod paired;
 mod poison;
 mod refusals;
 mod sampling;
+mod splits;
 mod stopping;
 mod streaming;
 mod undecodable;
@@ -52,6 +54,7 @@ fn main() {
     trials.extend(golden::trials(&machines));
     trials.extend(grid::trials(&machines));
     trials.extend(layers::trials(&machines));
+    trials.extend(splits::trials(&machines));
     trials.extend(deterministic::trials(&machines));
     trials.extend(kv_f16::trials(&machines));
     trials.extend(weight_dtype::trials(&machines));

@@ -158,7 +158,10 @@ impl Backend for WatchedCpu {
             p: RopeStoreKvParams, step: &Buf, tables: HeadTables<&Buf>, qkv: &Buf, q: &mut Buf, kv: KvPool<&mut Buf>
         );
         num_kernel_calls: ragged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
-        num_kernel_calls: paged_attention(p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf);
+        num_kernel_calls: paged_attention(
+            p: AttentionParams, step: &Buf, q: &Buf, kv: KvPool<&Buf>, out: &mut Buf, partials: &mut Buf
+        );
+        num_kernel_calls: merge_splits(p: MergeSplitsParams, step: &Buf, partials: &Buf, out: &mut Buf);
         num_kernel_calls: gather_rows(p: GatherRowsParams, step: &Buf, x: &Buf, out: &mut Buf);
         num_kernel_calls: sample(p: SampleParams, x: &Buf, draws: &Buf, out: &mut Buf);
     }

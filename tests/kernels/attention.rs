@@ -9,8 +9,9 @@ use crate::harness::*;
 use cb_lab::backend::cpu::dense_attention::{CausalMask, dense_attention};
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
-use cb_lab::backend::params::AttentionParams;
-use cb_lab::backend::step_table::{DecodeRows, StepTable};
+use cb_lab::backend::params::{AttentionParams, MergeSplitsParams};
+use cb_lab::backend::splits::partial_len;
+use cb_lab::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use cb_lab::backend::{Backend, KvPool};
 use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
@@ -71,6 +72,10 @@ impl Attention {
 
     fn heads(&self) -> usize {
         self.group * self.kv_heads
+    }
+
+    fn window_or_all(&self) -> u32 {
+        self.window.map_or(u32::MAX, |window| window as u32)
     }
 }
 
@@ -153,7 +158,8 @@ impl Inputs {
         }
         let mut table = StepTable::default();
         let decode = if case.ragged_only { DecodeRows::Ragged } else { DecodeRows::Paged };
-        table.pack(&batch, case.group, case.head_dim, decode);
+        let windows = vec![case.window_or_all()];
+        table.pack(&batch, &AttentionShape { group: case.group, head_dim: case.head_dim, windows }, decode);
         Self { sequences, table, q, k_pool, v_pool, num_tokens: batch.token_ids.len() }
     }
 }
@@ -201,7 +207,7 @@ impl Case for Attention {
         GpuOptions { max_workgroup_bytes, max_workgroups, kernels, ..GpuOptions::default() }
     }
 
-    /// Both kernels on one batch, into the same `out`: each its own sequences.
+    /// All three kernels on one batch, into the same `out`: each its own rows.
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
         let inputs = Inputs::new(self);
         let table = &inputs.table;
@@ -212,13 +218,19 @@ impl Case for Attention {
             KvPool { k: lab.kv_input(&inputs.k_pool, elements)?, v: lab.kv_input(&inputs.v_pool, elements)?, elements };
         let len = inputs.num_tokens * self.heads() * self.head_dim;
         let mut out = lab.output(len)?;
-        let params = |num_items, items_offset| AttentionParams {
+        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = table.paged(self.window_or_all());
+        let num_splits = (num_items - num_whole) as usize;
+        let partials_len = num_splits * self.heads() * partial_len(self.head_dim);
+        let mut partials = lab.output(partials_len)?;
+        let (num_heads, head_dim) = (self.heads() as u32, self.head_dim as u32);
+        let params = |num_items, num_whole, items_offset| AttentionParams {
             num_items,
-            num_heads: self.heads() as u32,
+            num_whole,
+            num_heads,
             num_kv_heads: self.kv_heads as u32,
-            head_dim: self.head_dim as u32,
+            head_dim,
             block_size: self.block_size as u32,
-            window: self.window.map_or(u32::MAX, |window| window as u32),
+            window: self.window_or_all(),
             scale: 1.0 / (self.head_dim as f32).sqrt(),
             items_offset,
             cu_seqlens_q_offset: table.cu_seqlens_q,
@@ -226,9 +238,14 @@ impl Case for Attention {
             block_table_offsets_offset: table.block_table_offsets,
             block_table_offset: table.block_table,
         };
-        lab.0.ragged_attention(params(table.num_ragged_items, table.ragged_items), &step, &q, kv.as_ref(), &mut out);
-        lab.0.paged_attention(params(table.num_paged_items, table.paged_items), &step, &q, kv.as_ref(), &mut out);
-        Ok(vec![lab.read("out", &out, len)?])
+        let ragged = params(table.num_ragged_items, 0, table.ragged_items);
+        lab.0.ragged_attention(ragged, &step, &q, kv.as_ref(), &mut out);
+        let paged = params(num_items, num_whole, items);
+        lab.0.paged_attention(paged, &step, &q, kv.as_ref(), &mut out, &mut partials);
+        let merge = MergeSplitsParams { num_items: num_merges, num_heads, head_dim, items_offset: merges };
+        lab.0.merge_splits(merge, &step, &partials, &mut out);
+        let partials = lab.read("partials", &partials, partials_len)?;
+        Ok(vec![lab.read("out", &out, len)?, comparable(partials, self.head_dim)])
     }
 
     const HAS_ORACLE: bool = true;
@@ -248,6 +265,19 @@ impl Case for Attention {
         };
         vec![inputs.sequences.iter().zip(&self.seqs).flat_map(attend).collect()]
     }
+}
+
+/// What is kept of splits, as numbers that the tolerance of `out` holds for: not the sums of V but their mean, and of the
+/// total the logarithm.
+fn comparable(partials: Output, head_dim: usize) -> Output {
+    let of_head = |partial: &[u32]| -> Vec<u32> {
+        let total = f32::from_bits(partial[head_dim + 1]);
+        let means = partial[..head_dim].iter().map(|&sum| (f32::from_bits(sum) / total).to_bits());
+        let logarithm = total.ln().to_bits();
+        means.chain([partial[head_dim], logarithm]).chain(partial[head_dim + 2..].iter().copied()).collect()
+    };
+    let comparable = partials.words.chunks_exact(partial_len(head_dim)).flat_map(of_head).collect();
+    partials.with_words(comparable)
 }
 
 /// The same cases for a faster version, for heads of a multiple of 32 up to `widest`.

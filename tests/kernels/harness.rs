@@ -79,6 +79,11 @@ impl Output {
         Self { exact: true, ..self }
     }
 
+    /// The same output, of which other words are compared: some of its own, or what follows from them.
+    pub fn with_words(self, words: Vec<u32>) -> Self {
+        Self { words, ..self }
+    }
+
     /// Halves, two in a word, become f32.
     pub fn widened(self, kv_dtype: KvDtype) -> Self {
         match kv_dtype {

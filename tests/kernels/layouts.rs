@@ -29,6 +29,7 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         | Kernel::RaggedAttentionLanes
         | Kernel::PagedAttention
         | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
+        Kernel::MergeSplits => MergeSplitsParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Sample => SampleParams::FIELDS,
     }

@@ -19,6 +19,7 @@ mod embed_tokens;
 mod gated_linear;
 mod gather_rows;
 mod linear;
+mod merge_splits;
 mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
@@ -47,6 +48,7 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::RaggedAttentionLanes => ragged_attention::lanes_cases(),
         Kernel::PagedAttention => paged_attention::cases(),
         Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
+        Kernel::MergeSplits => merge_splits::cases(),
         Kernel::GatherRows => gather_rows::cases(),
         Kernel::Sample => sample::cases(),
     }
@@ -66,6 +68,8 @@ fn main() {
     trials.extend(mutants::trials(&gpus, missing));
     let same = "paged_attention/ragged_attention is the same";
     trials.extend(on_each(&gpus, missing, same, paged_attention::same_as_ragged));
+    let mates = "paged_attention/batch mates and blocks change no bit";
+    trials.extend(on_each(&gpus, missing, mates, paged_attention::mates_change_no_bit));
     let follows = "sample/draws follow the probabilities";
     trials.extend(on_each(&gpus, missing, follows, sample::draws_follow_the_probabilities));
     trials.extend(linear::cpu_trials());

@@ -45,18 +45,17 @@ fn attentions() -> Vec<Attention> {
 /// On the CPU a sequence gets the same bits whether its prompt is computed at once or in chunks, in whatever batch and
 /// blocks.
 pub fn cpu_trials() -> Vec<Trial> {
-    let chunked = || {
-        const LEN: usize = 50;
+    let chunked = |len: usize, context_lens: &[usize]| {
         let last_row = |context_len: usize, block_size: usize, beside: &[(usize, usize)]| {
-            let seqs = [&[(context_len, LEN - context_len)], beside].concat();
+            let seqs = [&[(context_len, len - context_len)], beside].concat();
             let case = Attention { block_size, head_dim: 24, ..Attention::of(&seqs) };
             let out = case.run(&mut Lab(CpuBackend::default())).map(|outputs| outputs[0].words.clone())?;
             // All rows of the first sequence.
             let width = case.group * case.kv_heads * case.head_dim;
-            Ok::<_, cb_lab::Error>(out[..(LEN - context_len) * width].to_vec())
+            Ok::<_, cb_lab::Error>(out[..(len - context_len) * width].to_vec())
         };
         let whole = last_row(0, 16, &[])?;
-        for context_len in 1..LEN {
+        for &context_len in context_lens {
             let chunk = last_row(context_len, [1, 4, 16, 64][context_len % 4], &[(7, 1), (0, 9)][..context_len % 3])?;
             if whole[whole.len() - chunk.len()..] != chunk[..] {
                 return Err(format!("a chunk after {context_len} tokens differs from the whole prompt").into());
@@ -64,5 +63,11 @@ pub fn cpu_trials() -> Vec<Trial> {
         }
         Ok(())
     };
-    vec![Trial::test("ragged_attention/chunked is unchunked [cpu]", chunked)]
+    let every = move || chunked(50, &Vec::from_iter(1..50));
+    // Rows whose sequence is split where they are alone in their chunk.
+    let long = move || chunked(1100, &[300, 511, 512, 513, 1024, 1099]);
+    vec![
+        Trial::test("ragged_attention/chunked is unchunked [cpu]", every),
+        Trial::test("ragged_attention/long chunked is unchunked [cpu]", long),
+    ]
 }

@@ -7,6 +7,7 @@ mod embed_tokens;
 mod gated_linear;
 mod gather_rows;
 mod linear;
+mod merge_splits;
 mod paged_attention;
 mod ragged_attention;
 mod rms_norm;
@@ -234,8 +235,14 @@ impl Backend for CpuBackend {
         q: &CpuBuffer,
         kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
+        partials: &mut CpuBuffer,
     ) {
-        paged_attention::paged_attention(&p, &step.0, q.f32(), kv.map(|pool| &pool.0[..]), out.f32_mut());
+        let kv = kv.map(|pool| &pool.0[..]);
+        paged_attention::paged_attention(&p, &step.0, q.f32(), kv, out.f32_mut(), partials.f32_mut());
+    }
+
+    fn merge_splits(&mut self, p: MergeSplitsParams, step: &CpuBuffer, partials: &CpuBuffer, out: &mut CpuBuffer) {
+        merge_splits::merge_splits(&p, &step.0, partials.f32(), out.f32_mut());
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &CpuBuffer, x: &CpuBuffer, out: &mut CpuBuffer) {

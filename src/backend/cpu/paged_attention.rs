@@ -1,14 +1,28 @@
 //! Twin of `shaders/paged_attention.wgsl`.
 
-use super::attend::{QueryRow, attend_rows};
+use super::attend::{QueryRow, attend_rows, attend_splits};
 use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;
 
-/// Attention of the sequences listed in the step table, each with one query row.
-pub(super) fn paged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv: KvPool<&[u32]>, out: &mut [f32]) {
+/// Attention of the sequences listed in the step table, each with one query row: of whole sequences to `out`, of splits of
+/// sequences to `partials`.
+pub(super) fn paged_attention(
+    p: &AttentionParams,
+    step: &[u32],
+    q: &[f32],
+    kv: KvPool<&[u32]>,
+    out: &mut [f32],
+    partials: &mut [f32],
+) {
     let cu_seqlens_q = &step[p.cu_seqlens_q_offset as usize..];
-    let items = &step[p.items_offset as usize..][..p.num_items as usize];
-    let rows: Vec<QueryRow> =
-        items.iter().map(|&seq| QueryRow { row: cu_seqlens_q[seq as usize] as usize, seq: seq as usize }).collect();
+    let items = step[p.items_offset as usize..].chunks_exact(3).take(p.num_items as usize);
+    let mut rows: Vec<QueryRow> = items
+        .map(|item| {
+            let seq = item[0] as usize;
+            QueryRow { row: cu_seqlens_q[seq] as usize, seq, attended: item[1]..item[2] }
+        })
+        .collect();
+    let splits = rows.split_off(p.num_whole as usize);
     attend_rows(p, step, &rows, q, kv, out);
+    attend_splits(p, step, &splits, q, kv, partials);
 }

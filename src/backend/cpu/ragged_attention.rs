@@ -3,6 +3,7 @@
 use super::attend::{QueryRow, attend_rows};
 use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;
+use crate::backend::splits::attended;
 use crate::backend::step_table::query_tile_rows;
 
 /// Causal attention of the query tiles `(sequence, first packed row)` in the step table.
@@ -10,6 +11,7 @@ pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv:
     let group = (p.num_heads / p.num_kv_heads) as usize;
     let tile_rows = query_tile_rows(p.head_dim as usize);
     let cu_seqlens_q = &step[p.cu_seqlens_q_offset as usize..];
+    let context_lens = &step[p.context_lens_offset as usize..];
     let mut rows: Vec<QueryRow> = Vec::new();
     for item in step[p.items_offset as usize..].chunks_exact(2).take(p.num_items as usize) {
         let (seq, first) = (item[0] as usize, item[1] as usize);
@@ -17,7 +19,10 @@ pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv:
         let end = packed_rows.min(first + tile_rows);
         // A tile may begin amid a query's heads: the query then stands in two tiles, and is computed once here.
         let queries = first / group..end.div_ceil(group);
-        let rows_of_tile = queries.map(|query| QueryRow { row: cu_seqlens_q[seq] as usize + query, seq });
+        let rows_of_tile = queries.map(|query| {
+            let attended = attended(context_lens[seq] + query as u32, p.window);
+            QueryRow { row: cu_seqlens_q[seq] as usize + query, seq, attended }
+        });
         let last = rows.last().map(|last| last.row);
         rows.extend(rows_of_tile.filter(|query| last.is_none_or(|last| query.row > last)));
     }

@@ -18,6 +18,7 @@ pub enum Kernel {
     RaggedAttentionLanes,
     PagedAttention,
     PagedAttentionLanes,
+    MergeSplits,
     GatherRows,
     Sample,
 }
@@ -63,9 +64,14 @@ const GATED_LINEAR: [Access; 6] = {
 };
 
 /// The pools stand twice: as f32 and as halves.
-const ATTENTION: [Access; 7] = {
+const RAGGED_ATTENTION: [Access; 7] = {
     use Access::{Read, ReadWrite};
     [Read, Read, Read, Read, ReadWrite, Read, Read]
+};
+/// And what is kept of splits.
+const PAGED_ATTENTION: [Access; 8] = {
+    use Access::{Read, ReadWrite};
+    [Read, Read, Read, Read, ReadWrite, Read, Read, ReadWrite]
 };
 
 /// What the pipeline cache needs to know of a kernel.
@@ -81,7 +87,7 @@ pub struct KernelSource {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 15] = [
+    pub const ALL: [Kernel; 16] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
@@ -95,6 +101,7 @@ impl Kernel {
         Kernel::RaggedAttentionLanes,
         Kernel::PagedAttention,
         Kernel::PagedAttentionLanes,
+        Kernel::MergeSplits,
         Kernel::GatherRows,
         Kernel::Sample,
     ];
@@ -165,10 +172,11 @@ impl Kernel {
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
-            Kernel::RaggedAttention => source!("ragged_attention", ATTENTION),
-            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", ATTENTION, "attention_lanes"),
-            Kernel::PagedAttention => source!("paged_attention", ATTENTION),
-            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", ATTENTION, "attention_lanes"),
+            Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION),
+            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes"),
+            Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION),
+            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes"),
+            Kernel::MergeSplits => source!("merge_splits", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),
         }

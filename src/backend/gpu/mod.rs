@@ -10,6 +10,7 @@ mod matrix;
 mod options;
 mod pipelines;
 mod recorder;
+mod storage;
 mod timer;
 mod variants;
 
@@ -30,10 +31,8 @@ use matrix::{Layout, RowOrder};
 use pipelines::Pipelines;
 pub use recorder::Readback;
 use recorder::Recorder;
+use storage::{SMALLEST_BUFFER, storage_buffer, stored_bytes};
 use variants::WORKGROUP_SIZE;
-
-/// Bytes of a storage buffer at least: a kernel binds whole vec4s.
-const SMALLEST_BUFFER: u64 = 16;
 
 /// Runs the kernels on one device.
 pub struct GpuBackend {
@@ -356,11 +355,18 @@ impl Backend for GpuBackend {
         q: &GpuBuffer,
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
+        partials: &mut GpuBuffer,
     ) {
         let variant = Variant::paged_attention(&p, self.has_lanes()).with_kv(kv.elements);
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
-        self.record(variant, &p, &[&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0], grid);
+        let buffers = [&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0, &partials.0];
+        self.record(variant, &p, &buffers, grid);
+    }
+
+    fn merge_splits(&mut self, p: MergeSplitsParams, step: &GpuBuffer, partials: &GpuBuffer, out: &mut GpuBuffer) {
+        let grid = self.grid(p.num_items, p.num_heads);
+        self.record(Variant::plain(Kernel::MergeSplits), &p, &[&step.0, &partials.0, &out.0], grid);
     }
 
     fn gather_rows(&mut self, p: GatherRowsParams, step: &GpuBuffer, x: &GpuBuffer, out: &mut GpuBuffer) {
@@ -376,22 +382,4 @@ impl Backend for GpuBackend {
 /// Dispatches of a step: a split matrix takes one per piece, and the embedding table may serve at both ends of a model.
 fn num_dispatches(step: StepSize, num_pieces: usize) -> usize {
     step.num_kernel_calls + 2 * num_pieces
-}
-
-/// Bytes that a storage buffer for so many takes.
-fn stored_bytes(bytes: u64) -> u64 {
-    bytes.max(SMALLEST_BUFFER)
-}
-
-/// A zeroed storage buffer.
-fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result<DeviceBuffer> {
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-    let buffer = device.buffer(label, stored_bytes(bytes), usage);
-    device.check().map_err(|error| match error {
-        Error::Device(reason) => {
-            Error::Device(format!("{label} ({bytes} bytes): {reason}; lower the limits, num-kv-blocks first"))
-        }
-        error => error,
-    })?;
-    Ok(buffer)
 }

@@ -123,7 +123,7 @@ impl Variant {
     /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
     pub fn all_in_use() -> Vec<Self> {
         use Kernel::*;
-        let plain = [RmsNorm, GatherRows];
+        let plain = [RmsNorm, MergeSplits, GatherRows];
         let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
         let kv_types = [KvDtype::F32, KvDtype::F16];
         variants.extend(kv_types.map(|elements| Self::plain(RopeStoreKv).with_kv(elements)));
