@@ -4,15 +4,11 @@
 // m * x + sum, in one order of additions.
 fn multiply_add(m: mat4x4<f32>, x: mat4x4<f32>, sum: mat4x4<f32>) -> mat4x4<f32> {
     return mat4x4(
-        column_add(m, x[0], sum[0]),
-        column_add(m, x[1], sum[1]),
-        column_add(m, x[2], sum[2]),
-        column_add(m, x[3], sum[3]),
+        four_terms(sum[0], m, x[0]),
+        four_terms(sum[1], m, x[1]),
+        four_terms(sum[2], m, x[2]),
+        four_terms(sum[3], m, x[3]),
     );
-}
-
-fn column_add(m: mat4x4<f32>, x: vec4<f32>, sum: vec4<f32>) -> vec4<f32> {
-    return fma(m[3], vec4(x.w), fma(m[2], vec4(x.z), fma(m[1], vec4(x.y), fma(m[0], vec4(x.x), sum))));
 }
 
 // The matrix with each of its columns multiplied by a number.

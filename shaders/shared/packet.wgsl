@@ -66,12 +66,6 @@ fn scaled(w: mat4x4<f32>, scales: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(w[0] * scales, w[1] * scales, w[2] * scales, w[3] * scales);
 }
 
-// Four sums with four more terms each, one after the other. All versions of a kernel add in this one way, so that a row's
-// result does not depend on how many rows there are.
-fn four_terms(sums: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
-    return fma(w[3], vec4(x.w), fma(w[2], vec4(x.z), fma(w[1], vec4(x.y), fma(w[0], vec4(x.x), sums))));
-}
-
 // Where the i-th of the `count` things lies that each row has, for pairs of rows.
 fn place_of(pairs: vec2<u32>, count: u32, i: u32) -> vec2<u32> {
     return (pairs / PAIRS_TOGETHER * count + i) * PAIRS_TOGETHER + pairs % PAIRS_TOGETHER;

@@ -77,6 +77,12 @@ impl Shape {
         f64::from(self.head_dim) * (self.kv_dtype.bytes() as f64 * kv + 4.0 * q)
     }
 
+    /// What K and V take at most: as whole blocks of the largest size.
+    pub fn pool_bytes(&self) -> f64 {
+        let tokens = f64::from(self.batch) * f64::from(self.seq_len.next_multiple_of(256));
+        f64::from(self.head_dim) * self.kv_dtype.bytes() as f64 * tokens * f64::from(2 * self.num_kv_heads)
+    }
+
     /// Two for each of q·k and p·v, over the tokens that each query sees.
     pub fn flop(&self) -> f64 {
         let unseen = f64::from(self.query_len - 1) / 2.0;

@@ -15,7 +15,7 @@ fn all_on_the_cpu() {
 fn bench(what: &str, backend: &str, args: &[&str]) -> (String, Value) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.json");
-    let common = ["bench", what, "--backend", backend, "--repeats", "1", "--json", path.to_str().unwrap()];
+    let common = ["bench", what, "--backend", backend, "--json", path.to_str().unwrap()];
     let table = run(cb_lab(&[&common, args].concat())).finished().stdout;
     (table, serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap())
 }
@@ -29,10 +29,16 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     let picture = |name: &str| dir.path().join(name).to_str().expect("temporary folders have plain names").to_owned();
     let [blocks, rows, waits] = ["blocks.svg", "rows.svg", "waits.svg"].map(picture);
     let attention = ["--batch", "2", "--context", "40", "--queries", "1,5", "--block-size", "1,16", "--head-dim", "32"];
-    let attention = bench("attention", backend, &[&attention[..], &["--cold-mib", "1", "--plot", &blocks]].concat());
-    let linear = ["--shapes", "64x40", "--rows", "1,9", "--elements", "f32,bf16", "--plot", &rows];
+    let attention = bench(
+        "attention",
+        backend,
+        &[&attention[..], &["--cold-mib", "1", "--repeats", "1", "--plot", &blocks]].concat(),
+    );
+    let linear =
+        ["--shapes", "64x40", "--rows", "1,9", "--elements", "f32,bf16,int8,int4", "--repeats", "1", "--plot", &rows];
     let linear = bench("linear", backend, &linear);
-    let decode = bench("model", backend, &[&model[..], &["--prompt-len", "9", "--batch", "1,3"]].concat());
+    let decode =
+        bench("model", backend, &[&model[..], &["--prompt-len", "9", "--batch", "1,3", "--repeats", "1"]].concat());
     let throughput = ["--requests", "5", "--rate", "1000", "--prompt-len", "8", "--output-len", "9", "--plot", &waits];
     let throughput = bench("throughput", backend, &[&model[..], &throughput].concat());
 
@@ -44,7 +50,7 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         check(report["device"].as_str().is_some_and(|device| table.starts_with(device)), table)?;
     }
     let cases = |report: &Value| report["cases"].as_array().cloned().unwrap_or_default();
-    for (count, (table, report)) in [(attention_cases(&attention.1), &attention), (4, &linear), (3, &decode)] {
+    for (count, (table, report)) in [(attention_cases(&attention.1), &attention), (8, &linear), (3, &decode)] {
         check(cases(report).len() == count, table)?;
         let sensible = |case: &Value| {
             let [low, median, high] = ["low_us", "median_us", "high_us"].map(|key| case[key].as_f64().unwrap_or(-1.0));
@@ -168,6 +174,11 @@ fn refuses_what_makes_no_sense() {
     refused(&["linear", "--rows", "0"], &["--rows is 0", "at least 1"]);
     refused(&["linear", "--repeats", "18446744073709551615"], &["--repeats is 18446744073709551615", "at most"]);
     refused(&["attention", "--context", "1000000", "--batch", "1000000"], &["--context is 1000000", "more words"]);
+    refused(&["attention", "--context", "8", "--queries", "16"], &["--queries is 16", "no --context has as many"]);
+    refused(
+        &["attention", "--batch", "1048576", "--context", "1", "--heads", "1", "--kv-heads", "1"],
+        &["--context is 1", "more words"],
+    );
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
 }
 

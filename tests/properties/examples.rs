@@ -297,3 +297,13 @@ fn the_batch_is_the_token_table_of_the_plan() {
     ];
     assert_eq!(batch.causal_mask().to_string().lines().collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn after_a_chunk_nothing_is_foreseen_though_its_request_is_gone() {
+    let mut scheduler = scheduler(EngineConfig { prefill_chunk_size: 4, ..limits() }, &[12, 2]);
+    let plan = scheduler.schedule();
+    assert_eq!(show(&plan), "1:0+4 2:0+2*");
+    scheduler.abort(RequestId(1));
+    // The second row is the first that samples: counted as rows, its token would be the second.
+    assert_eq!(scheduler.schedule_ahead(&plan), None);
+}

@@ -137,10 +137,19 @@ impl Kernel {
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", LINEAR, "eight_weights"),
             Kernel::LinearInterleaved => {
-                source!("linear_interleaved", LINEAR, "few_rows", "packet", "weight_pairs", "pair", "eight_weights")
+                source!(
+                    "linear_interleaved",
+                    LINEAR,
+                    "few_rows",
+                    "packet",
+                    "weight_pairs",
+                    "pair",
+                    "eight_weights",
+                    "four_terms"
+                )
             }
             Kernel::LinearTiles => {
-                source!("linear_tiles", LINEAR, "tile", "packet", "weight_pairs", "pair", "eight_weights")
+                source!("linear_tiles", LINEAR, "tile", "packet", "weight_pairs", "pair", "eight_weights", "four_terms")
             }
             Kernel::GatedLinear => {
                 source!("gated_linear", GATED_LINEAR, "eight_weights", "silu")
@@ -154,6 +163,7 @@ impl Kernel {
                     "gate_and_up_pairs",
                     "pair",
                     "eight_weights",
+                    "four_terms",
                     "silu"
                 )
             }
@@ -166,6 +176,7 @@ impl Kernel {
                     "gate_and_up_pairs",
                     "pair",
                     "eight_weights",
+                    "four_terms",
                     "silu"
                 )
             }
@@ -173,9 +184,13 @@ impl Kernel {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
             Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION),
-            Kernel::RaggedAttentionLanes => source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes"),
+            Kernel::RaggedAttentionLanes => {
+                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "four_terms")
+            }
             Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION),
-            Kernel::PagedAttentionLanes => source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes"),
+            Kernel::PagedAttentionLanes => {
+                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "four_terms")
+            }
             Kernel::MergeSplits => source!("merge_splits", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
             Kernel::Sample => source!("sample", [Read, Read, ReadWrite]),

@@ -5,7 +5,7 @@ pub mod table;
 use super::measure::{Timing, measure_in_turns, quantile};
 use super::plot::PlotArgs;
 use super::report::{Limit, Report};
-use super::{CommonArgs, in_range, open};
+use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::wording::tell;
@@ -23,6 +23,8 @@ const SAME: f32 = 2e-5;
 pub struct AttentionArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(flatten)]
+    pub(super) repeats: RepeatArgs,
     #[command(flatten)]
     plot: PlotArgs,
     /// Sequences
@@ -61,6 +63,7 @@ pub struct AttentionArgs {
 pub async fn run(args: &AttentionArgs) -> Result<()> {
     args.validate()?;
     let (backend, report) = open(&args.common, "attention").await?;
+    let report = report.repeated(args.repeats.repeats);
     let report = match backend {
         Chosen::Gpu(backend) => bench(*backend, args, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, report).await?,
@@ -94,12 +97,14 @@ impl AttentionArgs {
             counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;
         }
         // The kernels count the words of a buffer in u32.
-        let too_large = |shape: &Shape| shape.bytes() / 4.0 > f64::from(u32::MAX / 2);
-        match self.shapes().iter().find(|shape| too_large(shape)) {
-            Some(shape) => {
-                refuse("context", shape.seq_len, "with this batch, K and V have more words than can be addressed")
-            }
-            None => Ok(()),
+        let too_large = |shape: &Shape| shape.pool_bytes() / 4.0 > f64::from(u32::MAX / 2);
+        let shapes = self.shapes();
+        if let Some(shape) = shapes.iter().find(|shape| too_large(shape)) {
+            return refuse("context", shape.seq_len, "with this batch, K and V have more words than can be addressed");
+        }
+        match self.queries.first() {
+            Some(&queries) if shapes.is_empty() => refuse("queries", queries, "no --context has as many tokens"),
+            _ => Ok(()),
         }
     }
 
@@ -127,14 +132,19 @@ fn product<'a>(a: &'a [u32], b: &'a [u32], c: &'a [u32]) -> impl Iterator<Item =
     a.iter().flat_map(move |a| b.iter().flat_map(move |b| c.iter().map(move |c| (a, b, c))))
 }
 
+/// Memory that pools may take, as a multiple of what is read of them cold.
+const MOST_COLD: f64 = 8.0;
+
 async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Report) -> Result<Report> {
     let paged = args.block_size.iter().map(|&block_size| Layout::Paged(block_size));
     let layouts: Vec<Layout> = std::iter::once(Layout::Contiguous).chain(paged).collect();
     let mut compared = 0;
     for shape in args.shapes() {
         let limit = report.calibration().limit_of(shape.bytes(), shape.flop());
-        let cold_pools = (args.cold_bytes() / shape.bytes()).ceil().max(1.0) as usize;
-        let num_pools = if limit == Limit::Memory { cold_pools } else { 1 };
+        let cold_pools = (args.cold_bytes() / shape.bytes()).ceil().max(1.0);
+        // Of a few tokens in a large block there would be too many.
+        let has_cold = cold_pools * shape.pool_bytes() <= MOST_COLD * args.cold_bytes().max(shape.pool_bytes());
+        let num_pools = if limit == Limit::Memory && has_cold { cold_pools as usize } else { 1 };
         let mut scenes = Vec::with_capacity(layouts.len());
         for &layout in &layouts {
             scenes.push(Scene::new(&mut backend, shape, layout, num_pools)?);
@@ -145,13 +155,13 @@ async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Rep
 
         // One pool that is larger than caches is never warm; arithmetic does not wait for memory.
         let caches = match (limit, num_pools) {
-            (Limit::Memory, 1) => &[(Cache::Cold, 1)][..],
-            (Limit::Memory, _) => &[(Cache::Warm, 1), (Cache::Cold, num_pools)],
-            (Limit::Math, _) => &[(Cache::Warm, 1)],
+            (Limit::Memory, 1) if has_cold => &[(Cache::Cold, 1)][..],
+            (Limit::Memory, _) if has_cold => &[(Cache::Warm, 1), (Cache::Cold, num_pools)],
+            _ => &[(Cache::Warm, 1)],
         };
         for &(cache, copies) in caches {
             let record = |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, call % copies);
-            let us = measure_in_turns(&mut backend, args.common.repeats, copies, &mut scenes, record).await?;
+            let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut scenes, record).await?;
             for (layout, of_layout) in layouts.iter().zip(&us) {
                 let tax = (*layout != Layout::Contiguous).then(|| page_tax_percent(of_layout, &us[0]));
                 let timing = Timing::of(&mut of_layout.clone());

@@ -3,7 +3,7 @@
 use super::measure::measure;
 use super::plot::{Line, Panel, PlotArgs};
 use super::report::{Case, Report};
-use super::{CommonArgs, in_range, open};
+use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::element_type::ElementType;
 use crate::cli::choose_backend::Chosen;
@@ -15,6 +15,8 @@ use crate::scenes::linear::{self as scenes, Scene, Shape};
 pub struct LinearArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(flatten)]
+    pub(super) repeats: RepeatArgs,
     #[command(flatten)]
     plot: PlotArgs,
     /// Shapes of the weight
@@ -36,6 +38,7 @@ pub async fn run(args: &LinearArgs) -> Result<()> {
     args.rows.iter().try_for_each(|&rows| in_range("rows", rows as usize, 65_536))?;
     let shapes = args.shapes.iter().map(|text| shape(text)).collect::<Result<Vec<_>>>()?;
     let (backend, report) = open(&args.common, "linear").await?;
+    let report = report.repeated(args.repeats.repeats);
     let report = match backend {
         Chosen::Gpu(backend) => bench(*backend, args, &shapes, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, &shapes, report).await?,
@@ -94,7 +97,7 @@ async fn bench<B: Backend>(
                     return Err(Error::Device(format!("linear {name}: {difference}")));
                 }
                 compared += 1;
-                let timing = measure(&mut backend, args.common.repeats, |backend| scene.record(backend)).await?;
+                let timing = measure(&mut backend, args.repeats.repeats, |backend| scene.record(backend)).await?;
                 report.push(name, timing, shape.bytes(weight_bytes), shape.flop());
             }
         }

@@ -51,15 +51,13 @@ enum What {
 }
 
 impl What {
-    /// How often each case is measured, where anything is timed.
-    fn repeats(&self) -> usize {
+    /// How often each case is measured, where somebody may choose.
+    fn repeats(&self) -> Option<usize> {
         match self {
-            Self::Calibrate(common) => common.repeats,
-            Self::Attention(args) => args.common.repeats,
-            Self::Linear(args) => args.common.repeats,
-            Self::Model(args) => args.common.repeats,
-            Self::Throughput(args) => args.common.repeats,
-            Self::Quality(_) => 1,
+            Self::Attention(args) => Some(args.repeats.repeats),
+            Self::Linear(args) => Some(args.repeats.repeats),
+            Self::Model(args) => Some(args.repeats.repeats),
+            Self::Calibrate(_) | Self::Quality(_) | Self::Throughput(_) => None,
         }
     }
 }
@@ -72,6 +70,11 @@ struct CommonArgs {
     /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE.json")]
     json: Option<PathBuf>,
+}
+
+/// How often a bench of several cases measures each.
+#[derive(clap::Args, Clone, Copy)]
+struct RepeatArgs {
     /// Measurements of each case; the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
     repeats: usize,
@@ -82,7 +85,9 @@ struct CommonArgs {
 /// # Errors
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
-    in_range("repeats", args.what.repeats(), 10_000)?;
+    if let Some(repeats) = args.what.repeats() {
+        in_range("repeats", repeats, 10_000)?;
+    }
     match args.what {
         What::Calibrate(args) => calibrate(&args).await?,
         What::Attention(args) => attention::run(&args).await?,
@@ -102,7 +107,7 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (backend, line) = choose_backend(&args.backend).await?;
     tell(line);
-    report_on(backend, args, bench).await
+    report_on(backend, bench).await
 }
 
 /// The same for a backend that runs a model within limits that were checked.
@@ -113,7 +118,7 @@ async fn open_for_model(
     folder: &LoadedFolder,
 ) -> Result<(Chosen, EngineConfig, Report)> {
     let started = start(&args.backend, limits, folder, |line| tell(line)).await?;
-    let (backend, report) = report_on(started.backend, args, bench).await?;
+    let (backend, report) = report_on(started.backend, bench).await?;
     Ok((backend, started.limits, report))
 }
 
@@ -147,10 +152,10 @@ fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
     SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
 
-async fn report_on(mut backend: Chosen, args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
+async fn report_on(mut backend: Chosen, bench: &'static str) -> Result<(Chosen, Report)> {
     let (device, kernels, calibration) = match &mut backend {
         Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.kernel_set()), calibrated(&mut **gpu).await?),
         Chosen::Cpu(cpu) => (cpu.name(), None, calibrated(cpu).await?),
     };
-    Ok((backend, Report::new(bench, device, kernels, args.repeats, calibration)))
+    Ok((backend, Report::new(bench, device, kernels, calibration)))
 }

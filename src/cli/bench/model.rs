@@ -2,7 +2,7 @@
 
 use super::measure::Timing;
 use super::report::Report;
-use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
+use super::{CommonArgs, RepeatArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
@@ -22,6 +22,8 @@ use web_time::Instant;
 pub struct ModelArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
+    #[command(flatten)]
+    pub(super) repeats: RepeatArgs,
     /// A Hugging Face model folder; without one, the embedded model
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -49,7 +51,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     let mut report = measured(args, &args.common).await?;
     if args.common.backend.deterministic {
         let backend = BackendArgs { deterministic: false, ..args.common.backend };
-        let usual = measured(args, &CommonArgs { backend, json: None, repeats: args.common.repeats }).await?;
+        let usual = measured(args, &CommonArgs { backend, json: None }).await?;
         report.price_against(&usual, "deterministic");
     }
     report.finish(args.common.json.as_deref())
@@ -60,7 +62,8 @@ async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
     let most = args.batch.iter().copied().max().unwrap_or(1);
     let block_size = 16;
     // For the prompt and for the longest decode; a hundredth stays free at admission.
-    let num_blocks = (args.prompt_len + 1).div_ceil(block_size) + most * (common.repeats + 3).div_ceil(block_size);
+    let num_blocks =
+        (args.prompt_len + 1).div_ceil(block_size) + most * (args.repeats.repeats + 3).div_ceil(block_size);
     let options = LimitOptions {
         block_size: Some(block_size),
         num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
@@ -72,6 +75,7 @@ async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
         weight_dtype: args.weight_dtype,
     };
     let (backend, limits, report) = open_for_model(common, "model", &options, &folder).await?;
+    let report = report.repeated(args.repeats.repeats);
     match backend {
         Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await,
         Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await,
@@ -91,7 +95,7 @@ async fn bench<B: Backend>(
 
     // A step of one prompt: its last row's logits are part of it.
     let mut steps = Vec::new();
-    for _ in 0..=args.common.repeats {
+    for _ in 0..=args.repeats.repeats {
         engine.submit(prompt(args.prompt_len, &model), so_many_tokens(1))?;
         steps.push(timed_step(&mut engine).await?.0);
     }
@@ -105,7 +109,7 @@ async fn bench<B: Backend>(
         .tokens = Some(args.prompt_len as f64);
     for &batch in &args.batch {
         for _ in 0..batch {
-            engine.submit(prompt(1, &model), so_many_tokens(args.common.repeats + 2))?;
+            engine.submit(prompt(1, &model), so_many_tokens(args.repeats.repeats + 2))?;
         }
         // The first step reads the prompts, of a token each; in the last one everybody ends.
         let mut steps = Vec::new();

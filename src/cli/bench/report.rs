@@ -22,7 +22,9 @@ pub struct Report {
     device: String,
     /// On a GPU.
     kernels: Option<String>,
-    repeats: usize,
+    /// Measurements of each case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<usize>,
     calibration: Calibrated,
     cases: Vec<Case>,
     /// What was compared before anything was timed.
@@ -105,19 +107,13 @@ pub struct Case {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(
-        bench: &'static str,
-        device: String,
-        kernels: Option<KernelSet>,
-        repeats: usize,
-        calibration: Calibrated,
-    ) -> Self {
+    pub fn new(bench: &'static str, device: String, kernels: Option<KernelSet>, calibration: Calibrated) -> Self {
         Self {
             bench,
             version: env!("CARGO_PKG_VERSION"),
             device,
             kernels: kernels.map(|kernels| format!("{kernels:?}").to_lowercase()),
-            repeats,
+            repeats: None,
             calibration,
             cases: Vec::new(),
             checks: Vec::new(),
@@ -125,6 +121,11 @@ impl Report {
             memory: None,
             served: Vec::new(),
         }
+    }
+
+    /// So many measurements of each case.
+    pub fn repeated(self, repeats: usize) -> Self {
+        Self { repeats: Some(repeats), ..self }
     }
 
     /// What cases are held against.
