@@ -14,7 +14,7 @@ fn sums_of(first_row: u32, pairs: vec2<u32>, lane_in_subgroup: u32) -> array<vec
     for (var k = 0u; k < width; k += 8u) {
         for (var i = 0u; i < ROW_TILE; i++) {
             // Rows past the end are the last one again, and are not written.
-            mine[i] = x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight];
+            mine[i] = floats_of(x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight]);
         }
         let scales = scales_at(pairs, k);
         for (var next = 0u; next < 8u; next += 2u * PARTS) {

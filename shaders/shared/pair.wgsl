@@ -1,7 +1,14 @@
-// 16 bytes of each of two neighbouring rows of a weight, which lie side by side: what a thread reads at once.
+// What the fast versions of a linear read at once: of x four neighbours, and of a weight 16 bytes of each of two neighbouring
+// rows, which lie side by side.
+alias Four = vec4<f32>;
+
 struct Pair {
     first: vec4<u32>,
     second: vec4<u32>,
+}
+
+fn floats_of(four: Four) -> vec4<f32> {
+    return four;
 }
 
 fn first_of(pair: Pair) -> vec4<u32> {

@@ -1,5 +1,10 @@
 // In place of pair.wgsl where a driver loads word by word: half as many words, of 64 bits.
+alias Four = vec2<u64>;
 alias Pair = vec4<u64>;
+
+fn floats_of(four: Four) -> vec4<f32> {
+    return bitcast<vec4<f32>>(words_of(four));
+}
 
 fn first_of(pair: Pair) -> vec4<u32> {
     return words_of(pair.xy);

@@ -24,7 +24,7 @@ fn tile_of(first_row: u32, low_pairs: vec2<u32>, high_pairs: vec2<u32>, lane_in_
     for (var k = 0u; k < width; k += 8u) {
         for (var i = 0u; i < ROW_TILE; i++) {
             // Rows past the end are the last one again, and are not written.
-            mine[i] = x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight];
+            mine[i] = floats_of(x[min(first_row + i, p.num_rows - 1u) * width + k + one_of_eight]);
         }
         let low_scales = scales_at(low_pairs, k);
         let high_scales = scales_at(high_pairs, k);
