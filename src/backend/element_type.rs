@@ -13,7 +13,7 @@ pub enum ElementType {
     F16,
     /// 2 bytes: 8 bits of precision, the range of f32.
     Bf16,
-    /// A byte, and a scale for each 32 neighbours: see [`super::quantized`].
+    /// A byte, and a scale for each 32 neighbours.
     Int8,
     /// Half a byte, and a scale for each 32 neighbours.
     Int4,

@@ -174,7 +174,7 @@ fn refuses_what_makes_no_sense() {
     refused(&["linear", "--rows", "0"], &["--rows is 0", "at least 1"]);
     refused(&["linear", "--repeats", "18446744073709551615"], &["--repeats is 18446744073709551615", "at most"]);
     refused(&["attention", "--context", "1000000", "--batch", "1000000"], &["--context is 1000000", "more words"]);
-    refused(&["attention", "--context", "8", "--queries", "16"], &["--queries is 16", "no --context has as many"]);
+    refused(&["attention", "--context", "8", "--queries", "16"], &["--queries is 16", "and no --context has as many"]);
     refused(
         &["attention", "--batch", "1048576", "--context", "1", "--heads", "1", "--kv-heads", "1"],
         &["--context is 1", "more words"],

@@ -38,7 +38,7 @@ pub enum KernelSet {
     /// The fastest that the device can run.
     #[default]
     Fast,
-    /// The textbook's everywhere: the first rung of every ladder in docs/kernels.md.
+    /// The textbook's everywhere: the column *naive* in docs/kernels.md.
     Naive,
 }
 

@@ -103,7 +103,9 @@ impl AttentionArgs {
             return refuse("context", shape.seq_len, "with this batch, K and V have more words than can be addressed");
         }
         match self.queries.first() {
-            Some(&queries) if shapes.is_empty() => refuse("queries", queries, "no --context has as many tokens"),
+            Some(&queries) if shapes.is_empty() => {
+                refuse("queries", queries, "they are the last tokens of a context, and no --context has as many")
+            }
             _ => Ok(()),
         }
     }
