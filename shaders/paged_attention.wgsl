@@ -11,6 +11,7 @@
 // once for all HEADS. Tokens go in tiles of WORKGROUP_SIZE; for the scores a thread owns a token, for the sums it owns
 // vec4s of the output.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
+// Appended: kv_elements of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
@@ -181,20 +182,4 @@ fn main(
             }
         }
     }
-}
-
-fn key_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return k_pool[at];
-    }
-    let halves = k_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}
-
-fn value_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return v_pool[at];
-    }
-    let halves = v_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

@@ -15,6 +15,7 @@
 // Tiles begin at multiples of KV_TILE, and a token that a row does not see changes nothing: what a row gets does not depend
 // on the rows beside it, bit for bit.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
+// Appended: kv_elements of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
@@ -178,20 +179,4 @@ fn query_at(first_row: u32, packed_row: u32, kv_head: u32) -> u32 {
 fn kv_at(blocks: u32, kv_head: u32, token: u32) -> u32 {
     let block = step[blocks + token / BLOCK_SIZE];
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + token % BLOCK_SIZE) * WIDTH;
-}
-
-fn key_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return k_pool[at];
-    }
-    let halves = k_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}
-
-fn value_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return v_pool[at];
-    }
-    let halves = v_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }

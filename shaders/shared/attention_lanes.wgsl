@@ -31,19 +31,3 @@ fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
     let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
 }
-
-fn key_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return k_pool[at];
-    }
-    let halves = k_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}
-
-fn value_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return v_pool[at];
-    }
-    let halves = v_halves[at];
-    return vec4(unpack2x16float(halves.x), unpack2x16float(halves.y));
-}

@@ -183,13 +183,13 @@ impl Kernel {
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
-            Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION),
+            Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION, "kv_elements"),
             Kernel::RaggedAttentionLanes => {
-                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "four_terms")
+                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "kv_elements", "four_terms")
             }
-            Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION),
+            Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION, "kv_elements"),
             Kernel::PagedAttentionLanes => {
-                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "four_terms")
+                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "kv_elements", "four_terms")
             }
             Kernel::MergeSplits => source!("merge_splits", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),
