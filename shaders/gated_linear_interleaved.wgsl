@@ -11,7 +11,7 @@
 // OUTPUTS = 2 columns of ROW_TILE rows: a pair of gate and one of up are its four columns there. Four and four were slower:
 // too many registers.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: few_rows, packet, gate_and_up_pairs, pair, eight_weights, four_terms, silu of shaders/shared
+// Appended: few_rows, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE

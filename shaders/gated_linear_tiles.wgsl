@@ -10,7 +10,7 @@
 // The version of shaders/gated_linear.wgsl for many rows. A thread owns ROW_TILE rows by OUTPUTS = 4 columns: two pairs of
 // gate and two of up are the eight columns of a tile of shaders/linear_tiles.wgsl, first a pair of each, then the others.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: tile, packet, gate_and_up_pairs, pair, eight_weights, four_terms, silu of shaders/shared
+// Appended: tile, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16

@@ -13,7 +13,7 @@
 // piece. x: each of eight neighbouring lanes of a subgroup reads another vec4, and they hand them round; so x costs an
 // eighth of the loads.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: few_rows, packet, weight_pairs, pair, eight_weights, four_terms of shaders/shared
+// Appended: few_rows, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE

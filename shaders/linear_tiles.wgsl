@@ -11,7 +11,7 @@
 // The version of shaders/linear.wgsl for many rows. A thread owns a tile of ROW_TILE rows by OUTPUTS = 8 columns,
 // pairs of neighbours; the order of k is that of shaders/linear_interleaved.wgsl.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: tile, packet, weight_pairs, pair, eight_weights, four_terms of shaders/shared
+// Appended: tile, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16

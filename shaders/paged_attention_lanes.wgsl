@@ -18,7 +18,7 @@
 // make three 4x4 matrices, and each step is a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such
 // eight neighbours of a subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
-// Appended: attention_lanes, kv_elements, four_terms of shaders/shared
+// Appended: attention_lanes, four, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u; // not less
 override HEAD_DIM: u32 = 64u;
@@ -55,11 +55,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> k_pool: array<Four>;
+@group(0) @binding(4) var<storage, read> v_pool: array<Four>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
-@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<FourHalves>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<FourHalves>;
 @group(0) @binding(8) var<storage, read_write> partials: array<vec4<f32>>;
 
 var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][2][4 heads][8 lanes]: two columns of four heads

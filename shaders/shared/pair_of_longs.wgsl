@@ -1,10 +1,5 @@
-// In place of pair.wgsl where a driver loads word by word: half as many words, of 64 bits.
-alias Four = vec2<u64>;
+// In place of pair.wgsl, where four_of_longs.wgsl stands in place of four.wgsl.
 alias Pair = vec4<u64>;
-
-fn floats_of(four: Four) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words_of(four));
-}
 
 fn first_of(pair: Pair) -> vec4<u32> {
     return words_of(pair.xy);
@@ -12,10 +7,4 @@ fn first_of(pair: Pair) -> vec4<u32> {
 
 fn second_of(pair: Pair) -> vec4<u32> {
     return words_of(pair.zw);
-}
-
-fn words_of(longs: vec2<u64>) -> vec4<u32> {
-    let low = vec2<u32>(longs & vec2(0xfffffffflu));
-    let high = vec2<u32>(longs >> vec2(32u));
-    return vec4(low.x, high.x, low.y, high.y);
 }

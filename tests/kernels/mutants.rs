@@ -182,8 +182,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RaggedAttention, "context forgotten", "let position = context_len + ", "let position = "),
     mutant(RaggedAttention, "no barrier before V", "scores[i] = score;\n        }\n        workgroupBarrier();", "scores[i] = score;\n        }"),
 
-    mutant(RaggedAttentionLanes, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
-    mutant(RaggedAttentionLanes, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
+    mutant(RaggedAttentionLanes, "halves of V swapped", "halves_of(v_halves[at])", "halves_of(v_halves[at]).zwxy"),
+    mutant(RaggedAttentionLanes, "halves of K are those of V", "halves_of(k_halves[at])", "halves_of(v_halves[at])"),
     mutant(RaggedAttentionLanes, "blind to itself", "tokens <= vec4(position)", "tokens < vec4(position)"),
     mutant(RaggedAttentionLanes, "sees the future", " & (tokens <= vec4(position))", ""),
     mutant(RaggedAttentionLanes, "window one too wide", "vec4(position) - tokens < vec4(p.window)", "vec4(position) - tokens <= vec4(p.window)"),
@@ -219,8 +219,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(PagedAttention, "the maximum of another head", "vec4(head_max[head], total", "vec4(head_max[0], total"),
     mutant(PagedAttention, "no barrier before the maxima", "lane < tile_len);\n        }\n        workgroupBarrier();", "lane < tile_len);\n        }"),
 
-    mutant(PagedAttentionLanes, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
-    mutant(PagedAttentionLanes, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
+    mutant(PagedAttentionLanes, "halves of V swapped", "halves_of(v_halves[at])", "halves_of(v_halves[at]).zwxy"),
+    mutant(PagedAttentionLanes, "halves of K are those of V", "halves_of(k_halves[at])", "halves_of(v_halves[at])"),
     mutant(PagedAttentionLanes, "blind to itself", "let end = step[item_at + 2u]", "let end = max(step[item_at + 2u] - 1u, 1u)"),
     mutant(PagedAttentionLanes, "begins one late", "let begin = step[item_at + 1u]", "let begin = min(step[item_at + 1u] + 1u, step[item_at + 2u] - 1u)"),
     mutant(PagedAttentionLanes, "each split from the first token", "let begin = step[item_at + 1u]", "let begin = 0u"),

@@ -66,9 +66,9 @@ fn translate(variant: &Variant) -> Result<(), String> {
         .map(|_| ())
 }
 
-/// The kernels that read weights in pairs, for a device that has such words.
+/// The kernels that can read 64-bit words, for a device that has them.
 fn longs_translate() -> Result<(), String> {
-    let mut with_pairs = BTreeSet::new();
+    let mut with_either = BTreeSet::new();
     for variant in Variant::all_in_use() {
         let (words, longs) = (variant.final_wgsl(), with_longs(&variant.final_wgsl()));
         if words != longs {
@@ -76,11 +76,13 @@ fn longs_translate() -> Result<(), String> {
             let spv = back::spv::Options { lang_version: (1, 3), ..Default::default() };
             back::spv::write_vec(&module, &info, &spv, None).map_err(|error| error.to_string())?;
             parse(&longs).err().ok_or("a device without such words takes them")?;
-            with_pairs.insert(variant.kernel.source().name);
+            with_either.insert(variant.kernel.source().name);
         }
     }
-    let expected = ["gated_linear_interleaved", "gated_linear_tiles", "linear_interleaved", "linear_tiles"];
-    if with_pairs.iter().eq(&expected) { Ok(()) } else { Err(format!("pairs are read by {with_pairs:?}")) }
+    let linears = ["gated_linear_interleaved", "gated_linear_tiles", "linear_interleaved", "linear_tiles"];
+    let attention = ["paged_attention_lanes", "ragged_attention_lanes"];
+    let as_expected = with_either.iter().eq(linears.iter().chain(&attention));
+    if as_expected { Ok(()) } else { Err(format!("64-bit words are read by {with_either:?}")) }
 }
 
 /// The kernel's module with the variant's values in place of its overrides.

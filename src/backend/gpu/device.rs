@@ -171,7 +171,7 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
-    /// Whether kernels read weights in words of 64 bits. A driver that computes on the CPU loads word by word; a GPU loads
+    /// Whether kernels read weights, x, K and V in words of 64 bits. A driver that computes on the CPU loads word by word; a GPU loads
     /// 16 bytes at once.
     pub reads_longs: bool,
     /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
@@ -204,7 +204,7 @@ impl Deref for DeviceBuffer {
 }
 
 impl Device {
-    /// With words of 64 bits for weights where they are faster, or never.
+    /// With words of 64 bits where they are faster, or never.
     pub async fn open(adapter: &wgpu::Adapter, longs: bool) -> Result<Self> {
         let limits = adapter.limits();
         let mut features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);

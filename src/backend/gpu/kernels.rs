@@ -23,13 +23,15 @@ pub enum Kernel {
     Sample,
 }
 
-/// How shaders/shared/pair.wgsl reads 32 bytes of weights, and how it can be done in half as many words.
-const PAIR: &str = include_str!("../../../shaders/shared/pair.wgsl");
-const PAIR_OF_LONGS: &str = include_str!("../../../shaders/shared/pair_of_longs.wgsl");
+/// What shaders/shared says on how kernels read vec4s and pairs of them, and how it can be done in half as many words.
+const FOUR: [&str; 2] =
+    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/four_of_longs.wgsl")];
+const PAIR: [&str; 2] =
+    [include_str!("../../../shaders/shared/pair.wgsl"), include_str!("../../../shaders/shared/pair_of_longs.wgsl")];
 
-/// The text of a kernel with 64-bit words for weights in place of 32-bit ones, if it reads any in pairs.
+/// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, K and V, if it has a choice.
 pub fn with_longs(wgsl: &str) -> String {
-    wgsl.replace(PAIR, PAIR_OF_LONGS)
+    [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, longs]| wgsl.replace(words, longs))
 }
 
 /// Which version of a kernel runs where there are several.
@@ -144,12 +146,23 @@ impl Kernel {
                     "packet",
                     "weight_pairs",
                     "pair",
+                    "four",
                     "eight_weights",
                     "four_terms"
                 )
             }
             Kernel::LinearTiles => {
-                source!("linear_tiles", LINEAR, "tile", "packet", "weight_pairs", "pair", "eight_weights", "four_terms")
+                source!(
+                    "linear_tiles",
+                    LINEAR,
+                    "tile",
+                    "packet",
+                    "weight_pairs",
+                    "pair",
+                    "four",
+                    "eight_weights",
+                    "four_terms"
+                )
             }
             Kernel::GatedLinear => {
                 source!("gated_linear", GATED_LINEAR, "eight_weights", "silu")
@@ -162,6 +175,7 @@ impl Kernel {
                     "packet",
                     "gate_and_up_pairs",
                     "pair",
+                    "four",
                     "eight_weights",
                     "four_terms",
                     "silu"
@@ -175,6 +189,7 @@ impl Kernel {
                     "packet",
                     "gate_and_up_pairs",
                     "pair",
+                    "four",
                     "eight_weights",
                     "four_terms",
                     "silu"
@@ -185,11 +200,11 @@ impl Kernel {
             }
             Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION, "kv_elements"),
             Kernel::RaggedAttentionLanes => {
-                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "kv_elements", "four_terms")
+                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "four", "four_terms")
             }
             Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION, "kv_elements"),
             Kernel::PagedAttentionLanes => {
-                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "kv_elements", "four_terms")
+                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "four", "four_terms")
             }
             Kernel::MergeSplits => source!("merge_splits", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),

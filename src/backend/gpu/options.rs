@@ -11,7 +11,7 @@ pub struct GpuOptions {
     pub max_workgroup_bytes: Option<u32>,
     /// Workgroups along one dimension of a dispatch; more go to the next row of it.
     pub max_workgroups: Option<u32>,
-    /// Weights are read in words of 32 bits, even where those of 64 are faster.
+    /// Weights, x, K and V are read in words of 32 bits, even where those of 64 are faster.
     pub no_longs: bool,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
