@@ -43,11 +43,13 @@ fn block_sizes<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B, batch
     let shape =
         attention::Shape { batch, seq_len: 512, query_len, num_heads: 8, num_kv_heads: 2, head_dim: 64, kv_dtype };
     let layouts = std::iter::once(attention::Layout::Contiguous).chain(BLOCK_SIZES.map(attention::Layout::Paged));
-    let scene = |layout| (layout, attention::Scene::new(backend, shape, layout, 1).expect("room for a scene"));
+    let scene = |layout| (layout, attention::Scene::new(backend, shape, layout).expect("room for a scene"));
     let mut scenes: Vec<_> = layouts.map(scene).collect();
+    let mut pools = attention::Pools::new(backend, shape, 1).expect("room for K and V");
     let mut attended = Vec::new();
-    for (_, scene) in &mut scenes {
-        scene.record(backend, 0);
+    for (layout, scene) in &mut scenes {
+        pools.fill(backend, *layout);
+        scene.record(backend, &pools, 0);
         attended.push(block_on(scene.attended(backend)).expect("the device answers"));
     }
     for (of_layout, (layout, _)) in attended.iter().zip(&scenes) {
@@ -60,7 +62,7 @@ fn block_sizes<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B, batch
     group.throughput(Throughput::Bytes(shape.bytes() as u64));
     for (layout, scene) in &mut scenes {
         group.bench_function(BenchmarkId::from_parameter(layout), |bencher| {
-            timed(bencher, backend, |backend| scene.record(backend, 0));
+            timed(bencher, backend, |backend| scene.record(backend, &pools, 0));
         });
     }
     group.finish();

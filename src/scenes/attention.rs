@@ -48,6 +48,19 @@ impl Layout {
             Self::Paged(block_size) => block_size,
         }
     }
+
+    /// Which blocks hold the tokens of the sequences, one sequence after the other.
+    fn block_table(self, shape: &Shape) -> Vec<u32> {
+        let mut blocks: Vec<u32> = (0..shape.batch * shape.seq_len.div_ceil(self.block_size())).collect();
+        if self != Self::Contiguous {
+            // Fisher and Yates, by a fixed seed.
+            for last in (1..blocks.len()).rev() {
+                let other = (uniform(11, last as u64) * (last + 1) as f64) as usize;
+                blocks.swap(last, other);
+            }
+        }
+        blocks
+    }
 }
 
 impl fmt::Display for Shape {
@@ -95,35 +108,43 @@ impl Shape {
     }
 }
 
-/// Attention that is ready to be recorded again and again: a call, or two where long decodes are split.
-pub struct Scene<B: Backend> {
+/// K and V of a shape, several times over. All layouts use the same ones, so that the place that a driver gave a buffer
+/// favours none of them: on a CPU alone it makes up to a fifth of the time.
+pub struct Pools<B: Backend> {
     shape: Shape,
-    params: AttentionParams,
-    merge: MergeSplitsParams,
-    step: B::Buffer,
-    q: B::Buffer,
     pools: Vec<KvPool<B::Buffer>>,
-    out: B::Buffer,
-    partials: B::Buffer,
 }
 
-impl<B: Backend> Scene<B> {
-    /// The same queries, keys and values for every layout, in so many pools that are all alike.
+impl<B: Backend> Pools<B> {
+    /// So many pools, with room for every layout and nothing in them.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device has no memory for it.
-    pub fn new(backend: &mut B, shape: Shape, layout: Layout, num_pools: usize) -> Result<Self> {
-        let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim, .. } = shape;
-        let block_size = layout.block_size();
-        let blocks_per_seq = seq_len.div_ceil(block_size);
-        let num_blocks = batch * blocks_per_seq;
-        let block_table = order_of_blocks(num_blocks, layout != Layout::Contiguous);
+    pub fn new(backend: &mut B, shape: Shape, num_pools: usize) -> Result<Self> {
+        let words = (shape.pool_bytes() / 8.0) as usize; // of K, and of V
+        let mut pools = Vec::with_capacity(num_pools);
+        for _ in 0..num_pools {
+            let (k, v) = (backend.alloc("k_pool", words)?, backend.alloc("v_pool", words)?);
+            pools.push(KvPool { k, v, elements: shape.kv_dtype });
+        }
+        Ok(Self { shape, pools })
+    }
 
-        let words_per_block = (num_kv_heads * block_size * head_dim) as usize;
-        let mut kv = [Vec::new(), Vec::new()].map(|_: Vec<f32>| vec![0.0; num_blocks as usize * words_per_block]);
+    /// How many pools there are.
+    pub fn count(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// Writes the keys and values of the shape's sequences into all of them, in a layout.
+    pub fn fill(&mut self, backend: &mut B, layout: Layout) {
+        let Shape { batch, seq_len, num_kv_heads, head_dim, kv_dtype, .. } = self.shape;
+        let block_size = layout.block_size();
+        let block_table = layout.block_table(&self.shape);
+        let len = block_table.len() * (num_kv_heads * block_size * head_dim) as usize;
+        let mut kv = [vec![0.0; len], vec![0.0; len]];
         for seq in 0..batch {
             for token in 0..seq_len {
-                let block = block_table[(seq * blocks_per_seq + token / block_size) as usize];
+                let block = block_table[(seq * seq_len.div_ceil(block_size) + token / block_size) as usize];
                 for kv_head in 0..num_kv_heads {
                     let slot = (block * num_kv_heads + kv_head) * block_size + token % block_size;
                     let from = ((seq * seq_len + token) * num_kv_heads + kv_head) * head_dim;
@@ -136,6 +157,38 @@ impl<B: Backend> Scene<B> {
                 }
             }
         }
+        let elements = match kv_dtype {
+            KvDtype::F32 => ElementType::F32,
+            KvDtype::F16 => ElementType::F16,
+        };
+        let [k, v] = kv.map(|values| elements.pack(&values, values.len()).words);
+        for pool in &mut self.pools {
+            backend.upload(&mut pool.k, 0, &k);
+            backend.upload(&mut pool.v, 0, &v);
+        }
+    }
+}
+
+/// Attention that is ready to be recorded again and again: a call, or two where long decodes are split.
+pub struct Scene<B: Backend> {
+    shape: Shape,
+    params: AttentionParams,
+    merge: MergeSplitsParams,
+    step: B::Buffer,
+    q: B::Buffer,
+    out: B::Buffer,
+    partials: B::Buffer,
+}
+
+impl<B: Backend> Scene<B> {
+    /// The same queries for every layout.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] if the device has no memory for it.
+    pub fn new(backend: &mut B, shape: Shape, layout: Layout) -> Result<Self> {
+        let Shape { batch, seq_len, query_len, num_heads, num_kv_heads, head_dim, .. } = shape;
+        let block_size = layout.block_size();
+        let blocks_per_seq = seq_len.div_ceil(block_size);
         let upload = |backend: &mut B, label, words: &[u32]| -> Result<B::Buffer> {
             let mut buffer = backend.alloc(label, words.len())?;
             backend.upload(&mut buffer, 0, words);
@@ -143,16 +196,6 @@ impl<B: Backend> Scene<B> {
         };
         let q: Vec<f32> = (0..shape.q_len() as u32).map(|i| value_at(2, i)).collect();
         let q = upload(backend, "q", bytemuck::cast_slice(&q))?;
-        let elements = shape.kv_dtype;
-        let words = |values: &[f32]| match elements {
-            KvDtype::F32 => ElementType::F32.pack(values, values.len()).words,
-            KvDtype::F16 => ElementType::F16.pack(values, values.len()).words,
-        };
-        let [k, v] = kv.map(|values| words(&values));
-        let mut pools = Vec::with_capacity(num_pools);
-        for _ in 0..num_pools {
-            pools.push(KvPool { k: upload(backend, "k_pool", &k)?, v: upload(backend, "v_pool", &v)?, elements });
-        }
         let out = backend.alloc("out", shape.q_len())?;
 
         let mut table = StepTable::default();
@@ -161,7 +204,7 @@ impl<B: Backend> Scene<B> {
             cu_seqlens_q: (0..=batch).map(|seq| seq * query_len).collect(),
             context_lens: vec![seq_len - query_len; batch as usize],
             block_table_offsets: (0..=batch).map(|seq| seq * blocks_per_seq).collect(),
-            block_table,
+            block_table: layout.block_table(&shape),
             ..RaggedBatch::default()
         };
         let attention_shape = AttentionShape {
@@ -196,18 +239,14 @@ impl<B: Backend> Scene<B> {
             block_table_offsets_offset: table.block_table_offsets,
             block_table_offset: table.block_table,
         };
-        Ok(Self { shape, params, merge, step, q, pools, out, partials })
+        Ok(Self { shape, params, merge, step, q, out, partials })
     }
 
-    /// How many pools there are.
-    pub fn num_pools(&self) -> usize {
-        self.pools.len()
-    }
-
-    /// Records it, on the pool of this number; they are gone through again and again.
-    pub fn record(&mut self, backend: &mut B, pool: usize) {
-        let Self { params, merge, step, q, pools, out, partials, .. } = self;
-        let kv = &pools[pool % pools.len()];
+    /// Records it on the pool of this number; they are gone through again and again. What it takes does not depend on what
+    /// is in the pool.
+    pub fn record(&mut self, backend: &mut B, pools: &Pools<B>, pool: usize) {
+        let Self { params, merge, step, q, out, partials, .. } = self;
+        let kv = &pools.pools[pool % pools.count()];
         match self.shape.query_len {
             1 => backend.paged_attention(*params, step, q, kv.as_ref(), out, partials),
             _ => backend.ragged_attention(*params, step, q, kv.as_ref(), out),
@@ -225,18 +264,6 @@ impl<B: Backend> Scene<B> {
         let words = backend.download(&self.out, self.shape.q_len()).await?;
         Ok(bytemuck::cast_slice(&words).to_vec())
     }
-}
-
-/// The numbers from 0 on, shuffled by a fixed seed (Fisher and Yates) or not.
-fn order_of_blocks(num_blocks: u32, shuffled: bool) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..num_blocks).collect();
-    if shuffled {
-        for last in (1..order.len()).rev() {
-            let other = (uniform(11, last as u64) * (last + 1) as f64) as usize;
-            order.swap(last, other);
-        }
-    }
-    order
 }
 
 /// A number from -1 to 1 that follows from where it stands, and is cheap: there are millions.

@@ -11,7 +11,7 @@ use crate::cli::choose_backend::Chosen;
 use crate::cli::wording::tell;
 use crate::config::KvDtype;
 use crate::error::{Error, Result};
-use crate::scenes::attention::{Layout, Scene, Shape};
+use crate::scenes::attention::{Layout, Pools, Scene, Shape};
 use table::{AttentionCase, Cache, panels};
 
 /// How far two layouts of the same K and V may differ. They are the same numbers in the same order of additions; it is the
@@ -149,9 +149,10 @@ async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Rep
         let num_pools = if limit == Limit::Memory && has_cold { cold_pools as usize } else { 1 };
         let mut scenes = Vec::with_capacity(layouts.len());
         for &layout in &layouts {
-            scenes.push(Scene::new(&mut backend, shape, layout, num_pools)?);
+            scenes.push(Scene::new(&mut backend, shape, layout)?);
         }
-        compare(&mut backend, shape, &layouts, &mut scenes).await?;
+        let mut pools = Pools::new(&mut backend, shape, num_pools)?;
+        compare(&mut backend, shape, &layouts, &mut scenes, &mut pools).await?;
         compared += layouts.len();
         tell(format_args!("{shape}: all results match, timing {} layouts", layouts.len()));
 
@@ -162,7 +163,8 @@ async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Rep
             _ => &[(Cache::Warm, 1)],
         };
         for &(cache, copies) in caches {
-            let record = |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, call % copies);
+            let record =
+                |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, &pools, call % copies);
             let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut scenes, record).await?;
             for (layout, of_layout) in layouts.iter().zip(&us) {
                 let tax = (*layout != Layout::Contiguous).then(|| page_tax_percent(of_layout, &us[0]));
@@ -182,11 +184,18 @@ async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Rep
 }
 
 /// All layouts must give the same results, in every pool.
-async fn compare<B: Backend>(backend: &mut B, shape: Shape, layouts: &[Layout], scenes: &mut [Scene<B>]) -> Result<()> {
+async fn compare<B: Backend>(
+    backend: &mut B,
+    shape: Shape,
+    layouts: &[Layout],
+    scenes: &mut [Scene<B>],
+    pools: &mut Pools<B>,
+) -> Result<()> {
     let mut expected: Option<Vec<f32>> = None;
     for (layout, scene) in layouts.iter().zip(scenes) {
-        for pool in 0..scene.num_pools() {
-            scene.record(backend, pool);
+        pools.fill(backend, *layout);
+        for pool in 0..pools.count() {
+            scene.record(backend, pools, pool);
             let attended = scene.attended(backend).await?;
             let expected = expected.get_or_insert_with(|| attended.clone());
             let differs = |(x, y): (&f32, &f32)| (x - y).abs() > SAME || y.is_nan();
