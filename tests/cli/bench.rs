@@ -5,7 +5,13 @@ use super::model_copy::fixture;
 use serde_json::Value;
 use std::fs;
 
-trials!(all_on_the_cpu, quality_of_the_reference, refuses_what_makes_no_sense, a_report_that_cannot_be_written);
+trials!(
+    all_on_the_cpu,
+    contexts_without_so_many_queries,
+    quality_of_the_reference,
+    refuses_what_makes_no_sense,
+    a_report_that_cannot_be_written,
+);
 
 fn all_on_the_cpu() {
     all_on("cpu").unwrap_or_else(|error| panic!("{error}"));
@@ -42,7 +48,13 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     let throughput = ["--requests", "5", "--rate", "1000", "--prompt-len", "8", "--output-len", "9", "--plot", &waits];
     let throughput = bench("throughput", backend, &[&model[..], &throughput].concat());
 
+    let has_dispatches = backend == "gpu";
     for (table, report) in [&calibrate, &attention, &linear, &decode, &throughput] {
+        // Where nothing is handed to a device, there is no figure for it, and not one of 0.
+        let dispatch = &report["calibration"]["dispatch_us"];
+        check(if has_dispatches { dispatch.as_f64() > Some(0.0) } else { dispatch.is_null() }, table)?;
+        check(table.contains("µs a kernel call") == has_dispatches, table)?;
+        check(report["left_out"].is_null() && !table.contains("left out"), table)?;
         let best = &report["calibration"];
         let limits = ["read_gb_per_s", "copy_gb_per_s", "gflop_per_s", "matmul_gflop_per_s"]
             .map(|key| best[key].as_f64().unwrap_or_default());
@@ -100,6 +112,19 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     let steps = served.iter().map(|served| served["steps"].as_u64().unwrap_or_default());
     check(steps.min() >= Some(2), &throughput.0)?;
     check(served[0]["tokens"] == served[1]["tokens"] && served[0]["tokens"].as_u64() >= Some(10), &throughput.0)
+}
+
+/// What is not measured is said, once, and the rest is measured.
+fn contexts_without_so_many_queries() {
+    let args = ["--context", "8,40", "--queries", "16,1,64", "--block-size", "16", "--head-dim", "8"];
+    let (table, report) = bench("attention", "cpu", &[&args[..], &["--batch", "1", "--repeats", "1"]].concat());
+    let left_out = ["16 queries of 8 tokens", "64 queries of 8 tokens", "64 queries of 40 tokens"];
+    assert_eq!(report["left_out"], serde_json::json!(left_out));
+    let lines: Vec<&str> = table.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(lines, [format!("left out: {}", left_out.join(", "))]);
+    for measured in ["prefill 1 x 16 of 40,", "decode 1 x 8,", "decode 1 x 40,"] {
+        assert!(table.contains(measured), "{table}");
+    }
 }
 
 /// Three layouts of two shapes, warm or cold or, where memory is the limit and caches matter, both.
