@@ -99,6 +99,10 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         let svg = fs::read_to_string(name).unwrap_or_default();
         check(svg.starts_with("<svg") && parts.iter().all(|part| svg.contains(part)), &svg)?;
     }
+    // A point for each case but the zero line's, which is dashes.
+    let num_points = |name: &str| fs::read_to_string(name).unwrap_or_default().matches("<circle").count();
+    let num_paged = cases(&attention.1).iter().filter(|case| !case["block_size"].is_null()).count();
+    check(num_points(&blocks) == num_paged && num_points(&rows) == 8, &attention.0)?;
     for (table, report) in [&decode, &throughput] {
         let memory = &report["memory"];
         let parts = ["weights_bytes", "kv_bytes", "activations_bytes", "tables_bytes"];
@@ -146,7 +150,7 @@ fn quality_of_the_reference() {
 }
 
 /// What every variant that can run here says of a fixture.
-fn quality_of(model: &str) -> Result<(), String> {
+fn quality_of(model: &str) -> Result<Vec<String>, String> {
     let dir = tempfile::tempdir().unwrap();
     let [text, json] = ["text.txt", "report.json"].map(|name| dir.path().join(name));
     fs::write(&text, "Once upon a time there was a boat.\n\nIt went out to sea.\n").unwrap();
@@ -169,9 +173,24 @@ fn quality_of(model: &str) -> Result<(), String> {
     let close = |row: &Value| (perplexity(row) / perplexity(&first) - 1.0).abs() < 1e-4;
     check(named("kernels").all(|row| close(row) && difference(row) > 0.0), &run.stdout)?;
     // Fewer bits, more difference.
-    let of = |part| named(part).map(difference).next().unwrap_or(f64::NAN);
-    let [halves, int8, int4] = [of("K and V in f16"), of("int8"), of("int4")];
-    check(0.0 < halves && halves < int8 && int8 < int4, &run.stdout)
+    let of = |name: &str| {
+        let row = rows.iter().find(|row| row["variant"].as_str() == Some(&format!("cpu, {name}")));
+        row.map_or(f64::NAN, difference)
+    };
+    let [halves, int8, int4] = [of("K and V in f16"), of("int8 weights"), of("int4 weights")];
+    check(0.0 < halves && halves < int8 && int8 < int4, &run.stdout)?;
+    // The fixture's weights are halves, so that nothing is rounded to f16; bf16 has three bits less, and a scale each.
+    let [f16, bf16] = [of("f16 weights"), of("bf16 weights")];
+    check(f16 == 0.0 && 0.0 < bf16 && bf16 < int8, &run.stdout)?;
+    Ok(rows.iter().filter_map(|row| row["variant"].as_str().map(str::to_owned)).collect())
+}
+
+/// With a GPU both sets of kernels have their rows, and the CPU the same as without.
+pub fn quality_on_a_gpu() -> Result<(), String> {
+    let variants = quality_of("tests/fixtures/qwen3")?;
+    let kernels = ["gpu, naive kernels", "gpu, fast kernels"];
+    check(kernels.iter().all(|name| variants.iter().any(|variant| variant == name)), &variants.join("\n"))?;
+    check(variants.len() == 8, &variants.join("\n"))
 }
 
 fn check(holds: bool, table: &str) -> Result<(), String> {
@@ -205,6 +224,26 @@ fn refuses_what_makes_no_sense() {
         &["--context is 1", "more words"],
     );
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
+    refused(&["model", "--batch", "1,0"], &["--batch is 0", "at least 1"]);
+    refused(&["throughput", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
+    refused(&["throughput", "--output-len", "0"], &["--output-len is 0", "at least 1"]);
+    refused(&["linear", "--shapes", "64x0"], &["--shapes is 64x0", "896x4864"]);
+    refused(&["linear", "--shapes", "4x1048577"], &["--shapes is 4x1048577", "at most a million"]);
+    refused(&["attention", "--heads", "1026"], &["--heads is 1026", "at most 1024"]);
+    refused(&["attention", "--kv-heads", "0"], &["--heads is 8", "multiple of --kv-heads"]);
+    refused(&["attention", "--heads", "8,7"], &["--heads is 7", "multiple of --kv-heads"]);
+    refused(&["attention", "--head-dim", "128,264"], &["--head-dim is 264", "up to 256"]);
+    refused(&["attention", "--head-dim", "0"], &["--head-dim is 0", "up to 256"]);
+    refused(&["attention", "--block-size", "16,512"], &["--block-size is 512", "up to 256"]);
+    refused(&["attention", "--context", "8,0"], &["--context is 0", "at least 1"]);
+    refused(&["attention", "--queries", "0"], &["--queries is 0", "at least 1"]);
+    let quality = |args: &[&str]| run(cb_lab(&[&["bench", "quality"], args].concat())).failed(2).without_results();
+    quality(&["--max-new-tokens", "0"]).complains(&["--max-new-tokens is 0", "at least 1"]);
+    let dir = tempfile::tempdir().unwrap();
+    let blank = dir.path().join("blank.txt");
+    fs::write(&blank, "\n\n").unwrap();
+    let blank = blank.to_str().expect("temporary folders have plain names");
+    quality(&["--text", blank]).complains(&["--text is ", "blank.txt", "nothing to predict"]);
 }
 
 fn a_report_that_cannot_be_written() {
