@@ -11,7 +11,9 @@ pub struct Calibration {
     pub copy_gb_per_s: f64,
     /// f32 multiplications and additions per second without memory, in 10⁹.
     pub gflop_per_s: f64,
-    /// What a kernel call costs that does next to nothing, in microseconds.
+    /// What handing a kernel to the device costs when the kernel does next to nothing, in microseconds. 0 where kernels are
+    /// called in place and nothing is handed over; reports have no figure then.
+    #[serde(skip)]
     pub dispatch_us: f64,
 }
 

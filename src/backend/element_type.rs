@@ -160,6 +160,9 @@ mod tests {
         let values: Vec<f32> = (0..128).map(|i| (i as f32 - 50.0) * 1.37).collect();
         let halves = ElementType::F16.pack(&values, 64).words;
         assert_eq!(unpack_f16(&halves), ElementType::F16.rounded(&values, 64));
+        let halves = ElementType::Bf16.pack(&values, 64).words;
+        let halves = halves.iter().flat_map(|&word| [word << 16, word & 0xffff_0000]).map(f32::from_bits);
+        assert_eq!(halves.collect::<Vec<_>>(), ElementType::Bf16.rounded(&values, 64));
         for (elements, bits, per_word) in [(ElementType::Int8, 8, 4), (ElementType::Int4, 4, 8)] {
             let packed = elements.pack(&values, 64);
             let codes =
@@ -169,6 +172,16 @@ mod tests {
             let weights: Vec<f32> =
                 codes.zip(scales).map(|(code, scale)| (code >> (32 - bits)) as f32 * scale).collect();
             assert_eq!(weights, elements.rounded(&values, 64));
+        }
+    }
+
+    #[test]
+    fn no_group_spans_two_rows() {
+        // 40 columns: a whole group and a short one. The second row's values are a thousand times the first's.
+        let values: Vec<f32> = (0..80).map(|i| if i < 40 { i as f32 } else { 1e3 * i as f32 }).collect();
+        for elements in [ElementType::Int8, ElementType::Int4] {
+            let by_row: Vec<f32> = values.chunks(40).flat_map(|row| elements.rounded(row, 40)).collect();
+            assert_eq!(elements.rounded(&values, 40), by_row, "{elements:?}");
         }
     }
 

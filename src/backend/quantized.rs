@@ -71,6 +71,8 @@ mod tests {
         for levels in [Levels::L255, Levels::L16] {
             let group = Group::of(&values, levels);
             let step = group.scale.to_f32().abs();
+            let range = if levels == Levels::L16 { -8..=7 } else { -127..=127 };
+            assert!(group.codes.iter().all(|code| range.contains(code)), "{levels:?}: {:?}", group.codes);
             for (i, value) in values.iter().enumerate() {
                 let off = (group.weight(i) - value).abs();
                 // int4 has a step less on the side away from the largest value.
@@ -93,9 +95,12 @@ mod tests {
 
     #[test]
     fn scales_are_rounded_away_from_zero() {
-        for value in [0.1f32, -0.1, 1.0, 3e-39, -2.5] {
-            let rounded = away_from_zero(value).to_f32();
-            assert!(rounded.abs() >= value.abs() && (rounded - value).abs() <= value.abs() / 128.0 + 1e-40);
+        // A bf16 is the upper half of an f32: where the lower half is 0 it stays, else the upper half counts one up.
+        for upper in [0x3f80u32, 0xbf80, 0x3dcc, 0xc020, 0x0020] {
+            for lower in [0, 1, 0x7fff, 0x8000, 0xffff] {
+                let rounded = away_from_zero(f32::from_bits(upper << 16 | lower));
+                assert_eq!(u32::from(rounded.to_bits()), upper + u32::from(lower > 0), "{upper:x} {lower:x}");
+            }
         }
     }
 }

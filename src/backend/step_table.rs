@@ -75,6 +75,10 @@ pub struct StepTable {
     pub ragged_items: u32,
     /// Work items of `ragged_attention`.
     pub num_ragged_items: u32,
+    /// Items of splits, which wait until those of whole sequences are in `words`. Empty but while packing, as `merges`.
+    splits: Vec<u32>,
+    /// Items of `merge_splits`, which come after the splits.
+    merges: Vec<u32>,
 }
 
 impl StepTable {
@@ -114,29 +118,23 @@ impl StepTable {
     }
 
     fn append_paged(&mut self, batch: &RaggedBatch, window: u32, is_paged: impl Fn(u32) -> bool) -> PagedWork {
-        let rows = || {
-            let decodes = (0..).zip(query_lens(batch)).filter(|&(_, query_len)| is_paged(query_len));
-            decodes.map(|(seq, _)| (seq, splits(attended(batch.context_lens[seq as usize], window))))
-        };
-        let mut work = PagedWork { window, items: self.len(), ..PagedWork::default() };
-        for (seq, mut whole) in rows().filter(|(_, splits)| splits.len() == 1) {
-            self.words.extend(whole.next().map(|tokens| [seq, tokens.start, tokens.end]).into_iter().flatten());
+        let items = self.len();
+        for (seq, _) in (0..).zip(query_lens(batch)).filter(|&(_, query_len)| is_paged(query_len)) {
+            let splits = splits(attended(batch.context_lens[seq as usize], window));
+            let is_whole = splits.len() == 1;
+            if !is_whole {
+                let first = self.splits.len() as u32 / 3;
+                self.merges.extend([batch.cu_seqlens_q[seq as usize], first, first + splits.len() as u32]);
+            }
+            let list = if is_whole { &mut self.words } else { &mut self.splits };
+            list.extend(splits.flat_map(|tokens| [seq, tokens.start, tokens.end]));
         }
-        work.num_whole = (self.len() - work.items) / 3;
-        for (seq, splits) in rows().filter(|(_, splits)| splits.len() > 1) {
-            self.words.extend(splits.flat_map(|tokens| [seq, tokens.start, tokens.end]));
-        }
-        work.num_items = (self.len() - work.items) / 3;
-
-        work.merges = self.len();
-        let mut first = 0;
-        for (seq, splits) in rows().filter(|(_, splits)| splits.len() > 1) {
-            let end = first + splits.len() as u32;
-            self.words.extend([batch.cu_seqlens_q[seq as usize], first, end]);
-            first = end;
-        }
-        work.num_merges = (self.len() - work.merges) / 3;
-        work
+        let num_whole = (self.len() - items) / 3;
+        self.words.append(&mut self.splits);
+        let merges = self.len();
+        self.words.append(&mut self.merges);
+        let (num_items, num_merges) = ((merges - items) / 3, (self.len() - merges) / 3);
+        PagedWork { window, items, num_items, num_whole, merges, num_merges }
     }
 
     /// Words that a step of these limits can need at most.

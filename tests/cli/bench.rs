@@ -5,7 +5,13 @@ use super::model_copy::fixture;
 use serde_json::Value;
 use std::fs;
 
-trials!(all_on_the_cpu, quality_of_the_reference, refuses_what_makes_no_sense, a_report_that_cannot_be_written);
+trials!(
+    all_on_the_cpu,
+    contexts_without_so_many_queries,
+    quality_of_the_reference,
+    refuses_what_makes_no_sense,
+    a_report_that_cannot_be_written,
+);
 
 fn all_on_the_cpu() {
     all_on("cpu").unwrap_or_else(|error| panic!("{error}"));
@@ -42,7 +48,13 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     let throughput = ["--requests", "5", "--rate", "1000", "--prompt-len", "8", "--output-len", "9", "--plot", &waits];
     let throughput = bench("throughput", backend, &[&model[..], &throughput].concat());
 
+    let has_dispatches = backend == "gpu";
     for (table, report) in [&calibrate, &attention, &linear, &decode, &throughput] {
+        // Where nothing is handed to a device, there is no figure for it, and not one of 0.
+        let dispatch = &report["calibration"]["dispatch_us"];
+        check(if has_dispatches { dispatch.as_f64() > Some(0.0) } else { dispatch.is_null() }, table)?;
+        check(table.contains("µs a kernel call") == has_dispatches, table)?;
+        check(report["left_out"].is_null() && !table.contains("left out"), table)?;
         let best = &report["calibration"];
         let limits = ["read_gb_per_s", "copy_gb_per_s", "gflop_per_s", "matmul_gflop_per_s"]
             .map(|key| best[key].as_f64().unwrap_or_default());
@@ -87,6 +99,10 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         let svg = fs::read_to_string(name).unwrap_or_default();
         check(svg.starts_with("<svg") && parts.iter().all(|part| svg.contains(part)), &svg)?;
     }
+    // A point for each case but the zero line's, which is dashes.
+    let num_points = |name: &str| fs::read_to_string(name).unwrap_or_default().matches("<circle").count();
+    let num_paged = cases(&attention.1).iter().filter(|case| !case["block_size"].is_null()).count();
+    check(num_points(&blocks) == num_paged && num_points(&rows) == 8, &attention.0)?;
     for (table, report) in [&decode, &throughput] {
         let memory = &report["memory"];
         let parts = ["weights_bytes", "kv_bytes", "activations_bytes", "tables_bytes"];
@@ -100,6 +116,19 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     let steps = served.iter().map(|served| served["steps"].as_u64().unwrap_or_default());
     check(steps.min() >= Some(2), &throughput.0)?;
     check(served[0]["tokens"] == served[1]["tokens"] && served[0]["tokens"].as_u64() >= Some(10), &throughput.0)
+}
+
+/// What is not measured is said, once, and the rest is measured.
+fn contexts_without_so_many_queries() {
+    let args = ["--context", "8,40", "--queries", "16,1,64", "--block-size", "16", "--head-dim", "8"];
+    let (table, report) = bench("attention", "cpu", &[&args[..], &["--batch", "1", "--repeats", "1"]].concat());
+    let left_out = ["16 queries of 8 tokens", "64 queries of 8 tokens", "64 queries of 40 tokens"];
+    assert_eq!(report["left_out"], serde_json::json!(left_out));
+    let lines: Vec<&str> = table.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(lines, [format!("left out: {}", left_out.join(", "))]);
+    for measured in ["prefill 1 x 16 of 40,", "decode 1 x 8,", "decode 1 x 40,"] {
+        assert!(table.contains(measured), "{table}");
+    }
 }
 
 /// Three layouts of two shapes, warm or cold or, where memory is the limit and caches matter, both.
@@ -121,7 +150,7 @@ fn quality_of_the_reference() {
 }
 
 /// What every variant that can run here says of a fixture.
-fn quality_of(model: &str) -> Result<(), String> {
+fn quality_of(model: &str) -> Result<Vec<String>, String> {
     let dir = tempfile::tempdir().unwrap();
     let [text, json] = ["text.txt", "report.json"].map(|name| dir.path().join(name));
     fs::write(&text, "Once upon a time there was a boat.\n\nIt went out to sea.\n").unwrap();
@@ -144,9 +173,24 @@ fn quality_of(model: &str) -> Result<(), String> {
     let close = |row: &Value| (perplexity(row) / perplexity(&first) - 1.0).abs() < 1e-4;
     check(named("kernels").all(|row| close(row) && difference(row) > 0.0), &run.stdout)?;
     // Fewer bits, more difference.
-    let of = |part| named(part).map(difference).next().unwrap_or(f64::NAN);
-    let [halves, int8, int4] = [of("K and V in f16"), of("int8"), of("int4")];
-    check(0.0 < halves && halves < int8 && int8 < int4, &run.stdout)
+    let of = |name: &str| {
+        let row = rows.iter().find(|row| row["variant"].as_str() == Some(&format!("cpu, {name}")));
+        row.map_or(f64::NAN, difference)
+    };
+    let [halves, int8, int4] = [of("K and V in f16"), of("int8 weights"), of("int4 weights")];
+    check(0.0 < halves && halves < int8 && int8 < int4, &run.stdout)?;
+    // The fixture's weights are halves, so that nothing is rounded to f16; bf16 has three bits less, and a scale each.
+    let [f16, bf16] = [of("f16 weights"), of("bf16 weights")];
+    check(f16 == 0.0 && 0.0 < bf16 && bf16 < int8, &run.stdout)?;
+    Ok(rows.iter().filter_map(|row| row["variant"].as_str().map(str::to_owned)).collect())
+}
+
+/// With a GPU both sets of kernels have their rows, and the CPU the same as without.
+pub fn quality_on_a_gpu() -> Result<(), String> {
+    let variants = quality_of("tests/fixtures/qwen3")?;
+    let kernels = ["gpu, naive kernels", "gpu, fast kernels"];
+    check(kernels.iter().all(|name| variants.iter().any(|variant| variant == name)), &variants.join("\n"))?;
+    check(variants.len() == 8, &variants.join("\n"))
 }
 
 fn check(holds: bool, table: &str) -> Result<(), String> {
@@ -180,6 +224,26 @@ fn refuses_what_makes_no_sense() {
         &["--context is 1", "more words"],
     );
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
+    refused(&["model", "--batch", "1,0"], &["--batch is 0", "at least 1"]);
+    refused(&["throughput", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
+    refused(&["throughput", "--output-len", "0"], &["--output-len is 0", "at least 1"]);
+    refused(&["linear", "--shapes", "64x0"], &["--shapes is 64x0", "896x4864"]);
+    refused(&["linear", "--shapes", "4x1048577"], &["--shapes is 4x1048577", "at most a million"]);
+    refused(&["attention", "--heads", "1026"], &["--heads is 1026", "at most 1024"]);
+    refused(&["attention", "--kv-heads", "0"], &["--heads is 8", "multiple of --kv-heads"]);
+    refused(&["attention", "--heads", "8,7"], &["--heads is 7", "multiple of --kv-heads"]);
+    refused(&["attention", "--head-dim", "128,264"], &["--head-dim is 264", "up to 256"]);
+    refused(&["attention", "--head-dim", "0"], &["--head-dim is 0", "up to 256"]);
+    refused(&["attention", "--block-size", "16,512"], &["--block-size is 512", "up to 256"]);
+    refused(&["attention", "--context", "8,0"], &["--context is 0", "at least 1"]);
+    refused(&["attention", "--queries", "0"], &["--queries is 0", "at least 1"]);
+    let quality = |args: &[&str]| run(cb_lab(&[&["bench", "quality"], args].concat())).failed(2).without_results();
+    quality(&["--max-new-tokens", "0"]).complains(&["--max-new-tokens is 0", "at least 1"]);
+    let dir = tempfile::tempdir().unwrap();
+    let blank = dir.path().join("blank.txt");
+    fs::write(&blank, "\n\n").unwrap();
+    let blank = blank.to_str().expect("temporary folders have plain names");
+    quality(&["--text", blank]).complains(&["--text is ", "blank.txt", "nothing to predict"]);
 }
 
 fn a_report_that_cannot_be_written() {

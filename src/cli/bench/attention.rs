@@ -63,7 +63,8 @@ pub struct AttentionArgs {
 pub async fn run(args: &AttentionArgs) -> Result<()> {
     args.validate()?;
     let (backend, report) = open(&args.common, "attention").await?;
-    let report = report.repeated(args.repeats.repeats);
+    let mut report = report.repeated(args.repeats.repeats);
+    report.leave_out(args.left_out());
     let report = match backend {
         Chosen::Gpu(backend) => bench(*backend, args, report).await?,
         Chosen::Cpu(backend) => bench(backend, args, report).await?,
@@ -122,6 +123,13 @@ impl AttentionArgs {
             }
         }
         shapes
+    }
+
+    /// The other combinations: a context has fewer tokens than there are to be queries.
+    fn left_out(&self) -> Vec<String> {
+        let pairs = self.queries.iter().flat_map(|queries| self.context.iter().map(move |context| (queries, context)));
+        let too_many = pairs.filter(|(queries, context)| queries > context);
+        too_many.map(|(queries, context)| format!("{queries} queries of {context} tokens")).collect()
     }
 
     fn cold_bytes(&self) -> f64 {

@@ -105,3 +105,31 @@ async fn bench<B: Backend>(
     report.checked(format!("all results match, {compared} cases of whole numbers exactly"));
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::calibration::Calibration;
+    use crate::cli::bench::measure::Timing;
+    use crate::cli::bench::report::Calibrated;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        linear: LinearArgs,
+    }
+
+    #[test]
+    fn lines_are_rates_by_rows() {
+        let args = Options::parse_from(["", "--rows", "8,1", "--elements", "f32,int8"]).linear;
+        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: 0.0 };
+        let mut report = Report::new("linear", String::new(), None, Calibrated::new(best, 1.0));
+        for gflop_per_s in [5.0, 4.0, 7.0, 6.0] {
+            report.push(String::new(), Timing::of(&mut [2.0]), 1e3, 2e3 * gflop_per_s);
+        }
+        let panels = panels(&args, &[[64, 40]], report.cases());
+        let lines: Vec<_> = panels[0].lines.iter().map(|line| (&line.name[..], &line.points[..])).collect();
+        assert_eq!(lines, [("f32", &[(0.0, 4.0), (3.0, 5.0)][..]), ("int8", &[(0.0, 6.0), (3.0, 7.0)])]);
+    }
+}

@@ -134,7 +134,7 @@ async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrate
         measure(backend, 5, |backend| scene.record(backend)).await?
     };
     backend.forget_peak();
-    Ok(Calibrated { limits, matmul_gflop_per_s: shape.flop() / timing.low_us / 1e3 })
+    Ok(Calibrated::new(limits, shape.flop() / timing.low_us / 1e3))
 }
 
 /// Refuses a count of 0, and one that is more than anybody can mean.

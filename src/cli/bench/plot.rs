@@ -141,3 +141,54 @@ fn draw_panel(panel: &Panel, area: &DrawingArea<SVGBackend, Shift>) -> Result<()
         .draw()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every tag of a kind as what its attributes say, in the order of the picture.
+    fn tags<'a>(svg: &'a str, tag: &str, attributes: &[&str]) -> Vec<Vec<&'a str>> {
+        let value = |text: &'a str, name: &&str| text.split_once(&format!(" {name}=\""))?.1.split('"').next();
+        let of_tag = |text: &'a str| attributes.iter().filter_map(|name| value(text, name)).collect();
+        svg.split(&format!("<{tag}")).skip(1).map(|text| of_tag(text.split('>').next().unwrap_or(text))).collect()
+    }
+
+    #[test]
+    fn lines_points_and_levels_are_where_they_belong() {
+        let line = |name: &str, ys: [f64; 3], level| {
+            let points = ys.into_iter().enumerate().map(|(x, y)| (x as f64, y)).collect();
+            Line { name: name.into(), points, level }
+        };
+        // A level above all points has its place, too.
+        let lines = vec![line("first", [1.0, 3.0, 2.0], Some(4.0)), line("second", [2.0, 2.0, 1.0], None)];
+        let panel = Panel { title: "a title".into(), x: "across", y: "upwards", x_is_log2: true, lines };
+        let svg = picture("a picture", "of nothing", &[panel]).unwrap();
+        let text: Vec<&str> = svg.split("</text>").filter_map(|text| text.rsplit('>').next()).map(str::trim).collect();
+        for label in ["a picture", "of nothing", "a title", "across", "upwards", "first", "second", "1", "2", "4"] {
+            assert!(text.contains(&label), "{label}: {text:?}");
+        }
+
+        let circles = tags(&svg, "circle", &["cx", "cy"]);
+        let [a, b, c, d, e, f] = &circles[..] else { panic!("{circles:?}") };
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        assert!([a, b, c].map(|point| point[0]) == [d, e, f].map(|point| point[0]) && number(a[0]) < number(b[0]));
+        assert_eq!([d[1], e[1], f[1]], [c[1], c[1], a[1]]);
+        // From 1 to 3 as far as twice from 1 to 2, but for whole pixels; 4 is as far above 3.
+        let unit = number(a[1]) - number(c[1]);
+        assert!(unit > 10.0 && (number(a[1]) - number(b[1]) - 2.0 * unit).abs() <= 2.0, "{circles:?}");
+
+        let strokes = tags(&svg, "polyline", &["points", "stroke"]);
+        let ways: Vec<String> =
+            [[a, b, c], [d, e, f]].map(|points| points.map(|point| point.join(",")).join(" ")).to_vec();
+        let mut colours =
+            ways.iter().map(|way| strokes.iter().find(|stroke| stroke[0].trim() == way).map(|stroke| stroke[1]));
+        let [Some(first), Some(second)] = [colours.next().flatten(), colours.next().flatten()] else {
+            panic!("{ways:?}: {strokes:?}")
+        };
+        assert_ne!(first, second);
+        let level = number(a[1]) - 3.0 * unit;
+        let at_level = |place: &str| place.split_once(',').is_some_and(|(_, y)| (number(y) - level).abs() <= 3.0);
+        let dashes = strokes.iter().filter(|stroke| stroke[1] == first && stroke[0].split_whitespace().all(at_level));
+        assert!(dashes.count() > 10, "{strokes:?}");
+    }
+}

@@ -27,6 +27,9 @@ pub struct Report {
     repeats: Option<usize>,
     calibration: Calibrated,
     cases: Vec<Case>,
+    /// Combinations of options that make no sense.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
     /// What was compared before anything was timed.
     checks: Vec<String>,
     /// What an engine took, where one ran.
@@ -50,14 +53,22 @@ struct Memory {
 /// What the machine can do at best.
 #[derive(Clone, Copy, serde::Serialize)]
 pub struct Calibrated {
-    /// Memory, arithmetic and a kernel call, each by itself.
+    /// Memory and arithmetic, each by itself.
     #[serde(flatten)]
     pub limits: Calibration,
+    /// Microseconds of a kernel call that does next to nothing; none where none is handed to a device.
+    dispatch_us: Option<f64>,
     /// What the engine's own `linear` makes of f32, many rows and a square weight, in 10⁹ multiplications and additions.
     pub matmul_gflop_per_s: f64,
 }
 
 impl Calibrated {
+    /// Limits, and what `linear` reaches.
+    pub fn new(limits: Calibration, matmul_gflop_per_s: f64) -> Self {
+        let dispatch_us = Some(limits.dispatch_us).filter(|&us| us > 0.0);
+        Self { limits, dispatch_us, matmul_gflop_per_s }
+    }
+
     /// What keeps work that is so large from being faster.
     pub fn limit_of(&self, bytes: f64, flop: f64) -> Limit {
         match bytes / self.limits.read_gb_per_s > flop / self.limits.gflop_per_s {
@@ -116,6 +127,7 @@ impl Report {
             repeats: None,
             calibration,
             cases: Vec::new(),
+            left_out: Vec::new(),
             checks: Vec::new(),
             prices: Vec::new(),
             memory: None,
@@ -171,6 +183,11 @@ impl Report {
         self.memory = Some(Memory { planned: engine.planned_memory(), used: engine.memory() });
     }
 
+    /// Notes what nobody measured though it was asked for.
+    pub fn leave_out(&mut self, what: Vec<String>) {
+        self.left_out = what;
+    }
+
     /// Adds what was compared, and found to be the same.
     pub fn checked(&mut self, what: String) {
         self.checks.push(what);
@@ -195,16 +212,20 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
+        let Calibrated { limits: best, dispatch_us, matmul_gflop_per_s } = &self.calibration;
         let kernels = self.kernels.as_ref().map_or(String::new(), |kernels| format!(", {kernels} kernels"));
         let mut text = format!("{}{kernels}\n", self.device);
+        let dispatch = dispatch_us.map_or(String::new(), |us| format!(", {us:.1} µs a kernel call"));
         text += &format!(
-            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s, {:.1} µs a kernel call; \
+            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s{dispatch}; \
              linear {matmul_gflop_per_s:.0} GFLOP/s\n",
-            best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s, best.dispatch_us
+            best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s
         );
         if let Some(Memory { planned, used }) = &self.memory {
             text += &format!("{}\n", peak_text(used, planned));
+        }
+        if !self.left_out.is_empty() {
+            text += &format!("left out: {}\n", self.left_out.join(", "));
         }
         for check in &self.checks {
             text += &format!("checked: {check}\n");

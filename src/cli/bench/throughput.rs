@@ -233,3 +233,25 @@ impl ThroughputArgs {
         arrivals
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_say_how_many_wait_how_long() {
+        let served = Served {
+            batching: "static",
+            seconds: 1.0,
+            steps: 1,
+            tokens: 1,
+            tokens_per_second: 1.0,
+            first_token_ms: [0.0; 3],
+            token_gap_ms: [0.0; 3],
+            sorted_ms: [vec![1.0, 2.0], vec![3.0]],
+        };
+        let [first_token, gap] = panels(&[served]);
+        assert_eq!(first_token.lines[0].points, [(50.0, 1.0), (100.0, 2.0)]);
+        assert_eq!(gap.lines[0].points, [(100.0, 3.0)]);
+    }
+}

@@ -131,3 +131,31 @@ fn columns(case: &Case, paged: &AttentionCase) -> String {
         format!("{:.0}%", 100.0 * case.share)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::calibration::Calibration;
+    use crate::cli::bench::measure::Timing;
+    use crate::cli::bench::report::{Calibrated, Report};
+
+    #[test]
+    fn lines_are_microseconds_by_block_size() {
+        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: 0.0 };
+        let mut report = Report::new("attention", String::new(), None, Calibrated::new(best, 1.0));
+        let kv_dtype = KvDtype::F32;
+        let shape = Shape { batch: 1, seq_len: 40, query_len: 1, num_heads: 2, num_kv_heads: 1, head_dim: 8, kv_dtype };
+        let layouts = [(Layout::Paged(16), 7.0), (Layout::Contiguous, 5.0), (Layout::Paged(1), 6.0)];
+        for (cache, slower) in [(Cache::Warm, 0.0), (Cache::Cold, 10.0)] {
+            for (layout, us) in layouts.map(|(layout, us)| (layout, us + slower)) {
+                let case = report.push(String::new(), Timing::of(&mut [us]), 1e3, 1e3);
+                case.attention = Some(AttentionCase::new(&shape, layout, cache, None));
+            }
+        }
+        let panels = panels(report.cases());
+        let [Panel { lines, .. }] = &panels[..] else { panic!("{} panels", panels.len()) };
+        let lines: Vec<_> = lines.iter().map(|line| (&line.name[..], &line.points[..], line.level)).collect();
+        let warm = ("warm", &[(0.0, 6.0), (4.0, 7.0)][..], Some(5.0));
+        assert_eq!(lines, [warm, ("cold", &[(0.0, 16.0), (4.0, 17.0)], Some(15.0))]);
+    }
+}

@@ -73,6 +73,27 @@ fn predicted_of(logits: &[f32], token_id: TokenId) -> Predicted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::CpuBackend;
+    use crate::engine::limits::LimitOptions;
+    use crate::engine::loaded_folder::LoadedFolder;
+    use crate::model::embedded::default_model;
+
+    /// A text that does not fit into one step says the same as in one.
+    #[test]
+    fn chunks_change_no_bit() {
+        let logprobs = |chunk| {
+            let folder = LoadedFolder::open(&default_model()).unwrap();
+            let limits = LimitOptions { max_num_seqs: Some(chunk), num_kv_blocks: Some(8), ..LimitOptions::default() };
+            let limits = limits.resolve(&folder.config, usize::MAX).unwrap();
+            let mut engine = pollster::block_on(Engine::new(CpuBackend::default(), folder, limits)).unwrap();
+            let token_ids: Vec<TokenId> = (0..40).map(|i| 7 * i % 300).collect();
+            let predicted = pollster::block_on(predict(&mut engine, &token_ids)).unwrap();
+            predicted.iter().map(|predicted| predicted.logprob.to_bits()).collect::<Vec<_>>()
+        };
+        let at_once = logprobs(40);
+        assert_eq!(at_once.len(), 39);
+        assert_eq!(logprobs(7), at_once);
+    }
 
     #[test]
     fn probabilities_are_those_of_a_softmax() {
