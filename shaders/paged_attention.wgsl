@@ -11,7 +11,7 @@
 // once for all HEADS. Tokens go in tiles of WORKGROUP_SIZE; for the scores a thread owns a token, for the sums it owns
 // vec4s of the output.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
-// Appended: kv_elements of shaders/shared
+// Appended: kv_elements, four of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
@@ -50,11 +50,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> k_pool: array<Four>;
+@group(0) @binding(4) var<storage, read> v_pool: array<Four>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
-@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<FourHalves>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<FourHalves>;
 @group(0) @binding(8) var<storage, read_write> partials: array<vec4<f32>>;
 
 var<workgroup> q_tile: array<vec4<f32>, Q_LEN>; // [HEADS][WIDTH], scaled

@@ -18,7 +18,7 @@
 // make three 4x4 matrices, and each step is a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such
 // eight neighbours of a subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
-// Appended: attention_lanes, four, four_terms of shaders/shared
+// Appended: attention_lanes, kv_elements, four, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u; // not less
 override HEAD_DIM: u32 = 64u;

@@ -15,7 +15,7 @@
 // Tiles begin at multiples of KV_TILE, and a token that a row does not see changes nothing: what a row gets does not depend
 // on the rows beside it, bit for bit.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
-// Appended: kv_elements of shaders/shared
+// Appended: kv_elements, four of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;
@@ -52,11 +52,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 @group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> k_pool: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> v_pool: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> k_pool: array<Four>;
+@group(0) @binding(4) var<storage, read> v_pool: array<Four>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> k_halves: array<vec2<u32>>; // k_pool again, for f16
-@group(0) @binding(7) var<storage, read> v_halves: array<vec2<u32>>;
+@group(0) @binding(6) var<storage, read> k_halves: array<FourHalves>; // k_pool again, for f16
+@group(0) @binding(7) var<storage, read> v_halves: array<FourHalves>;
 
 var<workgroup> q_tile: array<vec4<f32>, Q_LEN>; // [QUERY_ROWS][WIDTH], scaled
 var<workgroup> kv_tile: array<vec4<f32>, KV_LEN>; // [KV_TILE][WIDTH], first K, then V

@@ -31,18 +31,3 @@ fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
     let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
 }
-
-// Four neighbouring elements of K, and of V. The pools, which stand twice, are the kernel's.
-fn key_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return floats_of(k_pool[at]);
-    }
-    return halves_of(k_halves[at]);
-}
-
-fn value_at(at: u32) -> vec4<f32> {
-    if KV_TYPE == 0u {
-        return floats_of(v_pool[at]);
-    }
-    return halves_of(v_halves[at]);
-}

@@ -11,10 +11,9 @@ pub struct Calibration {
     pub copy_gb_per_s: f64,
     /// f32 multiplications and additions per second without memory, in 10⁹.
     pub gflop_per_s: f64,
-    /// What handing a kernel to the device costs when the kernel does next to nothing, in microseconds. 0 where kernels are
-    /// called in place and nothing is handed over; reports have no figure then.
-    #[serde(skip)]
-    pub dispatch_us: f64,
+    /// What handing a kernel to the device costs when the kernel does next to nothing, in microseconds. None where kernels
+    /// are called in place and nothing is handed over.
+    pub dispatch_us: Option<f64>,
 }
 
 /// A backend that can be measured.

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet};
+use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet, Tuning};
 use crate::error::Result;
 
 /// `--backend`
@@ -26,6 +26,9 @@ pub struct BackendArgs {
     /// Which kernels run on a GPU; results are the same but for rounding
     #[arg(long, value_enum, default_value_t)]
     pub kernels: KernelSet,
+    /// What the fast kernels are tuned for; results are the same bit for bit
+    #[arg(long, value_enum, default_value_t)]
+    pub tuning: Tuning,
     /// Give each request the same bits whatever else is in its batch; the CPU does it always
     #[arg(long)]
     pub deterministic: bool,
@@ -65,6 +68,7 @@ impl Chosen {
 pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
     let options = GpuOptions {
         kernels: args.kernels,
+        tuning: args.tuning,
         deterministic: args.deterministic,
         time_kernels: args.time_kernels,
         ..GpuOptions::default()

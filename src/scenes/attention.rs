@@ -109,7 +109,7 @@ impl Shape {
 }
 
 /// K and V of a shape, several times over. All layouts use the same ones, so that the place that a driver gave a buffer
-/// favours none of them: on a CPU alone it makes up to a fifth of the time.
+/// favours none of them.
 pub struct Pools<B: Backend> {
     shape: Shape,
     pools: Vec<KvPool<B::Buffer>>,
@@ -242,7 +242,7 @@ impl<B: Backend> Scene<B> {
         Ok(Self { shape, params, merge, step, q, out, partials })
     }
 
-    /// Records it on the pool of this number; they are gone through again and again. What it takes does not depend on what
+    /// Records it on the pool of this number; they are gone through again and again. The time does not depend on what
     /// is in the pool.
     pub fn record(&mut self, backend: &mut B, pools: &Pools<B>, pool: usize) {
         let Self { params, merge, step, q, out, partials, .. } = self;

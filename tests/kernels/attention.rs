@@ -49,7 +49,6 @@ pub struct Attention {
     pub max_workgroup_bytes: Option<u32>,
     pub max_workgroups: Option<u32>,
     pub kernels: KernelSet,
-    pub no_longs: bool,
 }
 
 impl Attention {
@@ -68,7 +67,6 @@ impl Attention {
             max_workgroup_bytes: None,
             max_workgroups: None,
             kernels: KernelSet::Naive,
-            no_longs: false,
         }
     }
 
@@ -79,17 +77,6 @@ impl Attention {
     fn window_or_all(&self) -> u32 {
         self.window.map_or(u32::MAX, |window| window as u32)
     }
-}
-
-/// For the faster versions: K and V read in words of 32 bits also where those of 64 are faster, of either type.
-pub fn words(seqs: &[(usize, usize)]) -> [Attention; 2] {
-    [KvDtype::F32, KvDtype::F16].map(|kv_dtype| Attention {
-        kv_dtype,
-        head_dim: 64,
-        kernels: KernelSet::Fast,
-        no_longs: true,
-        ..Attention::of(seqs)
-    })
 }
 
 /// Q, K and V of one sequence by position: `[seq_len, heads, head_dim]`.
@@ -202,9 +189,6 @@ impl Case for Attention {
         if let Some(most) = self.max_workgroups {
             name += &format!(",max_workgroups={most}");
         }
-        if self.no_longs {
-            name += ",words";
-        }
         name
     }
 
@@ -219,8 +203,8 @@ impl Case for Attention {
     }
 
     fn options(&self) -> GpuOptions {
-        let Self { max_workgroup_bytes, max_workgroups, kernels, no_longs, .. } = *self;
-        GpuOptions { max_workgroup_bytes, max_workgroups, kernels, no_longs, ..GpuOptions::default() }
+        let Self { max_workgroup_bytes, max_workgroups, kernels, .. } = *self;
+        GpuOptions { max_workgroup_bytes, max_workgroups, kernels, ..GpuOptions::default() }
     }
 
     /// All three kernels on one batch, into the same `out`: each its own rows.

@@ -17,8 +17,6 @@ struct GatedLinear {
     /// A smaller binding than either matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
-    /// Weights are read in words of 32 bits, whatever the device would like better.
-    no_longs: bool,
 }
 
 const USUAL: GatedLinear = GatedLinear {
@@ -29,7 +27,6 @@ const USUAL: GatedLinear = GatedLinear {
     whole: None,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
-    no_longs: false,
 };
 
 /// Cases of `gated_linear`. 288 bytes a row of a matrix: pieces of 30, 30 and 10 rows. 68 is no multiple of 8, so halves of
@@ -79,9 +76,7 @@ fn around(usual: GatedLinear) -> Vec<GatedLinear> {
         let deep = GatedLinear { in_features: 896, out_features: 257, ..usual };
         rows.into_iter().chain([split, odd, deep, GatedLinear { in_features: 72, ..usual }])
     });
-    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int8, ElementType::Int4]
-        .map(|elements| GatedLinear { elements, in_features: 96, no_longs: true, ..usual });
-    cases.chain([deep]).chain(halves).chain(quantized).chain(words).collect()
+    cases.chain([deep]).chain(halves).chain(quantized).collect()
 }
 
 struct Inputs {
@@ -107,8 +102,7 @@ impl Case for GatedLinear {
         let Self { rows, in_features, out_features, elements, .. } = self;
         let whole = self.whole.map_or(String::new(), |most| format!(",whole up to {most}"));
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        let words = if self.no_longs { ",words" } else { "" };
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}{words}")
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}")
     }
 
     /// Of silu and the product: exp(x) may be off by 3 + 2|x| ulp (Vulkan), the division by 2.5, a sum and a product by half
@@ -126,8 +120,8 @@ impl Case for GatedLinear {
     }
 
     fn options(&self) -> GpuOptions {
-        let &Self { max_binding_bytes, kernels, no_longs, .. } = self;
-        GpuOptions { max_binding_bytes, kernels, no_longs, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {

@@ -191,6 +191,8 @@ impl std::fmt::Display for Failure {
 pub trait AnyCase: Send + Sync {
     fn title(&self) -> String;
     fn gpu_options(&self) -> GpuOptions;
+    /// What a GPU makes of it.
+    fn outputs(&self, gpu: &mut Lab<GpuBackend>) -> cb_lab::Result<Vec<Output>>;
     /// The GPU against the twin.
     fn check_gpu(&self, gpu: &mut Lab<GpuBackend>) -> Result<(), Failure>;
     /// Whether the twin can be held against an oracle.
@@ -214,6 +216,10 @@ impl<C: Case> AnyCase for C {
 
     fn gpu_options(&self) -> GpuOptions {
         self.options()
+    }
+
+    fn outputs(&self, gpu: &mut Lab<GpuBackend>) -> cb_lab::Result<Vec<Output>> {
+        self.run(gpu)
     }
 
     fn check_gpu(&self, gpu: &mut Lab<GpuBackend>) -> Result<(), Failure> {

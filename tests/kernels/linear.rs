@@ -23,8 +23,6 @@ struct Linear {
     /// A smaller binding than the matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
-    /// Weights are read in words of 32 bits, whatever the device would like better.
-    no_longs: bool,
 }
 
 const USUAL: Linear = Linear {
@@ -37,7 +35,6 @@ const USUAL: Linear = Linear {
     exact: false,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
-    no_longs: false,
 };
 
 /// Cases of `linear`.
@@ -114,13 +111,8 @@ fn fast_cases(rows: [usize; 4]) -> impl Iterator<Item = Linear> {
     let plain = Linear { bias: false, adds: true, ..usual };
     let adding = [exact, plain, Linear { adds: true, max_binding_bytes: Some(8700), ..usual }];
     let all = [usual, Linear { exact: true, ..usual }].into_iter().chain(adding).chain(all_rows);
-    let words = [ElementType::F32, ElementType::Bf16, ElementType::Int8, ElementType::Int4].map(|elements| Linear {
-        elements,
-        no_longs: true,
-        ..usual
-    });
     let all = all.chain(split).chain(columns).chain(depths).chain(halves);
-    all.chain(quantized(usual, [rows[0], rows[1], rows[3]])).chain(words)
+    all.chain(quantized(usual, [rows[0], rows[1], rows[3]]))
 }
 
 struct Inputs {
@@ -160,8 +152,7 @@ impl Case for Linear {
         let adds = if self.adds { ",adds" } else { "" };
         let exact = if self.exact { ",exact" } else { "" };
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        let words = if self.no_longs { ",words" } else { "" };
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}{words}")
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}")
     }
 
     /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
@@ -174,8 +165,8 @@ impl Case for Linear {
     }
 
     fn options(&self) -> GpuOptions {
-        let &Self { max_binding_bytes, kernels, no_longs, .. } = self;
-        GpuOptions { max_binding_bytes, kernels, no_longs, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {

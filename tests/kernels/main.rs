@@ -14,6 +14,7 @@ mod harness;
 mod layouts;
 mod mutants;
 mod translate;
+mod tuning;
 
 mod embed_tokens;
 mod gated_linear;
@@ -28,7 +29,7 @@ mod sample;
 
 use cb_lab::backend::gpu::Kernel;
 use gpu::on_each;
-use harness::{AnyCase, Cases, check};
+use harness::{AnyCase, Cases, Gpu, check};
 use libtest_mimic::{Arguments, Trial};
 use std::sync::Arc;
 
@@ -63,6 +64,10 @@ fn main() {
         for case in cases_of(kernel) {
             trials.extend(twin_trial(name, &case));
             trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
+        }
+        if kernel != kernel.textbook() {
+            let tuned = move |gpu: &Gpu| tuning::changes_no_bit(gpu, kernel);
+            trials.extend(on_each(&gpus, missing, &format!("{name}/tuning changes no bit"), tuned));
         }
     }
     trials.extend(mutants::trials(&gpus, missing));

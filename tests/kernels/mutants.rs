@@ -168,8 +168,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RopeStoreKv, "heads past the end", " && head < num_heads", ""),
     mutant(RopeStoreKv, "one row of workgroups", "workgroup.y * num_workgroups.x + workgroup.x", "workgroup.x"),
 
-    mutant(RaggedAttention, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
-    mutant(RaggedAttention, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
+    mutant(RaggedAttention, "halves of V swapped", "halves_of(v_halves[at])", "halves_of(v_halves[at]).zwxy"),
+    mutant(RaggedAttention, "halves of K are those of V", "halves_of(k_halves[at])", "halves_of(v_halves[at])"),
     mutant(RaggedAttention, "blind to itself", "tile + token <= position", "tile + token < position"),
     mutant(RaggedAttention, "sees the future", "tile + token <= position && ", ""),
     mutant(RaggedAttention, "window one too wide", "position - (tile + token) < p.window", "position - (tile + token) <= p.window"),
@@ -201,8 +201,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(RaggedAttentionLanes, "rows past the last", "min(first_packed + ROWS, all_packed) - 1u", "first_packed + ROWS - 1u"),
     mutant(RaggedAttentionLanes, "tokens past the end are read", "min(tokens, vec4(end - 1u))", "tokens"),
 
-    mutant(PagedAttention, "halves of V swapped", "let halves = v_halves[at];", "let halves = v_halves[at].yx;"),
-    mutant(PagedAttention, "halves of K are f32", "let halves = k_halves[at];", "let halves = bitcast<vec4<u32>>(k_pool[at]).xy;"),
+    mutant(PagedAttention, "halves of V swapped", "halves_of(v_halves[at])", "halves_of(v_halves[at]).zwxy"),
+    mutant(PagedAttention, "halves of K are those of V", "halves_of(k_halves[at])", "halves_of(v_halves[at])"),
     mutant(PagedAttention, "blind to itself", "let end = step[item_at + 2u]", "let end = max(step[item_at + 2u] - 1u, 1u)"),
     mutant(PagedAttention, "begins one late", "let begin = step[item_at + 1u]", "let begin = min(step[item_at + 1u] + 1u, step[item_at + 2u] - 1u)"),
     mutant(PagedAttention, "each split from the first token", "let begin = step[item_at + 1u]", "let begin = 0u"),

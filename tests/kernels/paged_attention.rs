@@ -26,7 +26,6 @@ pub fn lanes_cases() -> Cases {
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&DECODE) };
     let mut all = attention::for_lanes(attentions(), 128);
     all.extend([shape(32, 4), shape(96, 3), shape(128, 9), shape(64, 8)]);
-    all.extend(attention::words(&DECODE));
     boxed(all)
 }
 

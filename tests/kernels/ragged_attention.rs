@@ -20,7 +20,6 @@ pub fn lanes_cases() -> Cases {
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&MIXED) };
     let mut all = attention::for_lanes(attentions(), 128);
     all.extend([shape(32, 4), shape(96, 3)]);
-    all.extend(attention::words(&MIXED));
     boxed(all)
 }
 

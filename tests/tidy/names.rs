@@ -18,13 +18,14 @@ const TWIN_HELPERS: [(&str, &str); 7] = [
 /// Functions that several kernels have at their end.
 const SHARED_WGSL: &str = "shaders/shared/";
 /// Files beside the pair tests that are none.
-const TEST_HELPERS: [(&str, &str); 6] = [
+const TEST_HELPERS: [(&str, &str); 7] = [
     ("main", "collects the trials"),
     ("harness", "runs a case on twin and GPU"),
     ("attention", "what the two attention tests share"),
     ("layouts", "params structs in Rust and in WGSL"),
     ("mutants", "faults that the cases must catch"),
     ("translate", "every variant in every shading language"),
+    ("tuning", "what must change no bit"),
 ];
 
 type Names = BTreeSet<String>;

@@ -49,7 +49,7 @@ impl Calibrate for CpuBackend {
             read_gb_per_s: bytes / read / 1e9,
             copy_gb_per_s: bytes / copy / 1e9,
             gflop_per_s: (TASKS * ROUNDS * LANES * 2) as f64 / compute / 1e9,
-            dispatch_us: 0.0,
+            dispatch_us: None,
         })
     }
 

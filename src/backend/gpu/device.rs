@@ -1,5 +1,6 @@
 //! Adapters: what is there, which one to take, and the device opened on it.
 
+use super::tuning::Settings;
 use crate::backend::ledger::{Entry, Ledger};
 use crate::error::{Error, Result};
 use std::ops::Deref;
@@ -171,9 +172,8 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
     pub limits: wgpu::Limits,
-    /// Whether kernels read weights, x, K and V in words of 64 bits. A driver that computes on the CPU loads word by word; a GPU loads
-    /// 16 bytes at once.
-    pub reads_longs: bool,
+    /// What kernels are compiled with; 64-bit words only if the adapter has them.
+    pub settings: Settings,
     /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
     pub ledger: Ledger,
     error: Arc<Mutex<Option<String>>>,
@@ -204,14 +204,12 @@ impl Deref for DeviceBuffer {
 }
 
 impl Device {
-    /// With words of 64 bits where they are faster, or never.
-    pub async fn open(adapter: &wgpu::Adapter, longs: bool) -> Result<Self> {
+    /// For kernels with these settings.
+    pub async fn open(adapter: &wgpu::Adapter, mut settings: Settings) -> Result<Self> {
         let limits = adapter.limits();
         let mut features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
-        let reads_longs = longs
-            && adapter.get_info().device_type == wgpu::DeviceType::Cpu
-            && adapter.features().contains(wgpu::Features::SHADER_INT64);
-        features.set(wgpu::Features::SHADER_INT64, reads_longs);
+        settings.longs &= adapter.features().contains(wgpu::Features::SHADER_INT64);
+        features.set(wgpu::Features::SHADER_INT64, settings.longs);
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("cb-lab"),
@@ -229,7 +227,7 @@ impl Device {
                 remember(&on_lost, format!("device lost: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, reads_longs, ledger: Ledger::default(), error })
+        Ok(Self { device, queue, info: adapter.get_info(), limits, settings, ledger: Ledger::default(), error })
     }
 
     /// A zeroed buffer.

@@ -35,7 +35,8 @@ pub fn with_longs(wgsl: &str) -> String {
 }
 
 /// Which version of a kernel runs where there are several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KernelSet {
     /// The fastest that the device can run.
     #[default]
@@ -198,13 +199,27 @@ impl Kernel {
             Kernel::RopeStoreKv => {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
-            Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION, "kv_elements"),
+            Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION, "kv_elements", "four"),
             Kernel::RaggedAttentionLanes => {
-                source!("ragged_attention_lanes", RAGGED_ATTENTION, "attention_lanes", "four", "four_terms")
+                source!(
+                    "ragged_attention_lanes",
+                    RAGGED_ATTENTION,
+                    "attention_lanes",
+                    "kv_elements",
+                    "four",
+                    "four_terms"
+                )
             }
-            Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION, "kv_elements"),
+            Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION, "kv_elements", "four"),
             Kernel::PagedAttentionLanes => {
-                source!("paged_attention_lanes", PAGED_ATTENTION, "attention_lanes", "four", "four_terms")
+                source!(
+                    "paged_attention_lanes",
+                    PAGED_ATTENTION,
+                    "attention_lanes",
+                    "kv_elements",
+                    "four",
+                    "four_terms"
+                )
             }
             Kernel::MergeSplits => source!("merge_splits", [Read, Read, ReadWrite]),
             Kernel::GatherRows => source!("gather_rows", [Read, Read, ReadWrite]),

@@ -14,14 +14,8 @@ pub struct LinearShape {
     pub elements: ElementType,
     /// In which order its rows lie.
     pub order: RowOrder,
-    /// Threads of a workgroup of the fast versions: `workgroup_threads` says how many.
+    /// Threads of a workgroup of the fast versions: src/backend/gpu/tuning.rs says how many.
     pub threads: u32,
-}
-
-/// Threads of a workgroup of the fast versions. A software driver runs the threads of a workgroup one after the other, so
-/// that small ones cost nothing, and its few cores share many of them evenly; a GPU wants whole subgroups of any vendor.
-pub(super) fn workgroup_threads(device_type: wgpu::DeviceType) -> u32 {
-    if device_type == wgpu::DeviceType::Cpu { 16 } else { WORKGROUP_SIZE }
 }
 
 impl Variant {

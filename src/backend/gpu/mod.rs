@@ -12,6 +12,7 @@ mod pipelines;
 mod recorder;
 mod storage;
 mod timer;
+mod tuning;
 mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
@@ -19,6 +20,7 @@ pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_longs};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
+pub use tuning::Tuning;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
@@ -32,6 +34,7 @@ use pipelines::Pipelines;
 pub use recorder::Readback;
 use recorder::Recorder;
 use storage::{SMALLEST_BUFFER, storage_buffer, stored_bytes};
+use tuning::Settings;
 use variants::WORKGROUP_SIZE;
 
 /// Runs the kernels on one device.
@@ -47,6 +50,7 @@ pub struct GpuBackend {
     /// Of all matrices.
     num_pieces: usize,
     kernels: KernelSet,
+    tuning: Tuning,
     deterministic: bool,
     /// What the kernels being recorded belong to.
     layer: Option<usize>,
@@ -62,7 +66,8 @@ impl GpuBackend {
     /// # Errors
     /// [`Error::NoGpu`] if the driver refuses.
     pub async fn new(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
-        let device = Device::open(adapter, !options.no_longs).await?;
+        let tuning = options.tuning.resolved(adapter.get_info().device_type);
+        let device = Device::open(adapter, Settings::of(tuning)).await?;
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
@@ -76,6 +81,7 @@ impl GpuBackend {
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             num_pieces: 0,
             kernels: options.kernels,
+            tuning,
             deterministic: options.deterministic,
             layer: None,
             device,
@@ -85,6 +91,11 @@ impl GpuBackend {
     /// Which kernels run: the naive ones where lanes cannot hand values round, whatever was asked for.
     pub fn kernel_set(&self) -> KernelSet {
         if self.has_lanes() { KernelSet::Fast } else { KernelSet::Naive }
+    }
+
+    /// What the fast kernels are tuned for: not `Auto`.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
     }
 
     /// Whether kernels whose lanes hand values round in eights may run.
@@ -120,7 +131,7 @@ impl GpuBackend {
             num_rows: if self.deterministic { u32::MAX } else { num_rows },
             elements: weight.stored,
             order: weight.order,
-            threads: linear_variants::workgroup_threads(self.device.info.device_type),
+            threads: self.device.settings.linear_threads,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a GPU backend is opened with.
 
 use super::kernels::{Kernel, KernelSet};
+use super::tuning::Tuning;
 
 /// Limits below the device's own, for tests of what happens on lesser devices, and other kernels than the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,10 +12,10 @@ pub struct GpuOptions {
     pub max_workgroup_bytes: Option<u32>,
     /// Workgroups along one dimension of a dispatch; more go to the next row of it.
     pub max_workgroups: Option<u32>,
-    /// Weights, x, K and V are read in words of 32 bits, even where those of 64 are faster.
-    pub no_longs: bool,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
+    /// What the fast kernels are tuned for; results are the same bit for bit.
+    pub tuning: Tuning,
     /// Each row takes one way through one variant of each kernel: its bits do not depend on what else is in the batch.
     pub deterministic: bool,
     /// Time every kernel call, where the device can.

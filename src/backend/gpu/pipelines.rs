@@ -9,7 +9,8 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub(super) struct Pipelines {
     layouts: HashMap<Kernel, wgpu::BindGroupLayout>,
-    modules: HashMap<Kernel, wgpu::ShaderModule>,
+    /// With words of 64 bits, or without.
+    modules: HashMap<(Kernel, bool), wgpu::ShaderModule>,
     pipelines: HashMap<Variant, wgpu::ComputePipeline>,
     bind_groups: HashMap<(Kernel, Vec<wgpu::Buffer>), wgpu::BindGroup>,
     /// WGSL to compile instead of a kernel's own.
@@ -31,8 +32,9 @@ impl Pipelines {
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
         let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
-        let module = self.modules.entry(variant.kernel).or_insert_with(|| {
-            let wgsl = if device.reads_longs { with_longs(wgsl).into() } else { wgsl.into() };
+        let longs = device.settings.takes_longs(variant);
+        let module = self.modules.entry((variant.kernel, longs)).or_insert_with(|| {
+            let wgsl = if longs { with_longs(wgsl).into() } else { wgsl.into() };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
                 source: wgpu::ShaderSource::Wgsl(wgsl),

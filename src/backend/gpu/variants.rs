@@ -3,6 +3,7 @@
 use super::kernels::Kernel;
 use super::linear_variants::LinearShape;
 use super::matrix::RowOrder;
+use super::tuning::Settings;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
 use crate::backend::step_table::query_tile_rows;
@@ -128,13 +129,15 @@ impl Variant {
         let kv_types = [KvDtype::F32, KvDtype::F16];
         variants.extend(kv_types.map(|elements| Self::plain(RopeStoreKv).with_kv(elements)));
         variants.push(Self::sample());
+        let threads = Settings::ALL.map(|settings| settings.linear_threads);
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
             if !elements.is_quantized() {
                 variants.push(Self::embed_tokens(elements, order));
             }
-            for (num_rows, threads) in [(1, 16), (1, 64), (4, 16), (4, 64), (8, 16), (8, 64), (16, 16), (16, 64)] {
+            for (num_rows, threads) in [1, 4, 8, 16].into_iter().flat_map(|rows| threads.map(|threads| (rows, threads)))
+            {
                 let shape = LinearShape { num_rows, elements, order, threads };
                 variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
             }

@@ -123,8 +123,9 @@ mod tests {
     #[test]
     fn lines_are_rates_by_rows() {
         let args = Options::parse_from(["", "--rows", "8,1", "--elements", "f32,int8"]).linear;
-        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: 0.0 };
-        let mut report = Report::new("linear", String::new(), None, Calibrated::new(best, 1.0));
+        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: None };
+        let mut report =
+            Report::new("linear", String::new(), None, Calibrated { limits: best, matmul_gflop_per_s: 1.0 });
         for gflop_per_s in [5.0, 4.0, 7.0, 6.0] {
             report.push(String::new(), Timing::of(&mut [2.0]), 1e3, 2e3 * gflop_per_s);
         }

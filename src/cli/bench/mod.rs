@@ -134,7 +134,7 @@ async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrate
         measure(backend, 5, |backend| scene.record(backend)).await?
     };
     backend.forget_peak();
-    Ok(Calibrated::new(limits, shape.flop() / timing.low_us / 1e3))
+    Ok(Calibrated { limits, matmul_gflop_per_s: shape.flop() / timing.low_us / 1e3 })
 }
 
 /// Refuses a count of 0, and one that is more than anybody can mean.
@@ -154,7 +154,7 @@ fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
 
 async fn report_on(mut backend: Chosen, bench: &'static str) -> Result<(Chosen, Report)> {
     let (device, kernels, calibration) = match &mut backend {
-        Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.kernel_set()), calibrated(&mut **gpu).await?),
+        Chosen::Gpu(gpu) => (gpu.name(), Some((gpu.kernel_set(), gpu.tuning())), calibrated(&mut **gpu).await?),
         Chosen::Cpu(cpu) => (cpu.name(), None, calibrated(cpu).await?),
     };
     Ok((backend, Report::new(bench, device, kernels, calibration)))

@@ -156,15 +156,15 @@ mod tests {
     #[test]
     fn lines_points_and_levels_are_where_they_belong() {
         let line = |name: &str, ys: [f64; 3], level| {
-            let points = ys.into_iter().enumerate().map(|(x, y)| (x as f64, y)).collect();
+            let points = ys.into_iter().enumerate().map(|(x, y)| (3.0 + x as f64, y)).collect();
             Line { name: name.into(), points, level }
         };
         // A level above all points has its place, too.
-        let lines = vec![line("first", [1.0, 3.0, 2.0], Some(4.0)), line("second", [2.0, 2.0, 1.0], None)];
+        let lines = vec![line("first", [1.0, 3.0, 2.0], Some(5.0)), line("second", [2.0, 2.0, 1.0], None)];
         let panel = Panel { title: "a title".into(), x: "across", y: "upwards", x_is_log2: true, lines };
         let svg = picture("a picture", "of nothing", &[panel]).unwrap();
         let text: Vec<&str> = svg.split("</text>").filter_map(|text| text.rsplit('>').next()).map(str::trim).collect();
-        for label in ["a picture", "of nothing", "a title", "across", "upwards", "first", "second", "1", "2", "4"] {
+        for label in ["a picture", "of nothing", "a title", "across", "upwards", "first", "second", "8", "16", "32"] {
             assert!(text.contains(&label), "{label}: {text:?}");
         }
 
@@ -173,7 +173,7 @@ mod tests {
         let number = |text: &str| text.parse::<f64>().unwrap();
         assert!([a, b, c].map(|point| point[0]) == [d, e, f].map(|point| point[0]) && number(a[0]) < number(b[0]));
         assert_eq!([d[1], e[1], f[1]], [c[1], c[1], a[1]]);
-        // From 1 to 3 as far as twice from 1 to 2, but for whole pixels; 4 is as far above 3.
+        // From 1 to 3 as far as twice from 1 to 2, but for whole pixels; 5 is as far above 3.
         let unit = number(a[1]) - number(c[1]);
         assert!(unit > 10.0 && (number(a[1]) - number(b[1]) - 2.0 * unit).abs() <= 2.0, "{circles:?}");
 
@@ -186,7 +186,7 @@ mod tests {
             panic!("{ways:?}: {strokes:?}")
         };
         assert_ne!(first, second);
-        let level = number(a[1]) - 3.0 * unit;
+        let level = number(b[1]) - (number(a[1]) - number(b[1]));
         let at_level = |place: &str| place.split_once(',').is_some_and(|(_, y)| (number(y) - level).abs() <= 3.0);
         let dashes = strokes.iter().filter(|stroke| stroke[1] == first && stroke[0].split_whitespace().all(at_level));
         assert!(dashes.count() > 10, "{strokes:?}");

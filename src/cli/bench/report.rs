@@ -5,7 +5,7 @@ use super::measure::Timing;
 use super::throughput::Served;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibration;
-use crate::backend::gpu::KernelSet;
+use crate::backend::gpu::{KernelSet, Tuning};
 use crate::backend::ledger::MemoryUse;
 use crate::cli::memory::peak_text;
 use crate::engine::Engine;
@@ -21,7 +21,10 @@ pub struct Report {
     version: &'static str,
     device: String,
     /// On a GPU.
-    kernels: Option<String>,
+    kernels: Option<KernelSet>,
+    /// Of fast kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Tuning>,
     /// Measurements of each case.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<usize>,
@@ -53,22 +56,14 @@ struct Memory {
 /// What the machine can do at best.
 #[derive(Clone, Copy, serde::Serialize)]
 pub struct Calibrated {
-    /// Memory and arithmetic, each by itself.
+    /// Memory and arithmetic, each by itself, and on a device a kernel call.
     #[serde(flatten)]
     pub limits: Calibration,
-    /// Microseconds of a kernel call that does next to nothing; none where none is handed to a device.
-    dispatch_us: Option<f64>,
     /// What the engine's own `linear` makes of f32, many rows and a square weight, in 10⁹ multiplications and additions.
     pub matmul_gflop_per_s: f64,
 }
 
 impl Calibrated {
-    /// Limits, and what `linear` reaches.
-    pub fn new(limits: Calibration, matmul_gflop_per_s: f64) -> Self {
-        let dispatch_us = Some(limits.dispatch_us).filter(|&us| us > 0.0);
-        Self { limits, dispatch_us, matmul_gflop_per_s }
-    }
-
     /// What keeps work that is so large from being faster.
     pub fn limit_of(&self, bytes: f64, flop: f64) -> Limit {
         match bytes / self.limits.read_gb_per_s > flop / self.limits.gflop_per_s {
@@ -118,12 +113,18 @@ pub struct Case {
 
 impl Report {
     /// Nothing found yet.
-    pub fn new(bench: &'static str, device: String, kernels: Option<KernelSet>, calibration: Calibrated) -> Self {
+    pub fn new(
+        bench: &'static str,
+        device: String,
+        kernels: Option<(KernelSet, Tuning)>,
+        calibration: Calibrated,
+    ) -> Self {
         Self {
             bench,
             version: env!("CARGO_PKG_VERSION"),
             device,
-            kernels: kernels.map(|kernels| format!("{kernels:?}").to_lowercase()),
+            kernels: kernels.map(|(kernels, _)| kernels),
+            tuning: kernels.filter(|(kernels, _)| *kernels == KernelSet::Fast).map(|(_, tuning)| tuning),
             repeats: None,
             calibration,
             cases: Vec::new(),
@@ -212,10 +213,16 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let Calibrated { limits: best, dispatch_us, matmul_gflop_per_s } = &self.calibration;
-        let kernels = self.kernels.as_ref().map_or(String::new(), |kernels| format!(", {kernels} kernels"));
-        let mut text = format!("{}{kernels}\n", self.device);
-        let dispatch = dispatch_us.map_or(String::new(), |us| format!(", {us:.1} µs a kernel call"));
+        let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
+        let mut text = self.device.clone();
+        if let Some(kernels) = self.kernels {
+            text += &format!(", {} kernels", value_name(kernels));
+        }
+        if let Some(tuning) = self.tuning {
+            text += &format!(" tuned for {}", value_name(tuning));
+        }
+        text += "\n";
+        let dispatch = best.dispatch_us.map_or(String::new(), |us| format!(", {us:.1} µs a kernel call"));
         text += &format!(
             "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s{dispatch}; \
              linear {matmul_gflop_per_s:.0} GFLOP/s\n",
@@ -281,6 +288,11 @@ pub fn write_report(table: &str, json: Option<&Path>, report: &impl serde::Seria
     let Some(path) = json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
     std::fs::write(path, text).map_err(|source| Error::WriteFile { path: path.to_owned(), source })
+}
+
+/// As on the command line.
+fn value_name(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }
 
 fn served_table(served: &[Served]) -> String {

@@ -1,0 +1,60 @@
+//! Settings of kernels that change speed alone and differ between kinds of adapters.
+
+use super::variants::{Variant, WORKGROUP_SIZE};
+use crate::backend::element_type::ElementType;
+
+/// Which settings kernels are compiled with; results are the same bit for bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tuning {
+    /// As fits the adapter.
+    #[default]
+    Auto,
+    /// As for hardware GPUs.
+    Gpu,
+    /// As for drivers that compute on the CPU.
+    Software,
+}
+
+/// What [`Tuning`] chooses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// Where it helps, read weights, x, K and V in words of 64 bits: four.wgsl and pair.wgsl of shaders/shared.
+    pub longs: bool,
+    /// Threads of a workgroup of the fast versions of a linear.
+    pub linear_threads: u32,
+}
+
+impl Tuning {
+    /// `Gpu` or `Software`, for an adapter of this kind.
+    pub(super) fn resolved(self, kind: wgpu::DeviceType) -> Self {
+        match self {
+            Self::Auto if kind == wgpu::DeviceType::Cpu => Self::Software,
+            Self::Auto => Self::Gpu,
+            chosen => chosen,
+        }
+    }
+}
+
+impl Settings {
+    /// Not measured yet; they follow from how GPUs are built. These load 16 bytes at once, and want whole subgroups of any
+    /// vendor.
+    const GPU: Self = Self { longs: false, linear_threads: WORKGROUP_SIZE };
+    /// The fastest on Mesa's lavapipe (docs/kernels.md). It loads word by word, so that larger words are fewer. It runs the
+    /// threads of a workgroup one after the other, so that small workgroups cost nothing, and its few cores share many evenly.
+    const SOFTWARE: Self = Self { longs: true, linear_threads: 16 };
+    /// For all kinds of adapters.
+    pub const ALL: [Self; 2] = [Self::GPU, Self::SOFTWARE];
+
+    /// Those of a tuning that is not `Auto`.
+    pub fn of(tuning: Tuning) -> Self {
+        if tuning == Tuning::Software { Self::SOFTWARE } else { Self::GPU }
+    }
+
+    /// Whether a variant is compiled with 64-bit words. The textbook's versions stay plain. int4 loads a fourth of what f16 does
+    /// for as many weights, and taking long words apart costs more than they save.
+    pub fn takes_longs(&self, variant: &Variant) -> bool {
+        let is_textbook = variant.kernel.textbook() == variant.kernel;
+        self.longs && !is_textbook && variant.value("WEIGHT_TYPE") != Some(ElementType::Int4.code())
+    }
+}
