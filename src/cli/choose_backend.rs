@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet, Tuning};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `--backend`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -64,8 +64,23 @@ impl Chosen {
 /// Takes a backend; the second value is a line for people that says which, and why.
 ///
 /// # Errors
-/// [`crate::Error::NoGpu`] if a GPU was asked for and there is none.
+/// [`Error::NoGpu`] if a GPU was asked for and there is none; [`Error::InvalidOption`] if nothing is there to be tuned.
 pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
+    let (backend, line) = backend_of(args).await?;
+    let is_tuned = matches!(&backend, Chosen::Gpu(gpu) if gpu.kernel_set() == KernelSet::Fast);
+    if args.tuning != Tuning::Auto && !is_tuned {
+        return Err(Error::InvalidOption {
+            option: "tuning",
+            value: format!("{:?}", args.tuning).to_lowercase(),
+            reason: format!(
+                "only the fast kernels of a GPU are tuned, which is not what runs here ({line}); leave it out"
+            ),
+        });
+    }
+    Ok((backend, line))
+}
+
+async fn backend_of(args: &BackendArgs) -> Result<(Chosen, String)> {
     let options = GpuOptions {
         kernels: args.kernels,
         tuning: args.tuning,

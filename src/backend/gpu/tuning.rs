@@ -41,7 +41,7 @@ impl Settings {
     /// vendor.
     const GPU: Self = Self { longs: false, linear_threads: WORKGROUP_SIZE };
     /// The fastest on Mesa's lavapipe (docs/kernels.md). It loads word by word, so that larger words are fewer. It runs the
-    /// threads of a workgroup one after the other, so that small workgroups cost nothing, and its few cores share many evenly.
+    /// threads of a workgroup one after the other, so that small workgroups cost little, and its few cores share many evenly.
     const SOFTWARE: Self = Self { longs: true, linear_threads: 16 };
     /// For all kinds of adapters.
     pub const ALL: [Self; 2] = [Self::GPU, Self::SOFTWARE];

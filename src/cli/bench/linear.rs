@@ -102,7 +102,7 @@ async fn bench<B: Backend>(
             }
         }
     }
-    report.checked(format!("all results match, {compared} cases of whole numbers exactly"));
+    report.checked(format!("all results match exactly, cases of whole numbers: {compared}"));
     Ok(report)
 }
 

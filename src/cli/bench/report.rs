@@ -284,6 +284,7 @@ impl Report {
 /// # Errors
 /// [`Error::WriteOutput`] or [`Error::WriteFile`] if either cannot be written.
 pub fn write_report(table: &str, json: Option<&Path>, report: &impl serde::Serialize) -> Result<()> {
+    let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     std::io::stdout().write_all(table.as_bytes()).map_err(Error::WriteOutput)?;
     let Some(path) = json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
