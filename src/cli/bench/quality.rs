@@ -295,6 +295,8 @@ mod tests {
         // Tokens that are the same again after a difference do not count.
         let other = row("other", String::new(), &said(&[&[1, 9, 3, 4], &[5, 6, 7, 8]], &[-0.5, -1.0]), &reference);
         assert_eq!((other.same_greedy_percent, other.first_divergence, other.same_top_percent), (62.5, Some(1), 50.0));
-        assert_eq!(other.worst_logprob_difference, 0.5);
+        // Less probable by 0.75 is worse than more probable by 0.5.
+        let other = row("other", String::new(), &said(&[&[], &[]], &[-1.25, -1.0]), &reference);
+        assert_eq!(other.worst_logprob_difference, 0.75);
     }
 }
