@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet, Tuning};
+use crate::cli::wording::value_text;
 use crate::error::{Error, Result};
 
 /// `--backend`
@@ -71,7 +72,7 @@ pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
     if args.tuning != Tuning::Auto && !is_tuned {
         return Err(Error::InvalidOption {
             option: "tuning",
-            value: format!("{:?}", args.tuning).to_lowercase(),
+            value: value_text(args.tuning),
             reason: format!(
                 "only the fast kernels of a GPU are tuned, which is not what runs here ({line}); leave it out"
             ),

@@ -15,6 +15,11 @@ pub fn complain(error: impl Display) {
     tell(format_args!("error: {error}"));
 }
 
+/// The value of an option, as it is typed.
+pub fn value_text(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+}
+
 /// `18 MiB`: three digits or so, which is what one compares.
 pub fn bytes_text(bytes: u64) -> String {
     let mut value = bytes as f64;

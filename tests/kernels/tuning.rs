@@ -6,20 +6,28 @@ use crate::harness::*;
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions, Kernel, Tuning};
 
 pub fn changes_no_bit(gpu: &Gpu, kernel: Kernel) -> Result<(), String> {
+    // Neighbouring cases have the same options mostly, and then the same two devices.
+    let mut labs: Option<(GpuOptions, [Lab<GpuBackend>; 2])> = None;
     for case in cases_of(kernel) {
-        let [hardware, software] = [Tuning::Gpu, Tuning::Software].map(|tuning| {
-            let mut lab =
-                open(gpu, GpuOptions { tuning, ..case.gpu_options() }).map_err(|failure| failure.to_string())?;
-            if lab.0.tuning() != tuning {
-                return Err(format!("tuned for {:?} in place of {tuning:?}", lab.0.tuning()));
-            }
-            words(&*case, &mut lab)
-        });
-        if hardware? != software? {
+        let options = case.gpu_options();
+        let pair = match labs.take() {
+            Some((of, pair)) if of == options => pair,
+            _ => [tuned(gpu, Tuning::Gpu, &options)?, tuned(gpu, Tuning::Software, &options)?],
+        };
+        let (_, [hardware, software]) = labs.insert((options, pair));
+        if words(&*case, hardware)? != words(&*case, software)? {
             return Err(format!("{} has other bits", case.title()));
         }
     }
     Ok(())
+}
+
+fn tuned(gpu: &Gpu, tuning: Tuning, options: &GpuOptions) -> Result<Lab<GpuBackend>, String> {
+    let lab = open(gpu, GpuOptions { tuning, ..options.clone() }).map_err(|failure| failure.to_string())?;
+    match lab.0.tuning() {
+        found if found == tuning => Ok(lab),
+        found => Err(format!("tuned for {found:?} in place of {tuning:?}")),
+    }
 }
 
 /// Of all outputs.

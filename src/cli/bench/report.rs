@@ -8,6 +8,7 @@ use crate::backend::calibration::Calibration;
 use crate::backend::gpu::{KernelSet, Tuning};
 use crate::backend::ledger::MemoryUse;
 use crate::cli::memory::peak_text;
+use crate::cli::wording::value_text;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::memory_plan::PlannedMemory;
@@ -216,10 +217,10 @@ impl Report {
         let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
         let mut text = self.device.clone();
         if let Some(kernels) = self.kernels {
-            text += &format!(", {} kernels", value_name(kernels));
+            text += &format!(", {} kernels", value_text(kernels));
         }
         if let Some(tuning) = self.tuning {
-            text += &format!(" tuned for {}", value_name(tuning));
+            text += &format!(" tuned for {}", value_text(tuning));
         }
         text += "\n";
         let dispatch = best.dispatch_us.map_or(String::new(), |us| format!(", {us:.1} µs a kernel call"));
@@ -289,11 +290,6 @@ pub fn write_report(table: &str, json: Option<&Path>, report: &impl serde::Seria
     let Some(path) = json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
     std::fs::write(path, text).map_err(|source| Error::WriteFile { path: path.to_owned(), source })
-}
-
-/// As on the command line.
-fn value_name(value: impl clap::ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }
 
 fn served_table(served: &[Served]) -> String {
