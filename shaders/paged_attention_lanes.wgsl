@@ -11,12 +11,15 @@
 // workgroup per (work item, KV head, HEADS of the GROUP query heads that share it). But each eight neighbouring lanes of a
 // subgroup walk tiles of 32 tokens alone, each with a running softmax of its own, and nobody waits before the end:
 //
-//   scores   a lane owns four tokens, for all heads; of eight vec4s of q each of the eight lanes reads one
-//   sums     a lane owns every eighth vec4 of V, for all heads; the lanes hand the weights of their tokens round
+//   a token's K or V   [lane 0 | lane 1 | … | lane 7 | lane 0 | …)   vec4s: a lane owns every eighth, for all heads
 //
-// so that nearly all there is to read is K and V, once for all heads. Four heads, four tokens and four numbers of a head
-// make three 4x4 matrices, and each step is a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such
-// eight neighbours of a subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
+//   scores   the lanes add up what each has of q . k; of 32 tokens each keeps the weights of four
+//   sums     each adds to its vec4s of V, while the lanes hand the weights of their tokens round
+//
+// so that nearly all there is to read is K and V, once for all heads and in the order in which they lie: eight neighbours
+// read 128 bytes in one piece. Four heads, four tokens and four numbers of a head make three 4x4 matrices, and each step is
+// a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no standard
+// promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
 // Appended: attention_lanes, kv_elements, four, four_terms of shaders/shared
 
@@ -28,7 +31,7 @@ override GROUP: u32 = 1u;
 override HEADS: u32 = 1u; // at most 8
 
 override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head
-override COLUMNS: u32 = WIDTH / 8u; // vec4s of the output that a lane owns, for each head: 1 to 4
+override COLUMNS: u32 = WIDTH / 8u; // vec4s of a head that a lane owns: 1 to 4
 override PARTS: u32 = (GROUP + HEADS - 1u) / HEADS; // workgroups that share a KV head
 override EIGHTS: u32 = WORKGROUP_SIZE / 8u; // of lanes
 override SUMS_LEN: u32 = 64u * EIGHTS;
@@ -66,24 +69,21 @@ var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][2][4 heads][
 var<workgroup> maxima: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 var<workgroup> totals: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 
+// What a lane owns of four rows of q, K or V: of vec4 `i` a column for each row.
+struct Columns {
+    c_0: mat4x4<f32>,
+    c_1: mat4x4<f32>,
+    c_2: mat4x4<f32>,
+    c_3: mat4x4<f32>,
+}
+
 // Four heads; those past the last are the last again.
 struct Heads {
-    at: vec4<u32>, // where their vec4s begin in q and out
+    q: Columns,
     maximum: vec4<f32>, // the same in every lane
     total: vec4<f32>, // of the weights of the tokens this lane owned
     weights: mat4x4<f32>, // of this lane's four tokens, a column for each head; first their scores
-    sums_0: mat4x4<f32>, // of this lane's first vec4 of V, a column for each head
-    sums_1: mat4x4<f32>,
-    sums_2: mat4x4<f32>,
-    sums_3: mat4x4<f32>,
-}
-
-// What a lane owns of four tokens' V: a column for each token.
-struct Values {
-    v_0: mat4x4<f32>,
-    v_1: mat4x4<f32>,
-    v_2: mat4x4<f32>,
-    v_3: mat4x4<f32>,
+    sums: Columns, // of V by weight, divided by nothing yet
 }
 
 // Where heads go: vec4s of out or of partials.
@@ -119,28 +119,24 @@ fn main(
     let first_of_eight = lane_in_subgroup - one_of_eight;
     let eight = lane / 8u;
     let first_head = row * p.num_heads + kv_head * GROUP + first_of_group;
-    var a = heads_at(first_head, min(vec4(0u, 1u, 2u, 3u), vec4(num_heads_here - 1u)));
-    var b = heads_at(first_head, min(vec4(4u, 5u, 6u, 7u), vec4(num_heads_here - 1u)));
+    let four = vec4(0u, 1u, 2u, 3u);
+    var a = heads_of(first_head + min(four, vec4(num_heads_here - 1u)), one_of_eight);
+    var b: Heads;
+    if HEADS > 4u {
+        b = heads_of(first_head + min(four + 4u, vec4(num_heads_here - 1u)), one_of_eight);
+    }
 
     for (var tile = (begin / KV_TILE + eight) * KV_TILE; tile < end; tile += EIGHTS * KV_TILE) {
         // Tokens past the end are the last again, which is finite, and are hidden.
-        let tokens = vec4(tile + 4u * one_of_eight) + vec4(0u, 1u, 2u, 3u);
+        let tokens = tile + 4u * one_of_eight + four;
         let kv_rows = kv_at(blocks, kv_head, min(tokens, vec4(end - 1u)));
 
-        a.weights = mat4x4<f32>();
-        b.weights = mat4x4<f32>();
-        for (var at = 0u; at < WIDTH; at += 8u) {
-            let q_a = queries_at(a.at + at + one_of_eight);
-            var q_b: mat4x4<f32>;
+        for (var i = 0u; i < 4u; i++) {
+            let near = keys_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            let far = keys_at(subgroupShuffle(kv_rows, first_of_eight + i + 4u) + one_of_eight);
+            a.weights = scored(a, near, far, i, one_of_eight);
             if HEADS > 4u {
-                q_b = queries_at(b.at + at + one_of_eight);
-            }
-            for (var i = 0u; i < 8u; i++) {
-                let k = transpose(keys_at(kv_rows + at + i));
-                a.weights = multiply_add(k, from_lane(q_a, first_of_eight + i), a.weights);
-                if HEADS > 4u {
-                    b.weights = multiply_add(k, from_lane(q_b, first_of_eight + i), b.weights);
-                }
+                b.weights = scored(b, near, far, i, one_of_eight);
             }
         }
 
@@ -179,19 +175,19 @@ fn main(
     }
 }
 
-fn heads_at(first_head: u32, heads: vec4<u32>) -> Heads {
+fn heads_of(heads: vec4<u32>, one_of_eight: u32) -> Heads {
     var rows: Heads;
-    rows.at = (first_head + heads) * WIDTH;
+    rows.q = queries_at(heads * WIDTH + one_of_eight);
     rows.maximum = vec4(HIDDEN);
     return rows;
 }
 
 // Adds up what each eight lanes have of four heads, and writes it.
 fn write(rows: Heads, four: u32, lane: u32, num_heads_here: u32, place: Place) {
-    write_columns(rows.sums_0, rows.sums_1, 0u, four, lane, num_heads_here, place);
+    write_columns(rows.sums.c_0, rows.sums.c_1, 0u, four, lane, num_heads_here, place);
     if COLUMNS > 2u {
         workgroupBarrier();
-        write_columns(rows.sums_2, rows.sums_3, 2u, four, lane, num_heads_here, place);
+        write_columns(rows.sums.c_2, rows.sums.c_3, 2u, four, lane, num_heads_here, place);
     }
 }
 
@@ -253,27 +249,86 @@ fn over_eight(mine: vec4<f32>) -> vec4<f32> {
     return total;
 }
 
-fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
-}
-
-fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(key_at(at.x), key_at(at.y), key_at(at.z), key_at(at.w));
-}
-
-fn values_at(at: vec4<u32>) -> Values {
-    var values: Values;
-    values.v_0 = mat4x4(value_at(at.x), value_at(at.y), value_at(at.z), value_at(at.w));
+fn queries_at(at: vec4<u32>) -> Columns {
+    var four: Columns;
+    four.c_0 = mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
     if COLUMNS > 1u {
-        values.v_1 = mat4x4(value_at(at.x + 8u), value_at(at.y + 8u), value_at(at.z + 8u), value_at(at.w + 8u));
+        four.c_1 = mat4x4(q[at.x + 8u], q[at.y + 8u], q[at.z + 8u], q[at.w + 8u]);
     }
     if COLUMNS > 2u {
-        values.v_2 = mat4x4(value_at(at.x + 16u), value_at(at.y + 16u), value_at(at.z + 16u), value_at(at.w + 16u));
+        four.c_2 = mat4x4(q[at.x + 16u], q[at.y + 16u], q[at.z + 16u], q[at.w + 16u]);
     }
     if COLUMNS > 3u {
-        values.v_3 = mat4x4(value_at(at.x + 24u), value_at(at.y + 24u), value_at(at.z + 24u), value_at(at.w + 24u));
+        four.c_3 = mat4x4(q[at.x + 24u], q[at.y + 24u], q[at.z + 24u], q[at.w + 24u]);
     }
-    return values;
+    return four;
+}
+
+fn keys_at(at: vec4<u32>) -> Columns {
+    var four: Columns;
+    four.c_0 = mat4x4(key_at(at.x), key_at(at.y), key_at(at.z), key_at(at.w));
+    if COLUMNS > 1u {
+        four.c_1 = mat4x4(key_at(at.x + 8u), key_at(at.y + 8u), key_at(at.z + 8u), key_at(at.w + 8u));
+    }
+    if COLUMNS > 2u {
+        four.c_2 = mat4x4(key_at(at.x + 16u), key_at(at.y + 16u), key_at(at.z + 16u), key_at(at.w + 16u));
+    }
+    if COLUMNS > 3u {
+        four.c_3 = mat4x4(key_at(at.x + 24u), key_at(at.y + 24u), key_at(at.z + 24u), key_at(at.w + 24u));
+    }
+    return four;
+}
+
+fn values_at(at: vec4<u32>) -> Columns {
+    var four: Columns;
+    four.c_0 = mat4x4(value_at(at.x), value_at(at.y), value_at(at.z), value_at(at.w));
+    if COLUMNS > 1u {
+        four.c_1 = mat4x4(value_at(at.x + 8u), value_at(at.y + 8u), value_at(at.z + 8u), value_at(at.w + 8u));
+    }
+    if COLUMNS > 2u {
+        four.c_2 = mat4x4(value_at(at.x + 16u), value_at(at.y + 16u), value_at(at.z + 16u), value_at(at.w + 16u));
+    }
+    if COLUMNS > 3u {
+        four.c_3 = mat4x4(value_at(at.x + 24u), value_at(at.y + 24u), value_at(at.z + 24u), value_at(at.w + 24u));
+    }
+    return four;
+}
+
+// With the scores of the tokens that lanes `owner` and `owner + 4` own, in these two.
+fn scored(rows: Heads, near: Columns, far: Columns, owner: u32, one_of_eight: u32) -> mat4x4<f32> {
+    let near_parts = parts_of_scores(rows.q, near);
+    let far_parts = parts_of_scores(rows.q, far);
+    let is_far = one_of_eight >= 4u;
+    let is_owner = one_of_eight % 4u == owner;
+    return mat4x4(
+        select(rows.weights[0], over_half(near_parts[0], far_parts[0], is_far), is_owner),
+        select(rows.weights[1], over_half(near_parts[1], far_parts[1], is_far), is_owner),
+        select(rows.weights[2], over_half(near_parts[2], far_parts[2], is_far), is_owner),
+        select(rows.weights[3], over_half(near_parts[3], far_parts[3], is_far), is_owner),
+    );
+}
+
+// What this lane's vec4s make of the scores of four tokens, a column for each head.
+fn parts_of_scores(q: Columns, k: Columns) -> mat4x4<f32> {
+    var parts = multiply_add(transpose(k.c_0), q.c_0, mat4x4<f32>());
+    if COLUMNS > 1u {
+        parts = multiply_add(transpose(k.c_1), q.c_1, parts);
+    }
+    if COLUMNS > 2u {
+        parts = multiply_add(transpose(k.c_2), q.c_2, parts);
+    }
+    if COLUMNS > 3u {
+        parts = multiply_add(transpose(k.c_3), q.c_3, parts);
+    }
+    return parts;
+}
+
+// Adds up over the eight lanes: the far four get the sums of `far`, the others those of `near`.
+fn over_half(near: vec4<f32>, far: vec4<f32>, is_far: bool) -> vec4<f32> {
+    var total = select(near, far, is_far) + subgroupShuffleXor(select(far, near, is_far), 4u);
+    total += subgroupShuffleXor(total, 2u);
+    total += subgroupShuffleXor(total, 1u);
+    return total;
 }
 
 // Scores become weights; where a head's maximum grows, its sums shrink. Where a head has seen no token yet, its maximum is
@@ -301,25 +356,25 @@ fn weighed(before: Heads, is_seen: vec4<bool>) -> Heads {
     rows.maximum = maximum;
     rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
     rows.weights = transpose(weights);
-    rows.sums_0 = times_columns(rows.sums_0, shrink);
-    rows.sums_1 = times_columns(rows.sums_1, shrink);
-    rows.sums_2 = times_columns(rows.sums_2, shrink);
-    rows.sums_3 = times_columns(rows.sums_3, shrink);
+    rows.sums.c_0 = times_columns(rows.sums.c_0, shrink);
+    rows.sums.c_1 = times_columns(rows.sums.c_1, shrink);
+    rows.sums.c_2 = times_columns(rows.sums.c_2, shrink);
+    rows.sums.c_3 = times_columns(rows.sums.c_3, shrink);
     return rows;
 }
 
 // Four tokens' V, weighted, on top of the sums.
-fn added(before: Heads, v: Values, weights: mat4x4<f32>) -> Heads {
+fn added(before: Heads, v: Columns, weights: mat4x4<f32>) -> Heads {
     var rows = before;
-    rows.sums_0 = multiply_add(v.v_0, weights, rows.sums_0);
+    rows.sums.c_0 = multiply_add(v.c_0, weights, rows.sums.c_0);
     if COLUMNS > 1u {
-        rows.sums_1 = multiply_add(v.v_1, weights, rows.sums_1);
+        rows.sums.c_1 = multiply_add(v.c_1, weights, rows.sums.c_1);
     }
     if COLUMNS > 2u {
-        rows.sums_2 = multiply_add(v.v_2, weights, rows.sums_2);
+        rows.sums.c_2 = multiply_add(v.c_2, weights, rows.sums.c_2);
     }
     if COLUMNS > 3u {
-        rows.sums_3 = multiply_add(v.v_3, weights, rows.sums_3);
+        rows.sums.c_3 = multiply_add(v.c_3, weights, rows.sums.c_3);
     }
     return rows;
 }
