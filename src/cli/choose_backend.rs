@@ -60,6 +60,14 @@ impl Chosen {
             Self::Cpu(backend) => backend.max_buffer_words(),
         }
     }
+
+    /// Which kernels run, on a GPU.
+    pub fn kernel_set(&self) -> Option<KernelSet> {
+        match self {
+            Self::Gpu(backend) => Some(backend.kernel_set()),
+            Self::Cpu(_) => None,
+        }
+    }
 }
 
 /// Takes a backend; the second value is a line for people that says which, and why.
@@ -68,8 +76,7 @@ impl Chosen {
 /// [`Error::NoGpu`] if a GPU was asked for and there is none; [`Error::InvalidOption`] if nothing is there to be tuned.
 pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
     let (backend, line) = backend_of(args).await?;
-    let is_tuned = matches!(&backend, Chosen::Gpu(gpu) if gpu.kernel_set() == KernelSet::Fast);
-    if args.tuning != Tuning::Auto && !is_tuned {
+    if args.tuning != Tuning::Auto && backend.kernel_set() != Some(KernelSet::Fast) {
         return Err(Error::InvalidOption {
             option: "tuning",
             value: value_text(args.tuning),

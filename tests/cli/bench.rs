@@ -75,8 +75,11 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     }
     let deterministic = ["--deterministic", "--prompt-len", "9", "--batch", "3"];
     let (table, report) = bench("model", backend, &[&model[..], &deterministic].concat());
-    check(table.contains("deterministic: decode, batch 3 takes "), &table)?;
-    check(cases(&report).len() == 2 && report["prices"].as_array().is_some_and(|prices| prices.len() == 2), &table)?;
+    let against = [("prefill of 9 tokens", "without --deterministic"), ("decode, batch 3", "without --deterministic")];
+    check(cases(&report).len() == 2 && compared(&table, &report, &against), &table)?;
+    if report["kernels"] == "fast" {
+        naive_kernels_in_turns(&model)?;
+    }
     check(attention.0.contains("checked: all results match, 6 layouts"), &attention.0)?;
     // Two for each weight and row, whatever the type: 64 columns, 40 rows of the weight, 9 of x.
     check(cases(&linear.1)[3]["flop"] == 46_080.0, &linear.0)?;
@@ -129,6 +132,37 @@ fn contexts_without_so_many_queries() {
     for measured in ["prefill 1 x 16 of 40,", "prefill 1 x 8 of 8,", "prefill 1 x 8 of 40,"] {
         assert!(table.contains(measured), "{table}");
     }
+}
+
+/// On a GPU that can run both sets of kernels.
+fn naive_kernels_in_turns(model: &[&str]) -> Result<(), String> {
+    let small = [model, &["--prompt-len", "9", "--batch", "3", "--repeats", "2"]].concat();
+    let both = ["--deterministic", "--tuning", "gpu", "--against", "naive"];
+    let (table, report) = bench("model", "gpu", &[&small[..], &both].concat());
+    let against = ["prefill of 9 tokens", "decode, batch 3"]
+        .into_iter()
+        .flat_map(|case| [(case, "without --deterministic"), (case, "with naive kernels")]);
+    check(compared(&table, &report, &against.collect::<Vec<_>>()), &table)?;
+    // The case itself is still the fast kernels', tuned as was said.
+    check(report["kernels"] == "fast" && report["tuning"] == "gpu", &table)?;
+    let same = ["bench", "model", "--backend", "gpu", "--against", "fast"];
+    run(cb_lab(&[&same, model].concat())).failed(2).without_results().complains(&["--against is fast", "the others"]);
+    Ok(())
+}
+
+/// Whether these cases, and no others, were held against these.
+fn compared(table: &str, report: &Value, against: &[(&str, &str)]) -> bool {
+    let of = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let compared = report["compared"].as_array().cloned().unwrap_or_default();
+    let is_said = |entry: &Value| {
+        let line = table.lines().find(|line| {
+            line.starts_with(&format!("{}: ", of(entry, "case"))) && line.ends_with(&of(entry, "against"))
+        });
+        entry["times_as_long"].as_f64() > Some(0.0) && line.is_some_and(|line| line.contains(" times as "))
+    };
+    let named: Vec<_> = compared.iter().map(|entry| (of(entry, "case"), of(entry, "against"))).collect();
+    named.iter().map(|(case, against)| (&**case, &**against)).eq(against.iter().copied())
+        && compared.iter().all(is_said)
 }
 
 /// Three layouts of two shapes, warm or cold or, where memory is the limit and caches matter, both.
@@ -225,6 +259,7 @@ fn refuses_what_makes_no_sense() {
         &["--context is 1", "more words"],
     );
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
+    refused(&["model", "--against", "naive"], &["--against is naive", "kernels of a GPU", "--backend gpu"]);
     refused(&["model", "--batch", "1,0"], &["--batch is 0", "at least 1"]);
     refused(&["throughput", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
     refused(&["throughput", "--output-len", "0"], &["--output-len is 0", "at least 1"]);

@@ -1,21 +1,28 @@
 //! `cb-lab bench model`: the two figures that people compare engines by.
 
-use super::measure::Timing;
+mod sides;
+
+use super::measure::{Timing, quantile};
 use super::report::Report;
 use super::{CommonArgs, RepeatArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
+use crate::backend::gpu::{KernelSet, Tuning};
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
-use crate::config::{EngineConfig, KvDtype, WeightDtype};
+use crate::cli::start::start;
+use crate::cli::wording::value_text;
+use crate::config::{KvDtype, WeightDtype};
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
-use crate::engine::{Engine, Update};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::model::expected_tensors::EMBED_TOKENS;
 use crate::model::weights::{element_type, weights_size};
+use sides::Side;
 use std::path::PathBuf;
-use web_time::Instant;
+
+/// Steps of a round of decode. More would be a longer time for other programs to come between the sides.
+const DECODES: usize = 4;
 
 /// Options of `bench model`.
 #[derive(clap::Args)]
@@ -39,103 +46,168 @@ pub struct ModelArgs {
     /// How weights are kept
     #[arg(long, value_enum, default_value_t)]
     weight_dtype: WeightDtype,
+    /// Also run these kernels, in turns, and say how much faster each case is
+    #[arg(long, value_enum, value_name = "KERNELS")]
+    against: Option<KernelSet>,
 }
 
-/// Runs the bench. With `--deterministic` it runs without, too, and says what that costs.
+/// Runs the bench. With `--deterministic` it runs without, too, in turns, and says what that costs.
 ///
 /// # Errors
-/// A model that cannot be run, a prompt that does not fit, a device that fails.
+/// A model that cannot be run, a prompt that does not fit, nothing to compare with, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
     in_range("prompt-len", args.prompt_len, 1 << 20)?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
-    let mut report = measured(args, &args.common).await?;
-    if args.common.backend.deterministic {
-        let backend = BackendArgs { deterministic: false, ..args.common.backend };
-        let usual = measured(args, &CommonArgs { backend, json: None }).await?;
-        report.price_against(&usual, "deterministic");
+    let model = open_model(args.model.as_deref())?;
+    let folder = LoadedFolder::open(&model)?;
+    let options = args.limits();
+    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder).await?;
+    let mut others = Vec::new();
+    for (label, other_args) in args.others() {
+        let other = start(&other_args, &options, &folder, |_| ()).await?;
+        if args.against == Some(other_args.kernels) {
+            check_kernels(other_args.kernels, &backend, &other.backend)?;
+        }
+        others.push((label, other));
     }
+    let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
+    let mut sides = vec![Side::new(String::new(), backend, folder, limits).await?];
+    for (label, other) in others {
+        sides.push(Side::new(label, other.backend, LoadedFolder::open(&model)?, other.limits).await?);
+    }
+    let mut report = report.repeated(args.repeats.repeats);
+    bench(args, &mut sides, bytes, &mut report).await?;
     report.finish(args.common.json.as_deref())
 }
 
-async fn measured(args: &ModelArgs, common: &CommonArgs) -> Result<Report> {
-    let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
-    let most = args.batch.iter().copied().max().unwrap_or(1);
-    let block_size = 16;
-    // For the prompt and for the longest decode; a hundredth stays free at admission.
-    let num_blocks =
-        (args.prompt_len + 1).div_ceil(block_size) + most * (args.repeats.repeats + 3).div_ceil(block_size);
-    let options = LimitOptions {
-        block_size: Some(block_size),
-        num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
-        max_tokens_per_step: Some(args.prompt_len.max(most)),
-        prefill_chunk_size: Some(args.prompt_len),
-        max_num_seqs: Some(most),
-        max_model_len: None,
-        kv_dtype: args.kv_dtype,
-        weight_dtype: args.weight_dtype,
-    };
-    let (backend, limits, report) = open_for_model(common, "model", &options, &folder).await?;
-    let report = report.repeated(args.repeats.repeats);
-    match backend {
-        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await,
-        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await,
+impl ModelArgs {
+    fn limits(&self) -> LimitOptions {
+        let most = self.batch.iter().copied().max().unwrap_or(1);
+        let block_size = 16;
+        // For the prompt and for the longest decode; a hundredth stays free at admission.
+        let num_blocks = (self.prompt_len + 1).div_ceil(block_size) + most * (DECODES + 2).div_ceil(block_size);
+        LimitOptions {
+            block_size: Some(block_size),
+            num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
+            max_tokens_per_step: Some(self.prompt_len.max(most)),
+            prefill_chunk_size: Some(self.prompt_len),
+            max_num_seqs: Some(most),
+            max_model_len: None,
+            kv_dtype: self.kv_dtype,
+            weight_dtype: self.weight_dtype,
+        }
+    }
+
+    /// What else runs, and what to call it.
+    fn others(&self) -> Vec<(String, BackendArgs)> {
+        let own = self.common.backend;
+        let mut others = Vec::new();
+        if own.deterministic {
+            others.push(("without --deterministic".into(), BackendArgs { deterministic: false, ..own }));
+        }
+        if let Some(kernels) = self.against {
+            let label = format!("with {} kernels", value_text(kernels));
+            others.push((label, BackendArgs { kernels, tuning: Tuning::Auto, ..own }));
+        }
+        others
     }
 }
 
-async fn bench<B: Backend>(
-    backend: B,
-    args: &ModelArgs,
-    folder: LoadedFolder,
-    limits: EngineConfig,
-    mut report: Report,
-) -> Result<Report> {
-    let model = folder.config.clone();
-    let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
-    let mut engine = Engine::new(backend, folder, limits).await?;
+/// Kernels that are compared with themselves would be found to be as fast.
+fn check_kernels(against: KernelSet, own: &Chosen, other: &Chosen) -> Result<()> {
+    let reason = match other.kernel_set() {
+        None => "it names kernels of a GPU, and this runs on the CPU; add --backend gpu",
+        Some(kernels) if kernels != against => "this GPU cannot run these kernels",
+        Some(_) if own.kernel_set() == Some(against) => "these kernels are what is measured; name the others",
+        Some(_) => return Ok(()),
+    };
+    Err(Error::InvalidOption { option: "against", value: value_text(against), reason: reason.into() })
+}
 
-    // A step of one prompt: its last row's logits are part of it.
-    let mut steps = Vec::new();
-    for _ in 0..=args.repeats.repeats {
-        engine.submit(prompt(args.prompt_len, &model), so_many_tokens(1))?;
-        steps.push(timed_step(&mut engine).await?.0);
-    }
-    report
-        .push(
-            format!("prefill of {} tokens", args.prompt_len),
-            timing(&mut steps)?,
-            bytes,
-            flop(&model, args.prompt_len, 1),
-        )
-        .tokens = Some(args.prompt_len as f64);
-    for &batch in &args.batch {
-        for _ in 0..batch {
-            engine.submit(prompt(1, &model), so_many_tokens(args.repeats.repeats + 2))?;
+/// Each side computes a case once in every round, so that what drifts (other programs, clocks) drifts for all of them. A side
+/// is left idle: steps overlap, and what it had in flight would run in another's time.
+async fn bench(args: &ModelArgs, sides: &mut [Side], bytes: f64, report: &mut Report) -> Result<()> {
+    // In the first, which does not count, pipelines are made.
+    let rounds = args.repeats.repeats + 1;
+    let model = sides[0].model().clone();
+    let mut us = vec![Vec::new(); sides.len()];
+    for _ in 0..rounds {
+        for (side, us) in sides.iter_mut().zip(&mut us) {
+            us.push(prefill(side, args.prompt_len).await?);
         }
-        // The first step reads the prompts, of a token each; in the last one everybody ends.
-        let mut steps = Vec::new();
-        while !engine.is_idle() {
-            let (us, num_tokens) = timed_step(&mut engine).await?;
-            if num_tokens == batch {
-                steps.push(us);
+    }
+    // Its last row's logits are part of it.
+    let flop_of_prefill = flop(&model, args.prompt_len, 1);
+    let name = format!("prefill of {} tokens", args.prompt_len);
+    report_case(report, sides, &name, &us, [bytes, flop_of_prefill], args.prompt_len);
+    for &batch in &args.batch {
+        let mut us = vec![Vec::new(); sides.len()];
+        for _ in 0..rounds {
+            for (side, us) in sides.iter_mut().zip(&mut us) {
+                us.push(decode(side, batch).await?);
             }
         }
-        report.push(format!("decode, batch {batch}"), timing(&mut steps)?, bytes, flop(&model, batch, batch)).tokens =
-            Some(batch as f64);
+        let name = format!("decode, batch {batch}");
+        report_case(report, sides, &name, &us, [bytes, flop(&model, batch, batch)], batch);
     }
-    report.memory(&engine);
-    Ok(report)
+    sides[0].note_memory(report);
+    Ok(())
 }
 
-/// Microseconds of a step, and how many tokens came of it.
-async fn timed_step<B: Backend>(engine: &mut Engine<B>) -> Result<(f64, usize)> {
-    let begin = Instant::now();
-    let updates = engine.step().await?.updates;
-    let us = begin.elapsed().as_secs_f64() * 1e6;
-    Ok((us, updates.iter().filter(|update| matches!(update, Update::Token { .. })).count()))
+/// Microseconds of a step that reads a prompt.
+async fn prefill(side: &mut Side, len: usize) -> Result<f64> {
+    side.submit(prompt(len, side.model()), so_many_tokens(1))?;
+    match side.timed_step().await? {
+        (us, 1) if side.is_idle() => Ok(us),
+        _ => Err(Error::Device("the prompt took more than a step".into())),
+    }
+}
+
+/// Microseconds of a step in which each of so many sequences gets a token, in the mean of [`DECODES`] in a row.
+async fn decode(side: &mut Side, batch: usize) -> Result<f64> {
+    for _ in 0..batch {
+        side.submit(prompt(1, side.model()), so_many_tokens(DECODES + 1))?;
+    }
+    // It reads the prompts, of a token each.
+    side.timed_step().await?;
+    let (mut us, mut tokens) = (0.0, 0);
+    while !side.is_idle() {
+        let (of_step, came) = side.timed_step().await?;
+        us += of_step;
+        tokens += came;
+    }
+    match tokens == DECODES * batch {
+        true => Ok(us / DECODES as f64),
+        false => Err(Error::Device("no step computed all sequences of the batch together".into())),
+    }
+}
+
+/// The first side is the case; the others are what it is compared with, round by round.
+fn report_case(
+    report: &mut Report,
+    sides: &[Side],
+    name: &str,
+    us: &[Vec<f64>],
+    [bytes, flop]: [f64; 2],
+    num_tokens: usize,
+) {
+    let own = &us[0][1..];
+    report.push(name.into(), Timing::of(&mut own.to_vec()), bytes, flop).tokens = Some(num_tokens as f64);
+    for (side, other) in sides.iter().zip(us).skip(1) {
+        let mut ratios: Vec<f64> = own.iter().zip(&other[1..]).map(|(own, other)| own / other).collect();
+        report.compared(name, side.label(), quantile(&mut ratios, 0.5));
+    }
 }
 
 /// Bytes of the weights that a step has to read: all but an embedding table that only rows are looked up in.
-fn weight_bytes<B: Backend>(folder: &LoadedFolder, backend: &B, weight_dtype: WeightDtype) -> Result<f64> {
+fn weight_bytes(folder: &LoadedFolder, backend: &Chosen, weight_dtype: WeightDtype) -> Result<f64> {
+    match backend {
+        Chosen::Gpu(gpu) => bytes_on(&**gpu, folder, weight_dtype),
+        Chosen::Cpu(cpu) => bytes_on(cpu, folder, weight_dtype),
+    }
+}
+
+fn bytes_on<B: Backend>(backend: &B, folder: &LoadedFolder, weight_dtype: WeightDtype) -> Result<f64> {
     let LoadedFolder { config, files, .. } = folder;
     let all = weights_size(backend, files, config, weight_dtype)?.bytes;
     if config.tie_word_embeddings {
@@ -157,12 +229,4 @@ fn flop(model: &ModelConfig, num_rows: usize, num_samples: usize) -> f64 {
 
 fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {
     (0..len).map(|i| ((7 * i + 5) % model.vocab_size) as u32).collect()
-}
-
-/// The first step is left out: pipelines are made in it.
-fn timing(us: &mut [f64]) -> Result<Timing> {
-    let Some((_, us)) = us.split_first_mut().filter(|(_, us)| !us.is_empty()) else {
-        return Err(Error::Device("no step computed all sequences of the batch together".into()));
-    };
-    Ok(Timing::of(us))
 }
