@@ -2,7 +2,7 @@
 
 use crate::backend::element_type::ElementType;
 use crate::backend::params::{AttentionParams, MergeSplitsParams};
-use crate::backend::splits::partial_len;
+use crate::backend::splits::{partial_len, splits};
 use crate::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use crate::backend::{Backend, KvPool};
 use crate::config::KvDtype;
@@ -38,6 +38,8 @@ pub enum Layout {
     Contiguous,
     /// Blocks of so many tokens in an order of chance, as an allocator leaves them after a while.
     Paged(u32),
+    /// The same, and decode attention takes each sequence in one piece: what splits are held against.
+    Unsplit(u32),
 }
 
 impl Layout {
@@ -45,7 +47,7 @@ impl Layout {
     pub fn block_size(self) -> u32 {
         match self {
             Self::Contiguous => 256,
-            Self::Paged(block_size) => block_size,
+            Self::Paged(block_size) | Self::Unsplit(block_size) => block_size,
         }
     }
 
@@ -77,6 +79,7 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paged(block_size) => write!(f, "blocks of {block_size}"),
+            Self::Unsplit(block_size) => write!(f, "{block_size}, unsplit"),
             Self::Contiguous => f.write_str("contiguous"),
         }
     }
@@ -101,6 +104,11 @@ impl Shape {
         let unseen = f64::from(self.query_len - 1) / 2.0;
         let seen = f64::from(self.query_len) * (f64::from(self.seq_len) - unseen);
         4.0 * f64::from(self.batch) * f64::from(self.num_heads) * f64::from(self.head_dim) * seen
+    }
+
+    /// Whether decode attention cuts its sequences into splits.
+    pub fn is_split(&self) -> bool {
+        self.query_len == 1 && splits(0..self.seq_len).len() > 1
     }
 
     fn q_len(&self) -> usize {
@@ -213,9 +221,15 @@ impl<B: Backend> Scene<B> {
             windows: vec![u32::MAX],
         };
         table.pack(&ragged, &attention_shape, DecodeRows::Paged);
+        let mut work = table.paged(u32::MAX);
+        if let Layout::Unsplit(_) = layout {
+            work.items = table.words.len() as u32;
+            (work.num_items, work.num_whole, work.num_merges) = (batch, batch, 0);
+            table.words.extend((0..batch).flat_map(|seq| [seq, 0, seq_len]));
+        }
         let mut step = backend.alloc("step table", table.words.len())?;
         backend.upload(&mut step, 0, &table.words);
-        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = table.paged(u32::MAX);
+        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = work;
         let num_splits = (num_items - num_whole) as usize;
         let partials =
             backend.alloc("partials", num_splits * num_heads as usize * partial_len(attention_shape.head_dim))?;
@@ -270,4 +284,25 @@ impl<B: Backend> Scene<B> {
 fn value_at(which: u32, i: u32) -> f32 {
     let mixed = (i ^ which << 30).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b);
     (mixed >> 8) as f32 / (1 << 23) as f32 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::CpuBackend;
+
+    #[test]
+    fn only_long_decodes_are_split_and_only_where_they_may_be() {
+        let work = |query_len, seq_len, layout| {
+            let (num_heads, num_kv_heads, head_dim, kv_dtype) = (2, 1, 8, KvDtype::F32);
+            let shape = Shape { batch: 3, seq_len, query_len, num_heads, num_kv_heads, head_dim, kv_dtype };
+            let scene = Scene::new(&mut CpuBackend::default(), shape, layout).expect("a CPU has memory for it");
+            let AttentionParams { num_items, num_whole, .. } = scene.params;
+            assert_eq!(shape.is_split(), query_len == 1 && seq_len > 512);
+            (num_items, num_whole, scene.merge.num_items)
+        };
+        assert_eq!(work(1, 512, Layout::Paged(16)), (3, 3, 0));
+        assert_eq!(work(1, 1025, Layout::Paged(16)), (9, 0, 3));
+        assert_eq!(work(1, 1025, Layout::Unsplit(16)), (3, 3, 0));
+    }
 }

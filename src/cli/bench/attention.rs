@@ -54,6 +54,9 @@ pub struct AttentionArgs {
     /// How K and V are kept
     #[arg(long, value_enum, default_value_t)]
     kv_dtype: KvDtype,
+    /// Also measure decodes of long sequences that are not split
+    #[arg(long)]
+    unsplit: bool,
 }
 
 /// Runs the bench.
@@ -125,6 +128,16 @@ impl AttentionArgs {
         shapes
     }
 
+    /// Contiguous first.
+    fn layouts(&self, shape: &Shape) -> Vec<Layout> {
+        let paged = self.block_size.iter().map(|&block_size| Layout::Paged(block_size));
+        let mut layouts: Vec<Layout> = std::iter::once(Layout::Contiguous).chain(paged).collect();
+        if self.unsplit && shape.is_split() {
+            layouts.extend(self.block_size.iter().map(|&block_size| Layout::Unsplit(block_size)));
+        }
+        layouts
+    }
+
     /// The other combinations: a context has fewer tokens than there are to be queries.
     fn left_out(&self) -> Vec<String> {
         let pairs = self.queries.iter().flat_map(|queries| self.context.iter().map(move |context| (queries, context)));
@@ -146,10 +159,9 @@ fn product<'a>(a: &'a [u32], b: &'a [u32], c: &'a [u32]) -> impl Iterator<Item =
 const MOST_COLD: f64 = 8.0;
 
 async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Report) -> Result<Report> {
-    let paged = args.block_size.iter().map(|&block_size| Layout::Paged(block_size));
-    let layouts: Vec<Layout> = std::iter::once(Layout::Contiguous).chain(paged).collect();
     let mut compared = 0;
     for shape in args.shapes() {
+        let layouts = args.layouts(&shape);
         let limit = report.calibration().limit_of(shape.bytes(), shape.flop());
         let cold_pools = (args.cold_bytes() / shape.bytes()).ceil().max(1.0);
         // Of a few tokens in a large block there would be too many.

@@ -20,6 +20,11 @@ pub struct AttentionCase {
     kv_dtype: KvDtype,
     /// Tokens per block; none where K and V are contiguous.
     block_size: Option<u32>,
+    /// A long sequence is taken in one piece.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unsplit: bool,
+    #[serde(skip)]
+    layout: Layout,
     /// Whether caches could hold K and V from the call before.
     pub cache: Cache,
     /// How much longer it takes than contiguous K and V in the same round, in the median of all rounds.
@@ -42,10 +47,24 @@ impl AttentionCase {
         let &Shape { batch, seq_len: context, query_len: queries, num_heads, num_kv_heads, head_dim, kv_dtype } = shape;
         let block_size = match layout {
             Layout::Contiguous => None,
-            Layout::Paged(block_size) => Some(block_size),
+            Layout::Paged(block_size) | Layout::Unsplit(block_size) => Some(block_size),
         };
+        let unsplit = matches!(layout, Layout::Unsplit(_));
         let (heads, kv_heads) = (num_heads, num_kv_heads);
-        Self { batch, context, queries, heads, kv_heads, head_dim, kv_dtype, block_size, cache, page_tax_percent }
+        Self {
+            batch,
+            context,
+            queries,
+            heads,
+            kv_heads,
+            head_dim,
+            kv_dtype,
+            block_size,
+            unsplit,
+            layout,
+            cache,
+            page_tax_percent,
+        }
     }
 
     /// `decode 8 x 1024, 8 heads on 2 of 128`
@@ -53,10 +72,6 @@ impl AttentionCase {
         let Self { batch, context: seq_len, queries: query_len, heads, kv_heads, head_dim, kv_dtype, .. } = *self;
         let shape = Shape { batch, seq_len, query_len, num_heads: heads, num_kv_heads: kv_heads, head_dim, kv_dtype };
         format!("{shape}, {heads} heads on {kv_heads} of {head_dim}")
-    }
-
-    fn layout(&self) -> String {
-        self.block_size.map_or(Layout::Contiguous, Layout::Paged).to_string()
     }
 }
 
@@ -85,8 +100,8 @@ pub fn attention_table(cases: &[Case]) -> String {
         }
         text += "\n";
         for (_, of_layout) in of_shape.iter().filter(|(_, paged)| paged.cache == caches[0]) {
-            text += &format!("{:14}", of_layout.layout());
-            let same = |&&(_, paged): &&(&Case, AttentionCase)| paged.block_size == of_layout.block_size;
+            text += &format!("{:14}", of_layout.layout.to_string());
+            let same = |&&(_, paged): &&(&Case, AttentionCase)| paged.layout == of_layout.layout;
             text += &of_shape.iter().filter(same).map(|(case, paged)| columns(case, paged)).collect::<String>();
             text += "\n";
         }
@@ -100,7 +115,7 @@ pub fn attention_table(cases: &[Case]) -> String {
 pub fn panels(cases: &[Case]) -> Vec<Panel> {
     let panel = |of_shape: &[(&Case, AttentionCase)]| {
         let line = |cache| {
-            let of_cache = || of_shape.iter().filter(move |(_, paged)| paged.cache == cache);
+            let of_cache = || of_shape.iter().filter(move |(_, paged)| paged.cache == cache && !paged.unsplit);
             let point = |(case, paged): &(&Case, AttentionCase)| {
                 Some((f64::from(paged.block_size?).log2(), case.timing.median_us))
             };
