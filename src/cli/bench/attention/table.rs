@@ -96,7 +96,7 @@ pub fn attention_table(cases: &[Case]) -> String {
         text += &format!("{:14}", "");
         for cache in &caches {
             let name = if *cache == Cache::Warm { "warm µs" } else { "cold µs" };
-            text += &format!("{name:>11}{:>7}{rate:>9}{:>7}{:>8}", "±", "of it", "tax");
+            text += &format!("{name:>10}{:>7}{rate:>8}{:>9}{:>8}", "±", "of limit", "tax");
         }
         text += "\n";
         for (_, of_layout) in of_shape.iter().filter(|(_, paged)| paged.cache == caches[0]) {
@@ -107,7 +107,7 @@ pub fn attention_table(cases: &[Case]) -> String {
         }
     }
     text += "\nwarm: again and again on the same K and V; cold: on others before, more than caches hold.\n\
-             of it: of what limits the case; tax: against contiguous in the same round, median of rounds.\n";
+             of limit: of the memory or arithmetic that limits the case; tax: against contiguous in the same round, median of rounds.\n";
     text
 }
 
@@ -140,7 +140,7 @@ fn columns(case: &Case, paged: &AttentionCase) -> String {
     let spread = 50.0 * (case.timing.high_us - case.timing.low_us) / case.timing.median_us;
     let tax = paged.page_tax_percent.map_or("".into(), |tax| format!("{tax:+.1}%"));
     format!(
-        "{:>11.1}{:>7}{rate:>9.2}{:>7}{tax:>8}",
+        "{:>10.1}{:>7}{rate:>8.2}{:>9}{tax:>8}",
         case.timing.median_us,
         format!("{spread:.1}%"),
         format!("{:.0}%", 100.0 * case.share)
