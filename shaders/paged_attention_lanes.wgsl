@@ -57,7 +57,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> q: array<Four>;
 @group(0) @binding(3) var<storage, read> k_pool: array<Four>;
 @group(0) @binding(4) var<storage, read> v_pool: array<Four>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
@@ -155,23 +155,24 @@ fn main(
         }
     }
 
-    a.total = over_eight(a.total);
-    b.total = over_eight(b.total);
+    a.total = total_of_eight(a.total);
+    b.total = total_of_eight(b.total);
     if one_of_eight == 0u {
         maxima[eight] = a.maximum;
         maxima[EIGHTS + eight] = b.maximum;
         totals[eight] = a.total;
         totals[EIGHTS + eight] = b.total;
     }
+    workgroupBarrier();
     var place = Place(item < p.num_whole, first_head, WIDTH);
     if !place.is_whole {
         place.first_head = (item - p.num_whole) * p.num_heads + kv_head * GROUP + first_of_group;
         place.stride = WIDTH + 1u;
     }
-    write(a, 0u, lane, num_heads_here, place);
+    write(of_all_eights(a, 0u, one_of_eight), 0u, lane, num_heads_here, place);
     if HEADS > 4u {
         workgroupBarrier();
-        write(b, 1u, lane, num_heads_here, place);
+        write(of_all_eights(b, 1u, one_of_eight), 1u, lane, num_heads_here, place);
     }
 }
 
@@ -182,17 +183,36 @@ fn heads_of(heads: vec4<u32>, one_of_eight: u32) -> Heads {
     return rows;
 }
 
+// Brings these lanes' sums to the maximum that all eights have together, and has their total.
+fn of_all_eights(before: Heads, four: u32, one_of_eight: u32) -> Heads {
+    var rows = before;
+    var maximum = vec4(HIDDEN);
+    for (var eight = one_of_eight; eight < EIGHTS; eight += 8u) {
+        maximum = max(maximum, maxima[four * EIGHTS + eight]);
+    }
+    rows.maximum = largest_of_eight(maximum);
+    // An eight that saw no token has a share of 0.
+    var total = vec4(0.0);
+    for (var eight = one_of_eight; eight < EIGHTS; eight += 8u) {
+        total += exp(maxima[four * EIGHTS + eight] - rows.maximum) * totals[four * EIGHTS + eight];
+    }
+    rows.total = total_of_eight(total);
+    rows.sums = shrunk(before.sums, exp(before.maximum - rows.maximum));
+    return rows;
+}
+
 // Adds up what each eight lanes have of four heads, and writes it.
 fn write(rows: Heads, four: u32, lane: u32, num_heads_here: u32, place: Place) {
-    write_columns(rows.sums.c_0, rows.sums.c_1, 0u, four, lane, num_heads_here, place);
+    write_columns(rows, rows.sums.c_0, rows.sums.c_1, 0u, four, lane, num_heads_here, place);
     if COLUMNS > 2u {
         workgroupBarrier();
-        write_columns(rows.sums.c_2, rows.sums.c_3, 2u, four, lane, num_heads_here, place);
+        write_columns(rows, rows.sums.c_2, rows.sums.c_3, 2u, four, lane, num_heads_here, place);
     }
 }
 
 // Lane 32 c + 8 h + i writes vec4 i of head h of four, of the first or the second column.
 fn write_columns(
+    rows: Heads,
     first: mat4x4<f32>,
     second: mat4x4<f32>,
     first_column: u32,
@@ -215,18 +235,11 @@ fn write_columns(
     let one_of_four = lane % 32u / 8u;
     let head = 4u * four + one_of_four;
     if lane < 64u && column < COLUMNS && head < num_heads_here {
-        var maximum = HIDDEN;
-        for (var eight = 0u; eight < EIGHTS; eight++) {
-            maximum = max(maximum, maxima[four * EIGHTS + eight][one_of_four]);
-        }
-        var total = 0.0;
         var sum = vec4(0.0);
         for (var eight = 0u; eight < EIGHTS; eight++) {
-            // An eight that saw no token has a share of 0.
-            let share = exp(maxima[four * EIGHTS + eight][one_of_four] - maximum);
-            total += share * totals[four * EIGHTS + eight][one_of_four];
-            sum += share * eights_sums[eight * 64u + lane];
+            sum += eights_sums[eight * 64u + lane];
         }
+        let total = rows.total[one_of_four];
         let head_at = (place.first_head + head) * place.stride;
         let at = head_at + column * 8u + lane % 8u;
         if place.is_whole {
@@ -234,32 +247,32 @@ fn write_columns(
         } else {
             partials[at] = sum;
             if at == head_at {
-                partials[head_at + WIDTH] = vec4(maximum, total, 0.0, 0.0);
+                partials[head_at + WIDTH] = vec4(rows.maximum[one_of_four], total, 0.0, 0.0);
             }
         }
     }
 }
 
-// Of each head over the eight lanes.
-fn over_eight(mine: vec4<f32>) -> vec4<f32> {
-    var total = mine;
-    total += subgroupShuffleXor(total, 1u);
-    total += subgroupShuffleXor(total, 2u);
-    total += subgroupShuffleXor(total, 4u);
-    return total;
+fn shrunk(sums: Columns, factors: vec4<f32>) -> Columns {
+    return Columns(
+        times_columns(sums.c_0, factors),
+        times_columns(sums.c_1, factors),
+        times_columns(sums.c_2, factors),
+        times_columns(sums.c_3, factors),
+    );
 }
 
 fn queries_at(at: vec4<u32>) -> Columns {
     var four: Columns;
-    four.c_0 = mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
+    four.c_0 = mat4x4(query_at(at.x), query_at(at.y), query_at(at.z), query_at(at.w));
     if COLUMNS > 1u {
-        four.c_1 = mat4x4(q[at.x + 8u], q[at.y + 8u], q[at.z + 8u], q[at.w + 8u]);
+        four.c_1 = mat4x4(query_at(at.x + 8u), query_at(at.y + 8u), query_at(at.z + 8u), query_at(at.w + 8u));
     }
     if COLUMNS > 2u {
-        four.c_2 = mat4x4(q[at.x + 16u], q[at.y + 16u], q[at.z + 16u], q[at.w + 16u]);
+        four.c_2 = mat4x4(query_at(at.x + 16u), query_at(at.y + 16u), query_at(at.z + 16u), query_at(at.w + 16u));
     }
     if COLUMNS > 3u {
-        four.c_3 = mat4x4(q[at.x + 24u], q[at.y + 24u], q[at.z + 24u], q[at.w + 24u]);
+        four.c_3 = mat4x4(query_at(at.x + 24u), query_at(at.y + 24u), query_at(at.z + 24u), query_at(at.w + 24u));
     }
     return four;
 }
@@ -341,11 +354,8 @@ fn weighed(before: Heads, is_seen: vec4<bool>) -> Heads {
         select(vec4(HIDDEN), rows.weights[2] * p.scale, is_seen),
         select(vec4(HIDDEN), rows.weights[3] * p.scale, is_seen),
     ));
-    var maximum = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 1u));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 2u));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 4u));
-    maximum = max(maximum, rows.maximum);
+    let largest = largest_of_eight(max(max(scores[0], scores[1]), max(scores[2], scores[3])));
+    let maximum = max(largest, rows.maximum);
     let shrink = exp(rows.maximum - maximum);
     let weights = mat4x4(
         exp(scores[0] - maximum),
@@ -356,10 +366,7 @@ fn weighed(before: Heads, is_seen: vec4<bool>) -> Heads {
     rows.maximum = maximum;
     rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
     rows.weights = transpose(weights);
-    rows.sums.c_0 = times_columns(rows.sums.c_0, shrink);
-    rows.sums.c_1 = times_columns(rows.sums.c_1, shrink);
-    rows.sums.c_2 = times_columns(rows.sums.c_2, shrink);
-    rows.sums.c_3 = times_columns(rows.sums.c_3, shrink);
+    rows.sums = shrunk(rows.sums, shrink);
     return rows;
 }
 

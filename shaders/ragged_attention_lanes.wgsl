@@ -53,7 +53,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> q: array<Four>;
 @group(0) @binding(3) var<storage, read> k_pool: array<Four>;
 @group(0) @binding(4) var<storage, read> v_pool: array<Four>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
@@ -181,7 +181,7 @@ fn rows_at(packed_rows: vec4<u32>, first_row: u32, context_len: u32, kv_head: u3
 }
 
 fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(q[at.x], q[at.y], q[at.z], q[at.w]);
+    return mat4x4(query_at(at.x), query_at(at.y), query_at(at.z), query_at(at.w));
 }
 
 fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
@@ -213,11 +213,8 @@ fn weighed(before: Rows, tokens: vec4<u32>) -> Rows {
         seen(rows.weights[2], tokens, rows.positions.z),
         seen(rows.weights[3], tokens, rows.positions.w),
     ));
-    var maximum = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 1u));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 2u));
-    maximum = max(maximum, subgroupShuffleXor(maximum, 4u));
-    maximum = max(maximum, rows.maximum);
+    let largest = largest_of_eight(max(max(scores[0], scores[1]), max(scores[2], scores[3])));
+    let maximum = max(largest, rows.maximum);
     let shrink = exp(rows.maximum - maximum);
     let weights = mat4x4(
         exp(scores[0] - maximum),
@@ -258,10 +255,7 @@ fn added(before: Rows, v: Values, weights: mat4x4<f32>) -> Rows {
 }
 
 fn write(rows: Rows, one_of_eight: u32) {
-    var total = rows.total;
-    total += subgroupShuffleXor(total, 1u);
-    total += subgroupShuffleXor(total, 2u);
-    total += subgroupShuffleXor(total, 4u);
+    let total = total_of_eight(rows.total);
     for (var row = 0u; row < 4u; row++) {
         let at = rows.at[row] + one_of_eight;
         out[at] = rows.sums_0[row] / total[row];

@@ -25,9 +25,30 @@ fn from_lane(m: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
     );
 }
 
+// Of four numbers each, over the eight lanes.
+fn total_of_eight(mine: vec4<f32>) -> vec4<f32> {
+    var total = mine;
+    total += subgroupShuffleXor(total, 1u);
+    total += subgroupShuffleXor(total, 2u);
+    total += subgroupShuffleXor(total, 4u);
+    return total;
+}
+
+fn largest_of_eight(mine: vec4<f32>) -> vec4<f32> {
+    var largest = mine;
+    largest = max(largest, subgroupShuffleXor(largest, 1u));
+    largest = max(largest, subgroupShuffleXor(largest, 2u));
+    largest = max(largest, subgroupShuffleXor(largest, 4u));
+    return largest;
+}
+
 // Where the vec4s of four tokens begin in k_pool and v_pool.
 fn kv_at(blocks: u32, kv_head: u32, tokens: vec4<u32>) -> vec4<u32> {
     let at = tokens / BLOCK_SIZE + blocks;
     let block = vec4(step[at.x], step[at.y], step[at.z], step[at.w]);
     return ((block * p.num_kv_heads + kv_head) * BLOCK_SIZE + tokens % BLOCK_SIZE) * WIDTH;
+}
+
+fn query_at(at: u32) -> vec4<f32> {
+    return floats_of(q[at]);
 }
