@@ -68,12 +68,23 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         let sensible = |case: &Value| {
             let [low, median, high] = ["low_us", "median_us", "high_us"].map(|key| case[key].as_f64().unwrap_or(-1.0));
             let rate = case["gb_per_s"].as_f64().unwrap_or_default() * median / case["bytes"].as_f64().unwrap_or(1.0);
-            let is_limited = case["limit"] == "memory" || case["limit"] == "math";
+            let reached = if case["limit"] == "memory" { &case["gb_per_s"] } else { &case["gflop_per_s"] };
+            let share = reached.as_f64().unwrap_or_default() / case["best"].as_f64().unwrap_or(f64::NAN);
+            let is_limited = (case["limit"] == "memory" || case["limit"] == "math")
+                && (share / case["share"].as_f64().unwrap_or_default() - 1.0).abs() < 1e-9;
             let times = 0.0 < low && low <= median && median <= high && (rate - 1e-3).abs() < 1e-9;
             times && is_limited && case["share"].as_f64() > Some(0.0) && case["flop"].as_f64() > Some(0.0)
         };
         check(cases(report).iter().all(sensible), table)?;
     }
+    // Two shapes: the limits are measured at the beginning, and before the second.
+    let first = cases(&attention.1)[0]["best"].clone();
+    let of = |limits: &Value| ["read_gb_per_s", "gflop_per_s"].map(|key| limits[key].clone());
+    let again = attention.1["recalibrations"].as_array().cloned().unwrap_or_default();
+    check(again.len() == 1 && attention.0.contains("in the course of the run: reads "), &attention.0)?;
+    check(of(&attention.1["calibration"]).contains(&first), &attention.0)?;
+    check(cases(&attention.1).last().is_some_and(|case| of(&again[0]).contains(&case["best"])), &attention.0)?;
+    check(linear.1["recalibrations"].is_null() && !linear.0.contains("in the course of"), &linear.0)?;
     let deterministic = ["--deterministic", "--prompt-len", "9", "--batch", "3"];
     let (table, report) = bench("model", backend, &[&model[..], &deterministic].concat());
     let against = [("prefill of 9 tokens", "without --deterministic"), ("decode, batch 3", "without --deterministic")];

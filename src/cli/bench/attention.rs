@@ -7,6 +7,7 @@ use super::plot::PlotArgs;
 use super::report::{Limit, Report};
 use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
+use crate::backend::calibration::Calibrate;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::wording::tell;
 use crate::config::KvDtype;
@@ -158,11 +159,14 @@ fn product<'a>(a: &'a [u32], b: &'a [u32], c: &'a [u32]) -> impl Iterator<Item =
 /// Memory that pools may take, as a multiple of what is read of them cold.
 const MOST_COLD: f64 = 8.0;
 
-async fn bench<B: Backend>(mut backend: B, args: &AttentionArgs, mut report: Report) -> Result<Report> {
+async fn bench<B: Backend + Calibrate>(mut backend: B, args: &AttentionArgs, mut report: Report) -> Result<Report> {
     let mut compared = 0;
-    for shape in args.shapes() {
+    for (number, shape) in args.shapes().into_iter().enumerate() {
+        if number > 0 {
+            report.recalibrate(&mut backend)?;
+        }
         let layouts = args.layouts(&shape);
-        let limit = report.calibration().limit_of(shape.bytes(), shape.flop());
+        let limit = report.limit_of(shape.bytes(), shape.flop());
         let cold_pools = (args.cold_bytes() / shape.bytes()).ceil().max(1.0);
         // Of a few tokens in a large block there would be too many.
         let has_cold = cold_pools * shape.pool_bytes() <= MOST_COLD * args.cold_bytes().max(shape.pool_bytes());

@@ -5,6 +5,7 @@ use super::plot::{Line, Panel, PlotArgs};
 use super::report::{Case, Report};
 use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
+use crate::backend::calibration::Calibrate;
 use crate::backend::element_type::ElementType;
 use crate::cli::choose_backend::Chosen;
 use crate::error::{Error, Result};
@@ -77,14 +78,17 @@ fn shape(text: &str) -> Result<[u32; 2]> {
     })
 }
 
-async fn bench<B: Backend>(
+async fn bench<B: Backend + Calibrate>(
     mut backend: B,
     args: &LinearArgs,
     shapes: &[[u32; 2]],
     mut report: Report,
 ) -> Result<Report> {
     let mut compared = 0;
-    for &[in_features, out_features] in shapes {
+    for (number, &[in_features, out_features]) in shapes.iter().enumerate() {
+        if number > 0 {
+            report.recalibrate(&mut backend)?;
+        }
         for &elements in &args.elements {
             let weight_bytes = backend.matrix_size(out_features as usize, in_features as usize, elements)?.bytes;
             let weight = scenes::weight(&mut backend, [out_features, in_features], elements)?;

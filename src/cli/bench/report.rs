@@ -4,7 +4,7 @@ use super::attention::table::{AttentionCase, attention_table};
 use super::measure::Timing;
 use super::throughput::Served;
 use crate::backend::Backend;
-use crate::backend::calibration::Calibration;
+use crate::backend::calibration::{Calibrate, Calibration};
 use crate::backend::gpu::{KernelSet, Tuning};
 use crate::backend::ledger::MemoryUse;
 use crate::cli::memory::peak_text;
@@ -30,6 +30,9 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<usize>,
     calibration: Calibrated,
+    /// The limits measured again in the course of a long run. A case is held against the last before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recalibrations: Vec<Calibration>,
     cases: Vec<Case>,
     /// Combinations of options that make no sense.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -75,16 +78,6 @@ pub struct Calibrated {
     pub matmul_gflop_per_s: f64,
 }
 
-impl Calibrated {
-    /// What keeps work that is so large from being faster.
-    pub fn limit_of(&self, bytes: f64, flop: f64) -> Limit {
-        match bytes / self.limits.read_gb_per_s > flop / self.limits.gflop_per_s {
-            true => Limit::Memory,
-            false => Limit::Math,
-        }
-    }
-}
-
 /// What work is held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,6 +106,8 @@ pub struct Case {
     pub gflop_per_s: f64,
     /// What it is limited by.
     pub limit: Limit,
+    /// What the machine could do of that at best when it was last measured, in 10⁹ a second.
+    pub best: f64,
     /// How much of that limit it reaches.
     pub share: f64,
     /// What it produces, and how much of it: tokens, for a model.
@@ -139,6 +134,7 @@ impl Report {
             tuning: kernels.filter(|(kernels, _)| *kernels == KernelSet::Fast).map(|(_, tuning)| tuning),
             repeats: None,
             calibration,
+            recalibrations: Vec::new(),
             cases: Vec::new(),
             left_out: Vec::new(),
             checks: Vec::new(),
@@ -153,21 +149,48 @@ impl Report {
         Self { repeats: Some(repeats), ..self }
     }
 
-    /// What cases are held against.
-    pub fn calibration(&self) -> &Calibrated {
-        &self.calibration
+    /// Measures again what the machine can do at best: cases after this are held against that.
+    ///
+    /// # Errors
+    /// Those of [`Calibrate::calibrate`].
+    pub fn recalibrate(&mut self, backend: &mut impl Calibrate) -> Result<()> {
+        self.recalibrations.push(backend.calibrate()?);
+        backend.forget_peak();
+        Ok(())
+    }
+
+    /// What keeps work that is so large from being faster.
+    pub fn limit_of(&self, bytes: f64, flop: f64) -> Limit {
+        let limits = self.limits();
+        match bytes / limits.read_gb_per_s > flop / limits.gflop_per_s {
+            true => Limit::Memory,
+            false => Limit::Math,
+        }
     }
 
     /// Adds a line: what was timed, and what that cannot do without. More can be added to it.
     pub fn push(&mut self, name: String, timing: Timing, bytes: f64, flop: f64) -> &mut Case {
         let [gb_per_s, gflop_per_s] = [bytes, flop].map(|amount| amount / timing.median_us / 1e3);
-        let limit = self.calibration.limit_of(bytes, flop);
-        let share = match limit {
-            Limit::Memory => gb_per_s / self.calibration.limits.read_gb_per_s,
-            Limit::Math => gflop_per_s / self.calibration.limits.gflop_per_s,
+        let limit = self.limit_of(bytes, flop);
+        let (reached, best) = match limit {
+            Limit::Memory => (gb_per_s, self.limits().read_gb_per_s),
+            Limit::Math => (gflop_per_s, self.limits().gflop_per_s),
         };
+        let share = reached / best;
         let (tokens, attention) = (None, None);
-        self.cases.push(Case { name, timing, bytes, flop, gb_per_s, gflop_per_s, limit, share, tokens, attention });
+        self.cases.push(Case {
+            name,
+            timing,
+            bytes,
+            flop,
+            gb_per_s,
+            gflop_per_s,
+            limit,
+            best,
+            share,
+            tokens,
+            attention,
+        });
         self.cases.last_mut().expect("a case was added")
     }
 
@@ -219,6 +242,10 @@ impl Report {
         write_report(&self.table(), json, self)
     }
 
+    fn limits(&self) -> &Calibration {
+        self.recalibrations.last().unwrap_or(&self.calibration.limits)
+    }
+
     fn table(&self) -> String {
         let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
         let mut text = self.device.clone();
@@ -235,6 +262,7 @@ impl Report {
              linear {matmul_gflop_per_s:.0} GFLOP/s\n",
             best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s
         );
+        text += &recalibrated_text(best, &self.recalibrations);
         if let Some(Memory { planned, used }) = &self.memory {
             text += &format!("{}\n", peak_text(used, planned));
         }
@@ -299,6 +327,23 @@ pub fn write_report(table: &str, json: Option<&Path>, report: &impl serde::Seria
     let Some(path) = json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::WriteOutput(error.into()))? + "\n";
     std::fs::write(path, text).map_err(|source| Error::WriteFile { path: path.to_owned(), source })
+}
+
+/// How far the limits moved in the course of the run.
+fn recalibrated_text(first: &Calibration, later: &[Calibration]) -> String {
+    if later.is_empty() {
+        return String::new();
+    }
+    let range = |of: fn(&Calibration) -> f64| {
+        let all = || std::iter::once(first).chain(later).map(of);
+        (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max))
+    };
+    let (slow_read, fast_read) = range(|limits| limits.read_gb_per_s);
+    let (slow_math, fast_math) = range(|limits| limits.gflop_per_s);
+    format!(
+        "in the course of the run: reads {slow_read:.1} to {fast_read:.1} GB/s, \
+         {slow_math:.0} to {fast_math:.0} GFLOP/s\n"
+    )
 }
 
 fn served_table(served: &[Served]) -> String {

@@ -81,15 +81,16 @@ pub fn attention_table(cases: &[Case]) -> String {
     let cases = of_attention(cases);
     for of_shape in cases.chunk_by(|(_, a), (_, b)| a.title() == b.title()) {
         let (first, paged) = of_shape[0];
-        let (limit, rate) = match first.limit {
-            Limit::Memory => ("memory", "GB/s"),
-            Limit::Math => ("arithmetic", "GFLOP/s"),
+        let rate = match first.limit {
+            Limit::Memory => "GB/s",
+            Limit::Math => "GFLOP/s",
         };
         text += &format!(
-            "\n{}: {:.1} MB and {:.1} MFLOP a call, limited by {limit}\n",
+            "\n{}: {:.1} MB and {:.1} MFLOP a call; limit {:.1} {rate}\n",
             paged.title(),
             first.bytes / 1e6,
-            first.flop / 1e6
+            first.flop / 1e6,
+            first.best
         );
         let has = |cache| of_shape.iter().any(|(_, paged)| paged.cache == cache);
         let caches: Vec<Cache> = [Cache::Warm, Cache::Cold].into_iter().filter(|&cache| has(cache)).collect();
@@ -107,7 +108,7 @@ pub fn attention_table(cases: &[Case]) -> String {
         }
     }
     text += "\nwarm: again and again on the same K and V; cold: on others before, more than caches hold.\n\
-             of limit: of the memory or arithmetic that limits the case; tax: against contiguous in the same round, median of rounds.\n";
+             of limit: how much of it is reached; tax: against contiguous in the same round, median of rounds.\n";
     text
 }
 
