@@ -124,34 +124,39 @@ fn check_kernels(against: KernelSet, own: &Chosen, other: &Chosen) -> Result<()>
     Err(Error::InvalidOption { option: "against", value: value_text(against), reason: reason.into() })
 }
 
-/// Each side computes a case once in every round, so that what drifts (other programs, clocks) drifts for all of them. A side
-/// is left idle: steps overlap, and what it had in flight would run in another's time.
 async fn bench(args: &ModelArgs, sides: &mut [Side], bytes: f64, report: &mut Report) -> Result<()> {
-    // In the first, which does not count, pipelines are made.
-    let rounds = args.repeats.repeats + 1;
+    let (repeats, len) = (args.repeats.repeats, args.prompt_len);
     let model = sides[0].model().clone();
-    let mut us = vec![Vec::new(); sides.len()];
-    for _ in 0..rounds {
-        for (side, us) in sides.iter_mut().zip(&mut us) {
-            us.push(prefill(side, args.prompt_len).await?);
-        }
-    }
+    let us = in_turns(sides, repeats, async |side: &mut Side| prefill(side, len).await).await?;
     // Its last row's logits are part of it.
-    let flop_of_prefill = flop(&model, args.prompt_len, 1);
-    let name = format!("prefill of {} tokens", args.prompt_len);
-    report_case(report, sides, &name, &us, [bytes, flop_of_prefill], args.prompt_len);
+    report_case(report, sides, &format!("prefill of {len} tokens"), &us, [bytes, flop(&model, len, 1)], len);
     for &batch in &args.batch {
-        let mut us = vec![Vec::new(); sides.len()];
-        for _ in 0..rounds {
-            for (side, us) in sides.iter_mut().zip(&mut us) {
-                us.push(decode(side, batch).await?);
-            }
-        }
+        let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch).await).await?;
         let name = format!("decode, batch {batch}");
         report_case(report, sides, &name, &us, [bytes, flop(&model, batch, batch)], batch);
     }
     sides[0].note_memory(report);
     Ok(())
+}
+
+/// Microseconds of each side, by round. In a round each does the work once, so that what drifts (other programs, clocks)
+/// drifts for all of them, and is left idle: steps overlap, and what one had in flight would run in another's time.
+async fn in_turns(
+    sides: &mut [Side],
+    rounds: usize,
+    work: impl AsyncFn(&mut Side) -> Result<f64>,
+) -> Result<Vec<Vec<f64>>> {
+    // Pipelines are made.
+    for side in &mut *sides {
+        work(side).await?;
+    }
+    let mut us = vec![Vec::with_capacity(rounds); sides.len()];
+    for _ in 0..rounds {
+        for (side, us) in sides.iter_mut().zip(&mut us) {
+            us.push(work(side).await?);
+        }
+    }
+    Ok(us)
 }
 
 /// Microseconds of a step that reads a prompt.
@@ -191,10 +196,10 @@ fn report_case(
     [bytes, flop]: [f64; 2],
     num_tokens: usize,
 ) {
-    let own = &us[0][1..];
-    report.push(name.into(), Timing::of(&mut own.to_vec()), bytes, flop).tokens = Some(num_tokens as f64);
+    let own = &us[0];
+    report.push(name.into(), Timing::of(&mut own.clone()), bytes, flop).tokens = Some(num_tokens as f64);
     for (side, other) in sides.iter().zip(us).skip(1) {
-        let mut ratios: Vec<f64> = own.iter().zip(&other[1..]).map(|(own, other)| own / other).collect();
+        let mut ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
         report.compared(name, side.label(), quantile(&mut ratios, 0.5));
     }
 }
