@@ -316,6 +316,7 @@ fn refuses_what_makes_no_sense() {
     refused(&["attention", "--head-dim", "0"], &["--head-dim is 0", "up to 256"]);
     refused(&["attention", "--block-size", "16,512"], &["--block-size is 512", "up to 256"]);
     refused(&["attention", "--context", "8,0"], &["--context is 0", "at least 1"]);
+    refused(&["attention", "--context", "512", "--unsplit"], &["--unsplit", "no decode here is split", "above 512"]);
     refused(&["attention", "--queries", "0"], &["--queries is 0", "at least 1"]);
     let quality = |args: &[&str]| run(cb_lab(&[&["bench", "quality"], args].concat())).failed(2).without_results();
     quality(&["--max-new-tokens", "0"]).complains(&["--max-new-tokens is 0", "at least 1"]);

@@ -102,6 +102,10 @@ impl AttentionArgs {
             counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;
         }
         // The kernels count the words of a buffer in u32.
+        if self.unsplit && !self.shapes().iter().any(Shape::is_split) {
+            let reason = "no decode here is split: add --queries 1 and a --context above 512";
+            return Err(Error::InvalidOption { option: "unsplit", value: "set".into(), reason: reason.into() });
+        }
         let too_large = |shape: &Shape| shape.pool_bytes() / 4.0 > f64::from(u32::MAX / 2);
         let shapes = self.shapes();
         if let Some(shape) = shapes.iter().find(|shape| too_large(shape)) {
@@ -191,7 +195,7 @@ async fn bench<B: Backend + Calibrate>(mut backend: B, args: &AttentionArgs, mut
                 |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, &pools, call % copies);
             let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut scenes, record).await?;
             for (layout, of_layout) in layouts.iter().zip(&us) {
-                let tax = (*layout != Layout::Contiguous).then(|| page_tax_percent(of_layout, &us[0]));
+                let tax = matches!(layout, Layout::Paged(_)).then(|| page_tax_percent(of_layout, &us[0]));
                 let timing = Timing::of(&mut of_layout.clone());
                 let case = report.push(
                     format!("{shape}, {layout}, {cache:?}").to_lowercase(),

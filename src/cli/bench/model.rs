@@ -65,6 +65,9 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     let mut others = Vec::new();
     for (label, other_args) in args.others() {
         let other = start(&other_args, &options, &folder, |_| ()).await?;
+        if backend.kernel_set().is_some() != other.backend.kernel_set().is_some() {
+            return Err(Error::Device(format!("it could be opened once, but not again to run {label}")));
+        }
         if args.against == Some(other_args.kernels) {
             check_kernels(other_args.kernels, &backend, &other.backend)?;
         }
@@ -85,7 +88,7 @@ impl ModelArgs {
         let most = self.batch.iter().copied().max().unwrap_or(1);
         let block_size = 16;
         // For the prompt and for the longest decode; a hundredth stays free at admission.
-        let num_blocks = (self.prompt_len + 1).div_ceil(block_size) + most * (DECODES + 2).div_ceil(block_size);
+        let num_blocks = (self.prompt_len + 1).div_ceil(block_size) + most * (DECODES + 3).div_ceil(block_size);
         LimitOptions {
             block_size: Some(block_size),
             num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
@@ -168,23 +171,25 @@ async fn prefill(side: &mut Side, len: usize) -> Result<f64> {
     }
 }
 
-/// Microseconds of a step in which each of so many sequences gets a token, in the mean of [`DECODES`] in a row.
+/// Microseconds of a step in which each of so many sequences gets a token, in the mean of [`DECODES`] in a row. Each of them
+/// begins a step as well, where steps overlap: so one comes before them, which reads the prompts, and one after.
 async fn decode(side: &mut Side, batch: usize) -> Result<f64> {
     for _ in 0..batch {
-        side.submit(prompt(1, side.model()), so_many_tokens(DECODES + 1))?;
+        side.submit(prompt(1, side.model()), so_many_tokens(DECODES + 2))?;
     }
-    // It reads the prompts, of a token each.
     side.timed_step().await?;
-    let (mut us, mut tokens) = (0.0, 0);
-    while !side.is_idle() {
+    let mut us = 0.0;
+    for _ in 0..DECODES {
         let (of_step, came) = side.timed_step().await?;
+        if came != batch {
+            return Err(Error::Device(format!("{came} tokens came of a step of {batch} sequences")));
+        }
         us += of_step;
-        tokens += came;
     }
-    match tokens == DECODES * batch {
-        true => Ok(us / DECODES as f64),
-        false => Err(Error::Device("no step computed all sequences of the batch together".into())),
+    while !side.is_idle() {
+        side.timed_step().await?;
     }
+    Ok(us / DECODES as f64)
 }
 
 /// The first side is the case; the others are what it is compared with, round by round.

@@ -61,6 +61,16 @@ struct Compared {
     times_as_long: f64,
 }
 
+impl Compared {
+    fn text(&self) -> String {
+        let Self { case, against, times_as_long } = self;
+        match *times_as_long < 1.0 {
+            true => format!("{case}: {:.2} times as fast as {against}\n", 1.0 / times_as_long),
+            false => format!("{case}: takes {times_as_long:.2} times as long as {against}\n"),
+        }
+    }
+}
+
 /// What an engine took of its backend's memory.
 #[derive(serde::Serialize)]
 struct Memory {
@@ -277,12 +287,7 @@ impl Report {
         } else if !self.cases.is_empty() {
             text += &self.cases_table();
         }
-        for Compared { case, against, times_as_long } in &self.compared {
-            text += &match *times_as_long < 1.0 {
-                true => format!("{case}: {:.2} times as fast as {against}\n", 1.0 / times_as_long),
-                false => format!("{case}: takes {times_as_long:.2} times as long as {against}\n"),
-            };
-        }
+        text += &self.compared.iter().map(Compared::text).collect::<String>();
         if !self.served.is_empty() {
             text += &served_table(&self.served);
         }
@@ -365,4 +370,16 @@ fn served_table(served: &[Served]) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_time_is_twice_as_fast() {
+        let text = |times_as_long| Compared { case: "a".into(), against: "with b".into(), times_as_long }.text();
+        assert_eq!(text(0.5), "a: 2.00 times as fast as with b\n");
+        assert_eq!(text(2.0), "a: takes 2.00 times as long as with b\n");
+    }
 }
