@@ -69,14 +69,6 @@ var<workgroup> eights_sums: array<vec4<f32>, SUMS_LEN>; // [EIGHTS][2][4 heads][
 var<workgroup> maxima: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 var<workgroup> totals: array<vec4<f32>, TOTALS_LEN>; // [2 fours of heads][EIGHTS]
 
-// What a lane owns of four rows of q, K or V: of vec4 `i` a column for each row.
-struct Columns {
-    c_0: mat4x4<f32>,
-    c_1: mat4x4<f32>,
-    c_2: mat4x4<f32>,
-    c_3: mat4x4<f32>,
-}
-
 // Four heads; those past the last are the last again.
 struct Heads {
     q: Columns,
@@ -132,8 +124,8 @@ fn main(
         let kv_rows = kv_at(blocks, kv_head, min(tokens, vec4(end - 1u)));
 
         for (var i = 0u; i < 4u; i++) {
-            let near = keys_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
-            let far = keys_at(subgroupShuffle(kv_rows, first_of_eight + i + 4u) + one_of_eight);
+            let near = columns_of_k(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            let far = columns_of_k(subgroupShuffle(kv_rows, first_of_eight + i + 4u) + one_of_eight);
             a.weights = scored(a, near, far, i, one_of_eight);
             if HEADS > 4u {
                 b.weights = scored(b, near, far, i, one_of_eight);
@@ -147,21 +139,17 @@ fn main(
         }
 
         for (var i = 0u; i < 8u; i++) {
-            let v = values_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
-            a = added(a, v, from_lane(a.weights, first_of_eight + i));
+            let v = columns_of_v(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            a.sums = added(a.sums, v, from_lane(a.weights, first_of_eight + i));
             if HEADS > 4u {
-                b = added(b, v, from_lane(b.weights, first_of_eight + i));
+                b.sums = added(b.sums, v, from_lane(b.weights, first_of_eight + i));
             }
         }
     }
 
-    a.total = total_of_eight(a.total);
-    b.total = total_of_eight(b.total);
-    if one_of_eight == 0u {
-        maxima[eight] = a.maximum;
-        maxima[EIGHTS + eight] = b.maximum;
-        totals[eight] = a.total;
-        totals[EIGHTS + eight] = b.total;
+    note(a, 0u, eight, one_of_eight);
+    if HEADS > 4u {
+        note(b, 1u, eight, one_of_eight);
     }
     workgroupBarrier();
     var place = Place(item < p.num_whole, first_head, WIDTH);
@@ -176,11 +164,38 @@ fn main(
     }
 }
 
+fn columns_of_q(at: vec4<u32>) -> Columns {
+    var four: Columns;
+    four.c_0 = queries_at(at);
+    if COLUMNS > 1u { four.c_1 = queries_at(at + 8u); }
+    if COLUMNS > 2u { four.c_2 = queries_at(at + 16u); }
+    if COLUMNS > 3u { four.c_3 = queries_at(at + 24u); }
+    return four;
+}
+
+fn columns_of_k(at: vec4<u32>) -> Columns {
+    var four: Columns;
+    four.c_0 = keys_at(at);
+    if COLUMNS > 1u { four.c_1 = keys_at(at + 8u); }
+    if COLUMNS > 2u { four.c_2 = keys_at(at + 16u); }
+    if COLUMNS > 3u { four.c_3 = keys_at(at + 24u); }
+    return four;
+}
+
 fn heads_of(heads: vec4<u32>, one_of_eight: u32) -> Heads {
     var rows: Heads;
-    rows.q = queries_at(heads * WIDTH + one_of_eight);
+    rows.q = columns_of_q(heads * WIDTH + one_of_eight);
     rows.maximum = vec4(HIDDEN);
     return rows;
+}
+
+// What the other eights have to know of four heads of this one.
+fn note(rows: Heads, four: u32, eight: u32, one_of_eight: u32) {
+    let total = total_of_eight(rows.total);
+    if one_of_eight == 0u {
+        maxima[four * EIGHTS + eight] = rows.maximum;
+        totals[four * EIGHTS + eight] = total;
+    }
 }
 
 // Brings these lanes' sums to the maximum that all eights have together, and has their total.
@@ -253,60 +268,6 @@ fn write_columns(
     }
 }
 
-fn shrunk(sums: Columns, factors: vec4<f32>) -> Columns {
-    return Columns(
-        times_columns(sums.c_0, factors),
-        times_columns(sums.c_1, factors),
-        times_columns(sums.c_2, factors),
-        times_columns(sums.c_3, factors),
-    );
-}
-
-fn queries_at(at: vec4<u32>) -> Columns {
-    var four: Columns;
-    four.c_0 = mat4x4(query_at(at.x), query_at(at.y), query_at(at.z), query_at(at.w));
-    if COLUMNS > 1u {
-        four.c_1 = mat4x4(query_at(at.x + 8u), query_at(at.y + 8u), query_at(at.z + 8u), query_at(at.w + 8u));
-    }
-    if COLUMNS > 2u {
-        four.c_2 = mat4x4(query_at(at.x + 16u), query_at(at.y + 16u), query_at(at.z + 16u), query_at(at.w + 16u));
-    }
-    if COLUMNS > 3u {
-        four.c_3 = mat4x4(query_at(at.x + 24u), query_at(at.y + 24u), query_at(at.z + 24u), query_at(at.w + 24u));
-    }
-    return four;
-}
-
-fn keys_at(at: vec4<u32>) -> Columns {
-    var four: Columns;
-    four.c_0 = mat4x4(key_at(at.x), key_at(at.y), key_at(at.z), key_at(at.w));
-    if COLUMNS > 1u {
-        four.c_1 = mat4x4(key_at(at.x + 8u), key_at(at.y + 8u), key_at(at.z + 8u), key_at(at.w + 8u));
-    }
-    if COLUMNS > 2u {
-        four.c_2 = mat4x4(key_at(at.x + 16u), key_at(at.y + 16u), key_at(at.z + 16u), key_at(at.w + 16u));
-    }
-    if COLUMNS > 3u {
-        four.c_3 = mat4x4(key_at(at.x + 24u), key_at(at.y + 24u), key_at(at.z + 24u), key_at(at.w + 24u));
-    }
-    return four;
-}
-
-fn values_at(at: vec4<u32>) -> Columns {
-    var four: Columns;
-    four.c_0 = mat4x4(value_at(at.x), value_at(at.y), value_at(at.z), value_at(at.w));
-    if COLUMNS > 1u {
-        four.c_1 = mat4x4(value_at(at.x + 8u), value_at(at.y + 8u), value_at(at.z + 8u), value_at(at.w + 8u));
-    }
-    if COLUMNS > 2u {
-        four.c_2 = mat4x4(value_at(at.x + 16u), value_at(at.y + 16u), value_at(at.z + 16u), value_at(at.w + 16u));
-    }
-    if COLUMNS > 3u {
-        four.c_3 = mat4x4(value_at(at.x + 24u), value_at(at.y + 24u), value_at(at.z + 24u), value_at(at.w + 24u));
-    }
-    return four;
-}
-
 // With the scores of the tokens that lanes `owner` and `owner + 4` own, in these two.
 fn scored(rows: Heads, near: Columns, far: Columns, owner: u32, one_of_eight: u32) -> mat4x4<f32> {
     let near_parts = parts_of_scores(rows.q, near);
@@ -367,21 +328,5 @@ fn weighed(before: Heads, is_seen: vec4<bool>) -> Heads {
     rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
     rows.weights = transpose(weights);
     rows.sums = shrunk(rows.sums, shrink);
-    return rows;
-}
-
-// Four tokens' V, weighted, on top of the sums.
-fn added(before: Heads, v: Columns, weights: mat4x4<f32>) -> Heads {
-    var rows = before;
-    rows.sums.c_0 = multiply_add(v.c_0, weights, rows.sums.c_0);
-    if COLUMNS > 1u {
-        rows.sums.c_1 = multiply_add(v.c_1, weights, rows.sums.c_1);
-    }
-    if COLUMNS > 2u {
-        rows.sums.c_2 = multiply_add(v.c_2, weights, rows.sums.c_2);
-    }
-    if COLUMNS > 3u {
-        rows.sums.c_3 = multiply_add(v.c_3, weights, rows.sums.c_3);
-    }
     return rows;
 }

@@ -67,18 +67,7 @@ struct Rows {
     maximum: vec4<f32>, // the same in every lane
     total: vec4<f32>, // of the weights of the tokens this lane owned
     weights: mat4x4<f32>, // of this lane's four tokens, a column for each row; first their scores
-    sums_0: mat4x4<f32>, // of this lane's first vec4 of V, a column for each row
-    sums_1: mat4x4<f32>,
-    sums_2: mat4x4<f32>,
-    sums_3: mat4x4<f32>,
-}
-
-// What a lane owns of four tokens' V: a column for each token.
-struct Values {
-    v_0: mat4x4<f32>,
-    v_1: mat4x4<f32>,
-    v_2: mat4x4<f32>,
-    v_3: mat4x4<f32>,
+    sums: Columns, // of V by weight, divided by nothing yet
 }
 
 // All that a lane owns has a name of its own: arrays would lie in memory, for compilers unroll few loops inside loops.
@@ -153,12 +142,12 @@ fn main(
         }
 
         for (var i = 0u; i < 8u; i++) {
-            let v = values_at(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
-            a = added(a, v, from_lane(a.weights, first_of_eight + i));
-            b = added(b, v, from_lane(b.weights, first_of_eight + i));
+            let v = columns_of_v(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
+            a.sums = added(a.sums, v, from_lane(a.weights, first_of_eight + i));
+            b.sums = added(b.sums, v, from_lane(b.weights, first_of_eight + i));
             if ROWS > 8u {
-                c = added(c, v, from_lane(c.weights, first_of_eight + i));
-                d = added(d, v, from_lane(d.weights, first_of_eight + i));
+                c.sums = added(c.sums, v, from_lane(c.weights, first_of_eight + i));
+                d.sums = added(d.sums, v, from_lane(d.weights, first_of_eight + i));
             }
         }
     }
@@ -178,29 +167,6 @@ fn rows_at(packed_rows: vec4<u32>, first_row: u32, context_len: u32, kv_head: u3
     rows.positions = context_len + packed_rows / GROUP;
     rows.maximum = vec4(HIDDEN);
     return rows;
-}
-
-fn queries_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(query_at(at.x), query_at(at.y), query_at(at.z), query_at(at.w));
-}
-
-fn keys_at(at: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4(key_at(at.x), key_at(at.y), key_at(at.z), key_at(at.w));
-}
-
-fn values_at(at: vec4<u32>) -> Values {
-    var values: Values;
-    values.v_0 = mat4x4(value_at(at.x), value_at(at.y), value_at(at.z), value_at(at.w));
-    if COLUMNS > 1u {
-        values.v_1 = mat4x4(value_at(at.x + 8u), value_at(at.y + 8u), value_at(at.z + 8u), value_at(at.w + 8u));
-    }
-    if COLUMNS > 2u {
-        values.v_2 = mat4x4(value_at(at.x + 16u), value_at(at.y + 16u), value_at(at.z + 16u), value_at(at.w + 16u));
-    }
-    if COLUMNS > 3u {
-        values.v_3 = mat4x4(value_at(at.x + 24u), value_at(at.y + 24u), value_at(at.z + 24u), value_at(at.w + 24u));
-    }
-    return values;
 }
 
 // Scores become weights; where a row's maximum grows, its sums shrink. Where a row has seen no token yet, its maximum is
@@ -225,10 +191,7 @@ fn weighed(before: Rows, tokens: vec4<u32>) -> Rows {
     rows.maximum = maximum;
     rows.total = fma(rows.total, shrink, (weights[0] + weights[1]) + (weights[2] + weights[3]));
     rows.weights = transpose(weights);
-    rows.sums_0 = times_columns(rows.sums_0, shrink);
-    rows.sums_1 = times_columns(rows.sums_1, shrink);
-    rows.sums_2 = times_columns(rows.sums_2, shrink);
-    rows.sums_3 = times_columns(rows.sums_3, shrink);
+    rows.sums = shrunk(rows.sums, shrink);
     return rows;
 }
 
@@ -238,35 +201,19 @@ fn seen(scores: vec4<f32>, tokens: vec4<u32>, position: u32) -> vec4<f32> {
     return select(vec4(HIDDEN), scores * p.scale, in_window & (tokens <= vec4(position)));
 }
 
-// Four tokens' V, weighted, on top of the sums.
-fn added(before: Rows, v: Values, weights: mat4x4<f32>) -> Rows {
-    var rows = before;
-    rows.sums_0 = multiply_add(v.v_0, weights, rows.sums_0);
-    if COLUMNS > 1u {
-        rows.sums_1 = multiply_add(v.v_1, weights, rows.sums_1);
-    }
-    if COLUMNS > 2u {
-        rows.sums_2 = multiply_add(v.v_2, weights, rows.sums_2);
-    }
-    if COLUMNS > 3u {
-        rows.sums_3 = multiply_add(v.v_3, weights, rows.sums_3);
-    }
-    return rows;
-}
-
 fn write(rows: Rows, one_of_eight: u32) {
     let total = total_of_eight(rows.total);
     for (var row = 0u; row < 4u; row++) {
         let at = rows.at[row] + one_of_eight;
-        out[at] = rows.sums_0[row] / total[row];
+        out[at] = rows.sums.c_0[row] / total[row];
         if COLUMNS > 1u {
-            out[at + 8u] = rows.sums_1[row] / total[row];
+            out[at + 8u] = rows.sums.c_1[row] / total[row];
         }
         if COLUMNS > 2u {
-            out[at + 16u] = rows.sums_2[row] / total[row];
+            out[at + 16u] = rows.sums.c_2[row] / total[row];
         }
         if COLUMNS > 3u {
-            out[at + 24u] = rows.sums_3[row] / total[row];
+            out[at + 24u] = rows.sums.c_3[row] / total[row];
         }
     }
 }

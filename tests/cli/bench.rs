@@ -9,6 +9,7 @@ trials!(
     all_on_the_cpu,
     contexts_without_so_many_queries,
     splits_held_against_none,
+    limits_before_every_shape,
     quality_of_the_reference,
     refuses_what_makes_no_sense,
     a_report_that_cannot_be_written,
@@ -193,6 +194,14 @@ fn splits_held_against_none() {
         assert_eq!(table.lines().filter(|text| text.starts_with(line)).count(), count, "{line}: {table}");
     }
     assert!(table.contains("checked: all results match, 14 layouts"), "{table}");
+}
+
+/// Measured at the beginning, and before every shape but the first.
+fn limits_before_every_shape() {
+    let args = ["--shapes", "64x40,8x4", "--rows", "1", "--elements", "f32", "--repeats", "1"];
+    let (table, report) = bench("linear", "cpu", &args);
+    assert_eq!(report["recalibrations"].as_array().map(Vec::len), Some(1), "{table}");
+    assert!(table.contains("in the course of the run: reads "), "{table}");
 }
 
 /// Three layouts of two shapes, warm or cold or, where memory is the limit and caches matter, both.

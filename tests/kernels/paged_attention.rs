@@ -25,7 +25,7 @@ pub fn lanes_cases() -> Cases {
     // 96: three vec4s of V a lane. 9 heads: two workgroups of five and four. 8: two full fours.
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&DECODE) };
     let mut all = attention::for_lanes(attentions(), 128);
-    all.extend([shape(32, 4), shape(96, 3), shape(128, 9), shape(64, 8)]);
+    all.extend([shape(32, 4), shape(96, 3), shape(96, 7), shape(128, 9), shape(64, 8)]);
     boxed(all)
 }
 

@@ -29,7 +29,7 @@ const FOUR: [&str; 2] =
 const PAIR: [&str; 2] =
     [include_str!("../../../shaders/shared/pair.wgsl"), include_str!("../../../shaders/shared/pair_of_longs.wgsl")];
 
-/// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, K and V, if it has a choice.
+/// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, q, K and V, if it has a choice.
 pub fn with_longs(wgsl: &str) -> String {
     [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, longs]| wgsl.replace(words, longs))
 }

@@ -19,7 +19,7 @@ pub enum Tuning {
 /// What [`Tuning`] chooses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
-    /// Where it helps, read weights, x, K and V in words of 64 bits: four.wgsl and pair.wgsl of shaders/shared.
+    /// Where it helps, read weights, x, q, K and V in words of 64 bits: four.wgsl and pair.wgsl of shaders/shared.
     pub longs: bool,
     /// Threads of a workgroup of the fast versions of a linear.
     pub linear_threads: u32,

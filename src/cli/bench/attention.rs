@@ -2,7 +2,7 @@
 
 pub mod table;
 
-use super::measure::{Timing, measure_in_turns, quantile};
+use super::measure::{Timing, measure_in_turns, median_ratio};
 use super::plot::PlotArgs;
 use super::report::{Limit, Report};
 use super::{CommonArgs, RepeatArgs, in_range, open};
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::scenes::attention::{Layout, Pools, Scene, Shape};
 use table::{AttentionCase, Cache, panels};
 
-/// How far two layouts of the same K and V may differ. They are the same numbers in the same order of additions; it is the
-/// tolerance of the pair tests for a thousand tokens and values below 1.
+/// How far two layouts of the same K and V may differ. They are the same numbers, in the same order of additions but where
+/// splits are held against none; it is the tolerance of the pair tests for a thousand tokens and values below 1.
 const SAME: f32 = 2e-5;
 
 /// Options of `bench attention`.
@@ -101,11 +101,11 @@ impl AttentionArgs {
         for (option, counts) in [("batch", &self.batch), ("context", &self.context), ("queries", &self.queries)] {
             counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;
         }
-        // The kernels count the words of a buffer in u32.
         if self.unsplit && !self.shapes().iter().any(Shape::is_split) {
             let reason = "no decode here is split: add --queries 1 and a --context above 512";
             return Err(Error::InvalidOption { option: "unsplit", value: "set".into(), reason: reason.into() });
         }
+        // The kernels count the words of a buffer in u32.
         let too_large = |shape: &Shape| shape.pool_bytes() / 4.0 > f64::from(u32::MAX / 2);
         let shapes = self.shapes();
         if let Some(shape) = shapes.iter().find(|shape| too_large(shape)) {
@@ -195,7 +195,7 @@ async fn bench<B: Backend + Calibrate>(mut backend: B, args: &AttentionArgs, mut
                 |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, &pools, call % copies);
             let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut scenes, record).await?;
             for (layout, of_layout) in layouts.iter().zip(&us) {
-                let tax = matches!(layout, Layout::Paged(_)).then(|| page_tax_percent(of_layout, &us[0]));
+                let tax = matches!(layout, Layout::Paged(_)).then(|| 100.0 * (median_ratio(of_layout, &us[0]) - 1.0));
                 let timing = Timing::of(&mut of_layout.clone());
                 let case = report.push(
                     format!("{shape}, {layout}, {cache:?}").to_lowercase(),
@@ -236,10 +236,4 @@ async fn compare<B: Backend>(
         }
     }
     Ok(())
-}
-
-/// How much longer a layout takes than contiguous K and V, in the median of rounds.
-fn page_tax_percent(layout: &[f64], contiguous: &[f64]) -> f64 {
-    let mut ratios: Vec<f64> = layout.iter().zip(contiguous).map(|(layout, contiguous)| layout / contiguous).collect();
-    100.0 * (quantile(&mut ratios, 0.5) - 1.0)
 }

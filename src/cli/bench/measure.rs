@@ -86,9 +86,25 @@ async fn seconds<B: Backend>(backend: &mut B, times: usize, record: &mut impl Fn
     Ok(begin.elapsed().as_secs_f64())
 }
 
+/// How many times as long one piece of work takes as another, in the median of the rounds in which they took turns.
+pub fn median_ratio(us: &[f64], of_other: &[f64]) -> f64 {
+    let mut ratios: Vec<f64> = us.iter().zip(of_other).map(|(us, of_other)| us / of_other).collect();
+    quantile(&mut ratios, 0.5)
+}
+
 /// The value below which that part of the values lies; 0 if there are none.
 pub fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = ((values.len() as f64 - 1.0) * part).round().max(0.0) as usize;
     values.get(at).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_that_of_the_middle_round() {
+        assert_eq!(median_ratio(&[2.0, 9.0, 40.0], &[1.0, 3.0, 10.0]), 3.0);
+    }
 }

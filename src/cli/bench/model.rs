@@ -2,15 +2,15 @@
 
 mod sides;
 
-use super::measure::{Timing, quantile};
+use super::measure::{Timing, median_ratio};
 use super::report::Report;
-use super::{CommonArgs, RepeatArgs, in_range, open_for_model, so_many_tokens};
+use super::{CommonArgs, RepeatArgs, in_range, report_on, so_many_tokens};
 use crate::backend::Backend;
 use crate::backend::gpu::{KernelSet, Tuning};
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::cli::start::start;
-use crate::cli::wording::value_text;
+use crate::cli::wording::{tell, value_text};
 use crate::config::{KvDtype, WeightDtype};
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -61,26 +61,36 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits();
-    let (backend, limits, report) = open_for_model(&args.common, "model", &options, &folder).await?;
-    let mut others = Vec::new();
-    for (label, other_args) in args.others() {
-        let other = start(&other_args, &options, &folder, |_| ()).await?;
-        if backend.kernel_set().is_some() != other.backend.kernel_set().is_some() {
+    let own = start(&args.common.backend, &options, &folder, |line| tell(line)).await?;
+    let (mut labels, mut others) = (Vec::new(), Vec::new());
+    for Other { label, backend, against } in args.others() {
+        let other = start(&backend, &options, &folder, |_| ()).await?;
+        if own.backend.kernel_set().is_some() != other.backend.kernel_set().is_some() {
             return Err(Error::Device(format!("it could be opened once, but not again to run {label}")));
         }
-        if args.against == Some(other_args.kernels) {
-            check_kernels(other_args.kernels, &backend, &other.backend)?;
+        if let Some(against) = against {
+            check_kernels(against, &own.backend, &other.backend)?;
         }
-        others.push((label, other));
+        labels.push(label);
+        others.push(other);
     }
+    let (backend, report) = report_on(own.backend, "model").await?;
     let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
-    let mut sides = vec![Side::new(String::new(), backend, folder, limits).await?];
-    for (label, other) in others {
-        sides.push(Side::new(label, other.backend, LoadedFolder::open(&model)?, other.limits).await?);
+    let mut sides = vec![Side::new(backend, folder, own.limits).await?];
+    for other in others {
+        sides.push(Side::new(other.backend, LoadedFolder::open(&model)?, other.limits).await?);
     }
     let mut report = report.repeated(args.repeats.repeats);
-    bench(args, &mut sides, bytes, &mut report).await?;
+    bench(args, &mut sides, &labels, bytes, &mut report).await?;
     report.finish(args.common.json.as_deref())
+}
+
+/// What the model is run with besides, to be compared with.
+struct Other {
+    label: String,
+    backend: BackendArgs,
+    /// Kernels that have to run there, and nowhere else.
+    against: Option<KernelSet>,
 }
 
 impl ModelArgs {
@@ -101,18 +111,19 @@ impl ModelArgs {
         }
     }
 
-    /// What else runs, and what to call it.
-    fn others(&self) -> Vec<(String, BackendArgs)> {
+    fn others(&self) -> Vec<Other> {
         let own = self.common.backend;
-        let mut others = Vec::new();
-        if own.deterministic {
-            others.push(("without --deterministic".into(), BackendArgs { deterministic: false, ..own }));
-        }
-        if let Some(kernels) = self.against {
-            let label = format!("with {} kernels", value_text(kernels));
-            others.push((label, BackendArgs { kernels, tuning: Tuning::Auto, ..own }));
-        }
-        others
+        let usual = own.deterministic.then(|| Other {
+            label: "without --deterministic".into(),
+            backend: BackendArgs { deterministic: false, ..own },
+            against: None,
+        });
+        let against = self.against.map(|kernels| Other {
+            label: format!("with {} kernels", value_text(kernels)),
+            backend: BackendArgs { kernels, tuning: Tuning::Auto, ..own },
+            against: Some(kernels),
+        });
+        usual.into_iter().chain(against).collect()
     }
 }
 
@@ -127,16 +138,16 @@ fn check_kernels(against: KernelSet, own: &Chosen, other: &Chosen) -> Result<()>
     Err(Error::InvalidOption { option: "against", value: value_text(against), reason: reason.into() })
 }
 
-async fn bench(args: &ModelArgs, sides: &mut [Side], bytes: f64, report: &mut Report) -> Result<()> {
+async fn bench(args: &ModelArgs, sides: &mut [Side], labels: &[String], bytes: f64, report: &mut Report) -> Result<()> {
     let (repeats, len) = (args.repeats.repeats, args.prompt_len);
     let model = sides[0].model().clone();
     let us = in_turns(sides, repeats, async |side: &mut Side| prefill(side, len).await).await?;
     // Its last row's logits are part of it.
-    report_case(report, sides, &format!("prefill of {len} tokens"), &us, [bytes, flop(&model, len, 1)], len);
+    report_case(report, labels, &format!("prefill of {len} tokens"), &us, [bytes, flop(&model, len, 1)], len);
     for &batch in &args.batch {
         let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch).await).await?;
         let name = format!("decode, batch {batch}");
-        report_case(report, sides, &name, &us, [bytes, flop(&model, batch, batch)], batch);
+        report_case(report, labels, &name, &us, [bytes, flop(&model, batch, batch)], batch);
     }
     sides[0].note_memory(report);
     Ok(())
@@ -192,20 +203,19 @@ async fn decode(side: &mut Side, batch: usize) -> Result<f64> {
     Ok(us / DECODES as f64)
 }
 
-/// The first side is the case; the others are what it is compared with, round by round.
+/// The first side is the case; those with a label are what it is compared with.
 fn report_case(
     report: &mut Report,
-    sides: &[Side],
+    labels: &[String],
     name: &str,
     us: &[Vec<f64>],
     [bytes, flop]: [f64; 2],
     num_tokens: usize,
 ) {
-    let own = &us[0];
+    let (own, others) = (&us[0], &us[1..]);
     report.push(name.into(), Timing::of(&mut own.clone()), bytes, flop).tokens = Some(num_tokens as f64);
-    for (side, other) in sides.iter().zip(us).skip(1) {
-        let mut ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| own / other).collect();
-        report.compared(name, side.label(), quantile(&mut ratios, 0.5));
+    for (label, other) in labels.iter().zip(others) {
+        report.compared(name, label, median_ratio(own, other));
     }
 }
 

@@ -165,7 +165,6 @@ impl Report {
     /// Those of [`Calibrate::calibrate`].
     pub fn recalibrate(&mut self, backend: &mut impl Calibrate) -> Result<()> {
         self.recalibrations.push(backend.calibrate()?);
-        backend.forget_peak();
         Ok(())
     }
 

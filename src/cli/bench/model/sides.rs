@@ -12,15 +12,11 @@ use crate::error::Result;
 use crate::model::ModelConfig;
 use web_time::Instant;
 
-/// An engine, and what it is called beside others.
-pub struct Side {
-    label: String,
-    model: ModelConfig,
-    engine: AnyEngine,
-}
-
-enum AnyEngine {
+/// An engine.
+pub enum Side {
+    /// On a GPU.
     Gpu(Box<Engine<GpuBackend>>),
+    /// On the CPU.
     Cpu(Box<Engine<CpuBackend>>),
 }
 
@@ -28,8 +24,8 @@ enum AnyEngine {
 macro_rules! on_engine {
     ($any:expr, $engine:ident => $do:expr) => {
         match $any {
-            AnyEngine::Gpu($engine) => $do,
-            AnyEngine::Cpu($engine) => $do,
+            Side::Gpu($engine) => $do,
+            Side::Cpu($engine) => $do,
         }
     };
 }
@@ -39,23 +35,16 @@ impl Side {
     ///
     /// # Errors
     /// Those of [`Engine::new`].
-    pub async fn new(label: String, backend: Chosen, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
-        let model = folder.config.clone();
-        let engine = match backend {
-            Chosen::Gpu(gpu) => AnyEngine::Gpu(Box::new(Engine::new(*gpu, folder, limits).await?)),
-            Chosen::Cpu(cpu) => AnyEngine::Cpu(Box::new(Engine::new(cpu, folder, limits).await?)),
-        };
-        Ok(Self { label, model, engine })
-    }
-
-    /// What sets it apart from the first.
-    pub fn label(&self) -> &str {
-        &self.label
+    pub async fn new(backend: Chosen, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
+        Ok(match backend {
+            Chosen::Gpu(gpu) => Self::Gpu(Box::new(Engine::new(*gpu, folder, limits).await?)),
+            Chosen::Cpu(cpu) => Self::Cpu(Box::new(Engine::new(cpu, folder, limits).await?)),
+        })
     }
 
     /// What it runs.
     pub fn model(&self) -> &ModelConfig {
-        &self.model
+        on_engine!(self, engine => engine.model())
     }
 
     /// Queues a request.
@@ -63,12 +52,12 @@ impl Side {
     /// # Errors
     /// Those of [`Engine::submit`].
     pub fn submit(&mut self, prompt: Vec<u32>, sampling: SamplingParams) -> Result<()> {
-        on_engine!(&mut self.engine, engine => engine.submit(prompt, sampling)).map(|_| ())
+        on_engine!(self, engine => engine.submit(prompt, sampling)).map(|_| ())
     }
 
     /// Whether no request is left.
     pub fn is_idle(&self) -> bool {
-        on_engine!(&self.engine, engine => engine.is_idle())
+        on_engine!(self, engine => engine.is_idle())
     }
 
     /// Microseconds of a step, and how many tokens came of it.
@@ -77,13 +66,13 @@ impl Side {
     /// Those of [`Engine::step`].
     pub async fn timed_step(&mut self) -> Result<(f64, usize)> {
         let begin = Instant::now();
-        let updates = on_engine!(&mut self.engine, engine => engine.step().await?.updates);
+        let updates = on_engine!(self, engine => engine.step().await?.updates);
         let us = begin.elapsed().as_secs_f64() * 1e6;
         Ok((us, updates.iter().filter(|update| matches!(update, Update::Token { .. })).count()))
     }
 
     /// Puts into the report what the engine has taken of its backend's memory.
     pub fn note_memory(&self, report: &mut Report) {
-        on_engine!(&self.engine, engine => report.memory(engine));
+        on_engine!(self, engine => report.memory(engine));
     }
 }
