@@ -7,7 +7,7 @@ use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{Adapters, GpuBackend, GpuOptions};
 use cb_lab::config::KvDtype;
-use cb_lab::scenes::{attention, linear};
+use cb_lab::workloads::{attention, linear};
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollster::block_on;
 use std::time::{Duration, Instant};
@@ -43,26 +43,26 @@ fn block_sizes<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B, batch
     let shape =
         attention::Shape { batch, seq_len: 512, query_len, num_heads: 8, num_kv_heads: 2, head_dim: 64, kv_dtype };
     let layouts = std::iter::once(attention::Layout::Contiguous).chain(BLOCK_SIZES.map(attention::Layout::Paged));
-    let scene = |layout| (layout, attention::Scene::new(backend, shape, layout).expect("room for a scene"));
-    let mut scenes: Vec<_> = layouts.map(scene).collect();
+    let workload = |layout| (layout, attention::Workload::new(backend, shape, layout).expect("room for a workload"));
+    let mut workloads: Vec<_> = layouts.map(workload).collect();
     let mut pools = attention::Pools::new(backend, shape, 1).expect("room for K and V");
     let mut attended = Vec::new();
-    for (layout, scene) in &mut scenes {
+    for (layout, workload) in &mut workloads {
         pools.fill(backend, *layout);
-        scene.record(backend, &pools, 0);
-        attended.push(block_on(scene.attended(backend)).expect("the device answers"));
+        workload.record(backend, &pools, 0);
+        attended.push(block_on(workload.attended(backend)).expect("the device answers"));
     }
-    for (of_layout, (layout, _)) in attended.iter().zip(&scenes) {
+    for (of_layout, (layout, _)) in attended.iter().zip(&workloads) {
         let differ = attended[0].iter().zip(of_layout).any(|(x, y)| (x - y).abs() > SAME || y.is_nan());
         assert!(!differ, "{name}: {layout} gives other results than contiguous K and V");
     }
-    println!("{name}: all results match, {} layouts", scenes.len());
+    println!("{name}: all results match, {} layouts", workloads.len());
 
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Bytes(shape.bytes() as u64));
-    for (layout, scene) in &mut scenes {
+    for (layout, workload) in &mut workloads {
         group.bench_function(BenchmarkId::from_parameter(layout), |bencher| {
-            timed(bencher, backend, |backend| scene.record(backend, &pools, 0));
+            timed(bencher, backend, |backend| workload.record(backend, &pools, 0));
         });
     }
     group.finish();
@@ -72,22 +72,24 @@ fn rows<B: Backend>(c: &mut Criterion, name: &str, backend: &mut B) {
     let [in_features, out_features] = [896, 1152];
     let weight = linear::weight(backend, [out_features, in_features], ElementType::F16).expect("room for a weight");
     let shapes = [1, 8, 32].map(|num_rows| linear::Shape { num_rows, in_features, out_features });
-    let mut scenes: Vec<_> = shapes
+    let mut workloads: Vec<_> = shapes
         .into_iter()
-        .map(|shape| (shape, linear::Scene::new(backend, shape, ElementType::F16, &weight).expect("room for a scene")))
+        .map(|shape| {
+            (shape, linear::Workload::new(backend, shape, ElementType::F16, &weight).expect("room for a workload"))
+        })
         .collect();
-    for (shape, scene) in &mut scenes {
-        scene.record(backend);
-        let difference = block_on(scene.difference(backend)).expect("the device answers");
+    for (shape, workload) in &mut workloads {
+        workload.record(backend);
+        let difference = block_on(workload.difference(backend)).expect("the device answers");
         assert_eq!(difference, None, "{name}, {shape:?}");
     }
-    println!("{name}: all results match, {} shapes", scenes.len());
+    println!("{name}: all results match, {} shapes", workloads.len());
 
     let mut group = c.benchmark_group(name);
-    for (shape, scene) in &mut scenes {
+    for (shape, workload) in &mut workloads {
         group.throughput(Throughput::Elements(shape.flop() as u64));
         group.bench_function(BenchmarkId::new("rows", shape.num_rows), |bencher| {
-            timed(bencher, backend, |backend| scene.record(backend));
+            timed(bencher, backend, |backend| workload.record(backend));
         });
     }
     group.finish();

@@ -71,7 +71,7 @@ impl Args {
     fn draw_chart(&self, recording: &Recording, screen: &mut Screen) -> Outcome {
         // Counted from 0, as everywhere else: the request that warmed the device up does not count.
         let (lanes, budget) = (timeline(recording), budget_use(recording));
-        let max_tokens_per_step = recording.run.limits.max_tokens_per_step;
+        let max_tokens_per_step = recording.run.config.max_tokens_per_step;
         for first in (0..budget.len()).step_by(STEPS_PER_LINE) {
             let steps = first..budget.len().min(first + STEPS_PER_LINE);
             let ruler: String = steps.clone().map(|step| if step % 10 == 0 { '|' } else { ' ' }).collect();
@@ -99,8 +99,8 @@ impl Args {
         writeln!(screen, "              steps        ms           steps                ms")?;
         for (nth, latency) in latencies(recording).iter().enumerate() {
             let first = latency.first_token.map_or((0, 0.0), |wait| (wait.steps, wait.ms));
-            let (mean, longest) = latency.gap_steps().unwrap_or_default();
-            let (mean_ms, longest_ms) = latency.gap_ms().unwrap_or_default();
+            let (mean, longest) = latency.inter_token_steps().unwrap_or_default();
+            let (mean_ms, longest_ms) = latency.inter_token_ms().unwrap_or_default();
             let line = format!(
                 "request {nth:2} {:8} {:9.1} {mean:11.1} {longest:6} {mean_ms:13.1} {longest_ms:7.1}",
                 first.0, first.1
@@ -111,13 +111,14 @@ impl Args {
     }
 
     fn show_summary(&self, recording: &Recording, screen: &mut Screen) -> Outcome {
-        let EngineConfig { max_tokens_per_step: budget, prefill_chunk_size: chunk, .. } = recording.run.limits;
-        let Summary { num_steps, num_tokens, largest_step_with_decodes: most, first_token, longest_gap, ms } =
+        let EngineConfig { max_tokens_per_step: budget, prefill_chunk_size: chunk, .. } = recording.run.config;
+        let Summary { num_steps, num_tokens, largest_step_with_decodes: most, first_token, longest_inter_token, ms } =
             summary(recording);
-        let (mean, (steps, first_ms), (gap, gap_ms)) = (num_tokens as f64 / num_steps as f64, first_token, longest_gap);
+        let (mean, (steps, first_ms), (gap, inter_token_ms)) =
+            (num_tokens as f64 / num_steps as f64, first_token, longest_inter_token);
         writeln!(
             screen,
-            "{budget:6} {chunk:5} {num_steps:5} {mean:6.1} {most:5} {steps:11.1} {first_ms:8.1} {gap:7} {gap_ms:5.1} {ms:9.1}"
+            "{budget:6} {chunk:5} {num_steps:5} {mean:6.1} {most:5} {steps:11.1} {first_ms:8.1} {gap:7} {inter_token_ms:5.1} {ms:9.1}"
         )?;
         Ok(())
     }

@@ -1,6 +1,6 @@
-// out[row, :] = table[token_ids[row], :], or table[choices[token_ids[row]], :] of tokens that the host does not know yet
+// out[row, :] = table[token_ids[row], :], or, of tokens that the host does not know yet, table[sampled_tokens[token_ids[row]], :]
 //
-// choices [_, 2] what sample left: a token id, and something else
+// sampled_tokens [_, 2] what sample left: a token id, and something else
 // table  [vocab_size, hidden_size] of f32, f16 or bf16, the piece that holds rows first_row .. first_row + num_rows
 // out    [num_tokens, hidden_size]; rows whose token lies in another piece are left to that piece's dispatch
 //
@@ -17,12 +17,12 @@ struct Params {
     first_row: u32,
     num_rows: u32,
     token_ids_offset: u32,
-    from_choices: u32,
+    from_sampled: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
-@group(0) @binding(2) var<storage, read> choices: array<u32>;
+@group(0) @binding(2) var<storage, read> sampled_tokens: array<u32>;
 @group(0) @binding(3) var<storage, read> table: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
@@ -38,8 +38,8 @@ fn main(
         return;
     }
     var token_id = step[p.token_ids_offset + i / width];
-    if p.from_choices == 1u {
-        token_id = choices[2u * token_id];
+    if p.from_sampled == 1u {
+        token_id = sampled_tokens[2u * token_id];
     }
     let table_row = token_id - p.first_row;
     if table_row < p.num_rows {

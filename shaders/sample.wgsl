@@ -1,11 +1,11 @@
-// Chooses a token for each row of logits x[row, :], as draws[row] asks.
+// Chooses a token for each row of logits x[row, :], as sampling_inputs[row] asks.
 //
 // temperature 0: the largest logit. Otherwise a token drawn by weight = exp((x - largest) / temperature) among those that
 // top-k, then top-p, then min-p leave. Larger logits come first, of equal ones the lower index; NaN never comes.
 // out[row] = (index of the token, its natural log-probability under softmax(x[row, :]))
 //
 // x      [num_rows, width]
-// draws  [num_rows]
+// sampling_inputs  [num_rows]
 // out    [num_rows, 2]: a u32, and the bits of an f32
 //
 // Nothing is sorted. What top-k and top-p leave are the first tokens in that order: all above some logit, and the first
@@ -21,7 +21,7 @@ struct Params {
     width: u32,
 }
 
-struct Draw {
+struct SamplingInput {
     temperature: f32,
     top_k: u32,
     top_p: f32,
@@ -37,7 +37,7 @@ struct Cut {
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> draws: array<Draw>;
+@group(0) @binding(2) var<storage, read> sampling_inputs: array<SamplingInput>;
 @group(0) @binding(3) var<storage, read_write> out: array<u32>;
 
 var<workgroup> values: array<f32, WORKGROUP_SIZE>;
@@ -57,16 +57,16 @@ fn value_at(place: u32) -> f32 {
     return bitcast<f32>(select(0u - place, place & 0x7fffffffu, place >= 0x80000000u));
 }
 
-fn weight_of(value: f32, largest: f32, draw: Draw) -> f32 {
-    return exp((value - largest) / draw.temperature);
+fn weight_of(value: f32, largest: f32, input: SamplingInput) -> f32 {
+    return exp((value - largest) / input.temperature);
 }
 
 // The weight of a token that may be drawn, else 0. `ties`: tokens before it that are where the cut is.
-fn weight_left(value: f32, ties: u32, largest: f32, draw: Draw, cut: Cut) -> f32 {
+fn weight_left(value: f32, ties: u32, largest: f32, input: SamplingInput, cut: Cut) -> f32 {
     let place = place_of(value);
     let first = place > cut.place || (place == cut.place && ties < cut.ties);
-    let weight = weight_of(value, largest, draw);
-    return select(0.0, weight, first && weight >= draw.min_p);
+    let weight = weight_of(value, largest, input);
+    return select(0.0, weight, first && weight >= input.min_p);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -80,21 +80,21 @@ fn main(
         return;
     }
     let begin = row * p.width;
-    let draw = draws[row];
+    let input = sampling_inputs[row];
 
     let largest_idx = argmax(lane, begin);
     let largest = workgroupUniformLoad(&values[0]);
 
     var chosen = largest_idx;
-    if draw.temperature > 0.0 {
+    if input.temperature > 0.0 {
         var cut = Cut(0u, 0u);
-        if draw.top_k < p.width {
-            cut = cut_at(lane, begin, largest, draw, false, cut);
+        if input.top_k < p.width {
+            cut = cut_at(lane, begin, largest, input, false, cut);
         }
-        if draw.top_p < 1.0 {
-            cut = cut_at(lane, begin, largest, draw, true, cut);
+        if input.top_p < 1.0 {
+            cut = cut_at(lane, begin, largest, input, true, cut);
         }
-        chosen = pick(lane, begin, largest, draw, cut, largest_idx);
+        chosen = pick(lane, begin, largest, input, cut, largest_idx);
     }
 
     var sum = 0.0;
@@ -144,8 +144,8 @@ fn argmax(lane: u32, begin: u32) -> u32 {
 
 // Cuts what `before` leaves: to as few tokens as together have enough mass. For top-k each has a mass of 1 and k is
 // enough; for top-p its weight, and enough is that part of all.
-fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: Cut) -> Cut {
-    var enough = f32(draw.top_k);
+fn cut_at(lane: u32, begin: u32, largest: f32, input: SamplingInput, top_p: bool, before: Cut) -> Cut {
+    var enough = f32(input.top_k);
     var place = before.place; // the tokens from here on have enough
     var above = 0.0; // the mass of those that are certain not to have: above what is still searched
     var mass = 1.0;
@@ -158,7 +158,7 @@ fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: 
         var low_mass = vec4(0.0);
         var high_mass = vec4(0.0);
         if lane == 0u && before.ties > 0u {
-            let of_ties = f32(before.ties) * weight_of(value_at(before.place), largest, draw);
+            let of_ties = f32(before.ties) * weight_of(value_at(before.place), largest, input);
             low_mass = select(vec4(0.0), vec4(of_ties), vec4(before.place) >= low);
             high_mass = select(vec4(0.0), vec4(of_ties), vec4(before.place) >= high);
         }
@@ -168,7 +168,7 @@ fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: 
             if own_place > before.place {
                 var own_mass = 1.0;
                 if top_p {
-                    own_mass = weight_of(value, largest, draw);
+                    own_mass = weight_of(value, largest, input);
                 }
                 low_mass += select(vec4(0.0), vec4(own_mass), vec4(own_place) >= low);
                 high_mass += select(vec4(0.0), vec4(own_mass), vec4(own_place) >= high);
@@ -188,7 +188,7 @@ fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: 
         high_mass = workgroupUniformLoad(&high_masses[0]);
 
         if top_p && step == first_step {
-            enough = max(draw.top_p * low_mass.x, 1e-30);
+            enough = max(input.top_p * low_mass.x, 1e-30);
         }
         if low_mass.x < enough {
             return before; // less than enough altogether
@@ -210,7 +210,7 @@ fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: 
         // Each token from `place` to what is above has this mass or more: if it is not there twice, there is one token.
         mass = 1.0;
         if top_p {
-            mass = max(weight_of(value_at(place), largest, draw), 1e-30);
+            mass = max(weight_of(value_at(place), largest, input), 1e-30);
         }
         if with_place - above < 1.5 * mass && place > before.place {
             return Cut(place - 1u, 0u);
@@ -226,7 +226,7 @@ fn cut_at(lane: u32, begin: u32, largest: f32, draw: Draw, top_p: bool, before: 
 
 // Draws by weight from what the cut and min-p leave. Each thread has a stretch of the row, so that the order of threads
 // is that of indices.
-fn pick(lane: u32, begin: u32, largest: f32, draw: Draw, cut: Cut, largest_idx: u32) -> u32 {
+fn pick(lane: u32, begin: u32, largest: f32, input: SamplingInput, cut: Cut, largest_idx: u32) -> u32 {
     let stretch = (p.width + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
     let first = min(lane * stretch, p.width);
     let end = min(first + stretch, p.width);
@@ -246,7 +246,7 @@ fn pick(lane: u32, begin: u32, largest: f32, draw: Draw, cut: Cut, largest_idx: 
     var sum = 0.0;
     for (var i = first; i < end; i++) {
         let value = x[begin + i];
-        sum += weight_left(value, ties, largest, draw, cut);
+        sum += weight_left(value, ties, largest, input, cut);
         ties += select(0u, 1u, place_of(value) == cut.place);
     }
     values[lane] = sum;
@@ -264,7 +264,7 @@ fn pick(lane: u32, begin: u32, largest: f32, draw: Draw, cut: Cut, largest_idx: 
     for (var other = lane + 1u; other < WORKGROUP_SIZE; other++) {
         total += values[other];
     }
-    let wanted = draw.random * total;
+    let wanted = input.random * total;
 
     // Rounding may leave a hair above the last token: then it is the last.
     if before <= wanted && before < after && (wanted < after || after == total) {
@@ -272,7 +272,7 @@ fn pick(lane: u32, begin: u32, largest: f32, draw: Draw, cut: Cut, largest_idx: 
         sum = 0.0;
         for (var i = first; i < end && before + sum <= wanted; i++) {
             let value = x[begin + i];
-            let weight = weight_left(value, ties, largest, draw, cut);
+            let weight = weight_left(value, ties, largest, input, cut);
             if weight > 0.0 {
                 sum += weight;
                 drawn = i;

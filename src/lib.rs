@@ -25,7 +25,7 @@ pub mod text;
 
 pub mod engine;
 
-pub mod scenes;
+pub mod workloads;
 
 pub mod cli;
 

@@ -187,7 +187,7 @@ impl<B: Backend> Lab<B> {
             version: VERSION,
             model: model.path().display().to_string(),
             backend: backend.name(),
-            limits: limits.clone(),
+            config: limits.clone(),
         };
         let mut engine = block_on(Engine::new(backend, folder, limits))?;
         // Demos show how each step left things.

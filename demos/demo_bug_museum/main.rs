@@ -47,7 +47,7 @@ fn show(exhibit: &Exhibit, screen: &mut Screen) -> Outcome {
     };
     let count = |size| format!("{size} {}", exhibit.unit[usize::from(size != 1)]);
     writeln!(screen, "\n  The smallest run that fails: {}", count(size))?;
-    draw(&rows, screen)?;
+    input(&rows, screen)?;
     if let Some(complaint) = complaint {
         writeln!(screen, "  check: {complaint}")?;
     }
@@ -56,7 +56,7 @@ fn show(exhibit: &Exhibit, screen: &mut Screen) -> Outcome {
     }
     if let Some(size) = exhibit.also {
         writeln!(screen, "\n  The same with {}", count(size))?;
-        draw(&(exhibit.run)(size, Bug::In)?.rows, screen)?;
+        input(&(exhibit.run)(size, Bug::In)?.rows, screen)?;
     }
     writeln!(screen, "\n  Caught by")?;
     for (target, name) in exhibit.caught_by {
@@ -66,7 +66,7 @@ fn show(exhibit: &Exhibit, screen: &mut Screen) -> Outcome {
     Ok(())
 }
 
-fn draw(rows: &[[String; 3]], screen: &mut Screen) -> Outcome {
+fn input(rows: &[[String; 3]], screen: &mut Screen) -> Outcome {
     let widths = [0, 1].map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(5));
     writeln!(screen, "  {:w0$}   {:w1$}   with the bug", "", "right", w0 = widths[0], w1 = widths[1])?;
     for [what, right, wrong] in rows {

@@ -39,7 +39,7 @@ pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
 
 /// Blocks that are held at some time; of a large pool most are not.
 fn rows(recording: &Recording, snapshots: &[Snapshot]) -> Vec<(usize, Row)> {
-    let num_kv_blocks = recording.run.limits.num_kv_blocks;
+    let num_kv_blocks = recording.run.config.num_kv_blocks;
     let mut rows = vec![Row::new(); num_kv_blocks];
     for snapshot in snapshots {
         for (row, owners) in rows.iter_mut().zip(snapshot.owners(num_kv_blocks)) {

@@ -9,7 +9,7 @@ const HEIGHT: usize = 168;
 const KINDS: [TokenKind; 3] = [TokenKind::Decode, TokenKind::Prefill, TokenKind::Recomputed];
 
 pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
-    let (budget, width) = (recording.run.limits.max_tokens_per_step, step_width(snapshots.len()));
+    let (budget, width) = (recording.run.config.max_tokens_per_step, step_width(snapshots.len()));
     let all = snapshots.len() * width;
     let y_of = |tokens: usize| TOP + 8 + HEIGHT - tokens * HEIGHT / budget;
     let used: usize = snapshots.iter().map(|snapshot| snapshot.tokens.len()).sum();

@@ -62,7 +62,7 @@ pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
 }
 
 fn facts(recording: &Recording, snapshots: &[Snapshot]) -> Facts {
-    let limits = &recording.run.limits;
+    let limits = &recording.run.config;
     let requests = timeline(recording).into_iter().map(|lane| Request {
         id: lane.request.id,
         prompt_len: lane.request.prompt_len,

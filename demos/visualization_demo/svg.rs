@@ -143,7 +143,7 @@ pub fn step_width(num_steps: usize) -> usize {
 
 /// The limits of a run in a line.
 pub fn limits(recording: &Recording) -> String {
-    let limits = &recording.run.limits;
+    let limits = &recording.run.config;
     format!(
         "Budget: {} tokens a step. Prompts in chunks of {}. Memory: {} blocks of {} tokens.",
         limits.max_tokens_per_step, limits.prefill_chunk_size, limits.num_kv_blocks, limits.block_size

@@ -1,20 +1,20 @@
 //! A backend: about a dozen kernels, and memory to run them on. It sees the ragged table and never a request.
 
+pub mod attention_metadata;
 pub mod calibration;
 pub mod cpu;
 pub mod element_type;
 pub mod gpu;
-pub mod ledger;
+pub mod memory_tracker;
 pub mod paired;
 pub mod params;
 pub mod quantized;
 pub mod splits;
-pub mod step_table;
 
 use crate::config::KvDtype;
 use crate::error::Result;
 use element_type::ElementType;
-use ledger::{MatrixSize, MemoryUse};
+use memory_tracker::{MatrixSize, MemoryUse};
 use params::*;
 
 /// Rows of a matrix are uploaded in multiples of this, since a backend may store so many together.
@@ -110,7 +110,7 @@ pub trait Backend {
 
     /// Whether each row of a batch must take one way through one variant of each kernel, whatever else is in the batch, so
     /// that its bits do not depend on that: then `ragged_attention` takes sequences with one query row, too.
-    fn one_way_per_row(&self) -> bool {
+    fn batch_invariant(&self) -> bool {
         false
     }
     /// Says which layer the following kernels belong to (`None`: outside the layers), for logs and traces.
@@ -127,12 +127,12 @@ pub trait Backend {
     /// As [`Backend::alloc`].
     fn snapshot(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Buffer>;
 
-    /// Rows of the embedding table: `out` is `[num_tokens, hidden_size]`, `choices` what [`Backend::sample`] left.
+    /// Rows of the embedding table: `out` is `[num_tokens, hidden_size]`, `sampled_tokens` what [`Backend::sample`] left.
     fn embed_tokens(
         &mut self,
         p: EmbedTokensParams,
         step: &Self::Buffer,
-        choices: &Self::Buffer,
+        sampled_tokens: &Self::Buffer,
         table: &Self::Matrix,
         out: &mut Self::Buffer,
     );
@@ -204,9 +204,9 @@ pub trait Backend {
     );
     /// Rows whose logits are wanted: `out` is `[num_rows, width]`.
     fn gather_rows(&mut self, p: GatherRowsParams, step: &Self::Buffer, x: &Self::Buffer, out: &mut Self::Buffer);
-    /// Chooses tokens: `x` is `[num_rows, width]`, `draws` has a [`Draw`] a row, `out` is `[num_rows, 2]`: a u32 index and
+    /// Chooses tokens: `x` is `[num_rows, width]`, `sampling_inputs` `[num_rows]`, `out` `[num_rows, 2]`: a u32 index and
     /// the f32 log-probability of that index.
-    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, draws: &Self::Buffer, out: &mut Self::Buffer);
+    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, sampling_inputs: &Self::Buffer, out: &mut Self::Buffer);
 }
 
 /// The most that a step does on a backend.

@@ -4,7 +4,7 @@
 //! order. Each backend goes on with its own results, so the first difference above the tolerance is the cause of the rest.
 
 use super::element_type::ElementType;
-use super::ledger::{MatrixSize, MemoryUse};
+use super::memory_tracker::{MatrixSize, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::error::{Error, Result};
@@ -154,8 +154,8 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         Ok(words)
     }
 
-    fn one_way_per_row(&self) -> bool {
-        self.subject.one_way_per_row()
+    fn batch_invariant(&self) -> bool {
+        self.subject.batch_invariant()
     }
 
     fn enter_layer(&mut self, layer: Option<usize>) {
@@ -170,12 +170,12 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
         &mut self,
         p: EmbedTokensParams,
         step: &Self::Buffer,
-        choices: &Self::Buffer,
+        sampled_tokens: &Self::Buffer,
         table: &Self::Matrix,
         out: &mut Self::Buffer,
     ) {
-        self.reference.embed_tokens(p, &step.0, &choices.0, &table.0, &mut out.0);
-        self.subject.embed_tokens(p, &step.1, &choices.1, &table.1, &mut out.1);
+        self.reference.embed_tokens(p, &step.0, &sampled_tokens.0, &table.0, &mut out.0);
+        self.subject.embed_tokens(p, &step.1, &sampled_tokens.1, &table.1, &mut out.1);
         self.num_tokens = p.num_tokens;
         self.check("embed_tokens", p.hidden_size, p.num_tokens, out);
     }
@@ -286,9 +286,9 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
 
     /// An index read as an f32 is a number near 0, so this compares log-probabilities: with equal ones the indices are a
     /// tie that rounding decides. (A draw that falls on the edge between two tokens may be reported, too.)
-    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, draws: &Self::Buffer, out: &mut Self::Buffer) {
-        self.reference.sample(p, &x.0, &draws.0, &mut out.0);
-        self.subject.sample(p, &x.1, &draws.1, &mut out.1);
+    fn sample(&mut self, p: SampleParams, x: &Self::Buffer, sampling_inputs: &Self::Buffer, out: &mut Self::Buffer) {
+        self.reference.sample(p, &x.0, &sampling_inputs.0, &mut out.0);
+        self.subject.sample(p, &x.1, &sampling_inputs.1, &mut out.1);
         self.check("sample", 2, p.num_rows, out);
     }
 }

@@ -25,7 +25,7 @@ macro_rules! params {
 }
 
 params! {
-    /// `out[row, :] = table[token_ids[row], :]`, or `table[choices[token_ids[row]], :]`
+    /// `out[row, :] = table[token_ids[row], :]`, or `table[sampled_tokens[token_ids[row]], :]`
     EmbedTokensParams {
         /// Rows of `out`.
         num_tokens: u32,
@@ -35,10 +35,10 @@ params! {
         first_row: u32,
         /// Vocabulary rows held by the bound piece of the table.
         num_rows: u32,
-        /// Where `token_ids` begins in the step table.
+        /// Where `token_ids` begins in the attention metadata.
         token_ids_offset: u32,
-        /// 0: these are token ids. 1: rows of `choices`, where `sample` left the token ids.
-        from_choices: u32,
+        /// 0: these are token ids. 1: rows of `sampled_tokens`, where `sample` left the token ids.
+        from_sampled: u32,
     }
 }
 params! {
@@ -123,9 +123,9 @@ params! {
         head_dim: u32,
         /// Tokens per KV block.
         block_size: u32,
-        /// Where `positions` begins in the step table.
+        /// Where `positions` begins in the attention metadata.
         positions_offset: u32,
-        /// Where `slot_mapping` begins in the step table.
+        /// Where `slot_mapping` begins in the attention metadata.
         slot_mapping_offset: u32,
         /// 1 to norm the heads of Q and K, 0 to leave them.
         has_norms: u32,
@@ -152,15 +152,15 @@ params! {
         window: u32,
         /// Scores are multiplied by this: `1 / sqrt(head_dim)`.
         scale: f32,
-        /// Where this dispatch's work items begin in the step table.
+        /// Where this dispatch's work items begin in the attention metadata.
         items_offset: u32,
-        /// Where `cu_seqlens_q` begins in the step table.
+        /// Where `cu_seqlens_q` begins in the attention metadata.
         cu_seqlens_q_offset: u32,
-        /// Where `context_lens` begins in the step table.
+        /// Where `context_lens` begins in the attention metadata.
         context_lens_offset: u32,
-        /// Where `block_table_offsets` begins in the step table.
+        /// Where `block_table_offsets` begins in the attention metadata.
         block_table_offsets_offset: u32,
-        /// Where `block_table` begins in the step table.
+        /// Where `block_table` begins in the attention metadata.
         block_table_offset: u32,
     }
 }
@@ -174,7 +174,7 @@ params! {
         num_heads: u32,
         /// Width of a head.
         head_dim: u32,
-        /// Where the work items begin in the step table.
+        /// Where the work items begin in the attention metadata.
         items_offset: u32,
     }
 }
@@ -185,12 +185,12 @@ params! {
         num_rows: u32,
         /// Width of a row.
         width: u32,
-        /// Where `logit_indices` begins in the step table.
+        /// Where `logit_indices` begins in the attention metadata.
         indices_offset: u32,
     }
 }
 params! {
-    /// `out[row] = (the token that draws[row] asks for, its natural log-probability under softmax(x[row, :]))`
+    /// `out[row] = (the token that sampling_inputs[row] asks for, its natural log-probability under softmax(x[row, :]))`
     SampleParams {
         /// Rows of `x`.
         num_rows: u32,
@@ -203,7 +203,7 @@ params! {
     ///
     /// Temperature 0 takes the largest logit. Otherwise a token's weight is `exp((x − largest) / temperature)`, and top-k,
     /// then top-p, then min-p say which remain. Larger logits come first, of equal ones the lower index; NaN never comes.
-    Draw {
+    SamplingInput {
         /// 0, or what logits are divided by.
         temperature: f32,
         /// The first so many remain; all where it is not less than the width.
@@ -217,7 +217,7 @@ params! {
     }
 }
 
-impl Draw {
+impl SamplingInput {
     /// Words of an element.
     pub const WORDS: usize = size_of::<Self>() / 4;
 }

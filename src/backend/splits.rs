@@ -36,17 +36,17 @@ pub fn splits(attended: Range<u32>) -> impl ExactSizeIterator<Item = Range<u32>>
 }
 
 /// The most splits that all rows of a step together can have, those of rows with one split not counted.
-pub fn max_num_splits(limits: &EngineConfig) -> usize {
-    let longest = limits.max_model_len as u32;
+pub fn max_num_splits(config: &EngineConfig) -> usize {
+    let longest = config.max_model_len as u32;
     // Where splits become longer, sequences have fewer of them for a while.
     let of_longest = SPLIT_LENS.map(|(most, _)| splits(0..most.min(longest)).len()).into_iter().max().unwrap_or(0);
     if of_longest < 2 {
         return 0;
     }
     // No two sequences share a block. All splits of a sequence but its last have the shortest length or more.
-    let pool_tokens = limits.num_kv_blocks * limits.block_size;
+    let pool_tokens = config.num_kv_blocks * config.block_size;
     let shortest = SHORTEST_SPLIT as usize;
-    let num_seqs = limits.max_num_seqs.min(limits.max_tokens_per_step).min(pool_tokens / (shortest + 1));
+    let num_seqs = config.max_num_seqs.min(config.max_tokens_per_step).min(pool_tokens / (shortest + 1));
     (num_seqs * of_longest).min(pool_tokens / shortest + num_seqs)
 }
 
@@ -115,7 +115,7 @@ mod tests {
         };
         let mut nearest = 0.0f64;
         for _ in 0..20_000 {
-            let limits = EngineConfig {
+            let config = EngineConfig {
                 block_size: 1 << below(9),
                 num_kv_blocks: 1 + below(400),
                 max_tokens_per_step: 64,
@@ -125,16 +125,16 @@ mod tests {
                 kv_dtype: KvDtype::default(),
                 weight_dtype: WeightDtype::default(),
             };
-            let (mut free, mut num_splits) = (limits.num_kv_blocks, 0);
-            for _ in 0..limits.max_num_seqs {
-                let len = [513, 1025, 1 + below(limits.max_model_len)][below(3)].min(limits.max_model_len);
-                let Some(left) = free.checked_sub(limits.num_blocks_for(len)) else { break };
+            let (mut free, mut num_splits) = (config.num_kv_blocks, 0);
+            for _ in 0..config.max_num_seqs {
+                let len = [513, 1025, 1 + below(config.max_model_len)][below(3)].min(config.max_model_len);
+                let Some(left) = free.checked_sub(config.num_blocks_for(len)) else { break };
                 free = left;
                 let of_seq = splits(0..len as u32).len();
                 num_splits += if of_seq > 1 { of_seq } else { 0 };
             }
-            let room = max_num_splits(&limits);
-            assert!(num_splits <= room, "{num_splits} splits, room for {room}: {limits:?}");
+            let room = max_num_splits(&config);
+            assert!(num_splits <= room, "{num_splits} splits, room for {room}: {config:?}");
             nearest = nearest.max(num_splits as f64 / room.max(1) as f64);
         }
         assert_eq!(nearest, 1.0, "some step needs all the room");

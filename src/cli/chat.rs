@@ -55,13 +55,13 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let started = start(&args.backend, &args.limits.options(), &folder, |line| tell(line)).await?;
     tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
     let system = args.system.map(|content| message("system", content));
-    let limits = started.limits;
+    let config = started.config;
     match started.backend {
         Chosen::Gpu(backend) => {
-            Chat::new(Engine::new(*backend, folder, limits).await?, template, system, params)?.run().await
+            Chat::new(Engine::new(*backend, folder, config).await?, template, system, params)?.run().await
         }
         Chosen::Cpu(backend) => {
-            Chat::new(Engine::new(backend, folder, limits).await?, template, system, params)?.run().await
+            Chat::new(Engine::new(backend, folder, config).await?, template, system, params)?.run().await
         }
     }
 }
@@ -144,8 +144,8 @@ impl<B: Backend> Chat<B> {
 
     /// The conversation as tokens, and the oldest turns that are left out of it.
     fn prompt(&self) -> Result<(Vec<TokenId>, Range<usize>)> {
-        let limits = self.engine.scheduler().config();
-        let most = limits.max_model_len.min(limits.num_kv_blocks * limits.block_size);
+        let config = self.engine.scheduler().config();
+        let most = config.max_model_len.min(config.num_kv_blocks * config.block_size);
         let room = most.saturating_sub(self.params.max_new_tokens);
         let first_turn = usize::from(self.system.is_some());
         let mut forgotten = first_turn..first_turn;

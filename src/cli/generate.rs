@@ -86,10 +86,10 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     // Timing costs a little, and only a trace shows it.
     let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };
     let started = start(&backend, &options, &folder, |line| progress.say(line)).await?;
-    let limits = started.limits;
+    let config = started.config;
     let all_finished = match started.backend {
-        Chosen::Gpu(backend) => generate(*backend, &model, folder, limits, &args, &jobs, progress).await?,
-        Chosen::Cpu(backend) => generate(backend, &model, folder, limits, &args, &jobs, progress).await?,
+        Chosen::Gpu(backend) => generate(*backend, &model, folder, config, &args, &jobs, progress).await?,
+        Chosen::Cpu(backend) => generate(backend, &model, folder, config, &args, &jobs, progress).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
 }
@@ -99,7 +99,7 @@ async fn generate<B: Backend>(
     backend: B,
     model: &ModelFolder,
     folder: LoadedFolder,
-    limits: EngineConfig,
+    config: EngineConfig,
     args: &GenerateArgs,
     jobs: &[PromptJob],
     mut progress: Progress,
@@ -108,7 +108,7 @@ async fn generate<B: Backend>(
     // All of it is checked before any device memory is taken.
     let mut accepted = Vec::new();
     for (job_idx, job) in jobs.iter().enumerate() {
-        match admit(job, &folder, &limits) {
+        match admit(job, &folder, &config) {
             Ok(prompt_token_ids) => accepted.push((job_idx, prompt_token_ids)),
             Err(error) => {
                 complain(format_args!("{}: {error}", job.place));
@@ -120,7 +120,7 @@ async fn generate<B: Backend>(
         return Ok(false);
     }
 
-    let mut engine = Engine::new(backend, folder, limits.clone()).await?;
+    let mut engine = Engine::new(backend, folder, config.clone()).await?;
     let mut record = RecordFile::create(&args.record, model, &mut engine)?;
     let mut job_of_request = Vec::new();
     let mut num_failed = 0;
@@ -169,7 +169,7 @@ async fn generate<B: Backend>(
     }
     record.finish()?;
     let num_finished = job_of_request.len() - num_failed;
-    progress.summary(num_finished, engine.scheduler().num_free_blocks(), &limits);
+    progress.summary(num_finished, engine.scheduler().num_free_blocks(), &config);
     progress.say(&peak_text(&engine.memory(), &engine.planned_memory()));
     // The built-in prompts are there to show what batching is good for.
     if args.is_bare() && !args.quiet {
@@ -198,9 +198,9 @@ async fn one_at_a_time<B: Backend>(
 }
 
 /// A job's prompt as tokens, if the engine will accept it.
-fn admit(job: &PromptJob, folder: &LoadedFolder, limits: &EngineConfig) -> Result<Vec<TokenId>> {
+fn admit(job: &PromptJob, folder: &LoadedFolder, config: &EngineConfig) -> Result<Vec<TokenId>> {
     let prompt_token_ids = job.prompt.encode(folder)?;
-    admission::check(&folder.config, limits, &prompt_token_ids, &job.params)?;
+    admission::check(&folder.config, config, &prompt_token_ids, &job.params)?;
     Ok(prompt_token_ids)
 }
 

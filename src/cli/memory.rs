@@ -1,7 +1,7 @@
 //! How much memory this process has held at most, and whether an engine on the CPU would fit into this machine.
 
 use super::wording::bytes_text;
-use crate::backend::ledger::MemoryUse;
+use crate::backend::memory_tracker::MemoryUse;
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 use crate::model::memory_plan::{MemoryNeed, MemoryPlan, PlannedMemory};
@@ -32,11 +32,11 @@ fn entry_bytes(text: &str, key: &str) -> Option<u64> {
 ///
 /// # Errors
 /// [`Error::InvalidOption`] names the option that takes most, [`Error::Device`] says that the weights alone are too much.
-pub fn check_fits(planned: &PlannedMemory, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
-    machine_bytes().map_or(Ok(()), |machine| check_fits_in(machine, planned, plan, limits))
+pub fn check_fits(planned: &PlannedMemory, plan: &MemoryPlan, config: &EngineConfig) -> Result<()> {
+    machine_bytes().map_or(Ok(()), |machine| check_fits_in(machine, planned, plan, config))
 }
 
-fn check_fits_in(machine: u64, planned: &PlannedMemory, plan: &MemoryPlan, limits: &EngineConfig) -> Result<()> {
+fn check_fits_in(machine: u64, planned: &PlannedMemory, plan: &MemoryPlan, config: &EngineConfig) -> Result<()> {
     let weights = planned.weights_bytes;
     if weights > machine {
         return Err(Error::Device(format!(
@@ -49,7 +49,7 @@ fn check_fits_in(machine: u64, planned: &PlannedMemory, plan: &MemoryPlan, limit
     // The angles of rope are worked out in one piece before they go to the backend.
     let total = planned.bytes() + 4 * plan.rope_table as u64;
     let Some(largest) =
-        plan.words_by_option(limits).into_iter().max_by_key(|need| need.words).filter(|_| total > machine)
+        plan.words_by_option(config).into_iter().max_by_key(|need| need.words).filter(|_| total > machine)
     else {
         return Ok(());
     };
@@ -96,14 +96,14 @@ mod tests {
     fn weights_count_as_buffers_do() {
         let folder = LoadedFolder::open(&default_model()).unwrap();
         let (model, backend) = (&folder.config, CpuBackend::default());
-        let limits = LimitOptions::default().resolve(model, usize::MAX).unwrap();
-        let plan = MemoryPlan::new(model, &limits, usize::MAX).unwrap();
-        let planned = plan.on(&backend, model, &folder.files, &limits).unwrap();
+        let config = LimitOptions::default().resolve(model, usize::MAX).unwrap();
+        let plan = MemoryPlan::new(model, &config, usize::MAX).unwrap();
+        let planned = plan.on(&backend, model, &folder.files, &config).unwrap();
         let weights = planned.weights_bytes;
         let buffers = planned.bytes() - weights + 4 * plan.rope_table as u64;
         assert!(weights > 1_000_000, "the default model has about a million weights");
 
-        let check_fits_in = |machine| check_fits_in(machine, &planned, &plan, &limits);
+        let check_fits_in = |machine| check_fits_in(machine, &planned, &plan, &config);
         check_fits_in(weights + buffers).unwrap();
         for machine in [weights + buffers - 1, buffers, weights] {
             let refused = check_fits_in(machine).unwrap_err().to_string();

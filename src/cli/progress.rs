@@ -114,7 +114,7 @@ impl Progress {
     }
 
     /// The run has ended, with this many blocks that nobody holds.
-    pub fn summary(&mut self, num_finished: usize, num_free_blocks: usize, limits: &EngineConfig) {
+    pub fn summary(&mut self, num_finished: usize, num_free_blocks: usize, config: &EngineConfig) {
         self.live.clear();
         self.time = self.begin.elapsed().max(Duration::from_millis(1));
         let seconds = self.time.as_secs_f64();
@@ -131,7 +131,7 @@ impl Progress {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         self.say(&format!("time to first token: {:.1} ms on average, {:.1} ms at most", ms(mean), ms(longest)));
         if self.verbosity == Verbosity::Steps {
-            self.say(&format!("KV blocks free at the end: {num_free_blocks} of {}", limits.num_kv_blocks));
+            self.say(&format!("KV blocks free at the end: {num_free_blocks} of {}", config.num_kv_blocks));
             let peak = peak_resident_bytes().map_or("unknown on this system".into(), bytes_text);
             self.say(&format!("peak resident memory: {peak}"));
         }

@@ -41,7 +41,7 @@ impl RecordFile {
     /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
     pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut Engine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.device_mut().1.name());
-        let run = Run { version: VERSION, model, backend, limits: engine.scheduler().config().clone() };
+        let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
         let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
         let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));

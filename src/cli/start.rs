@@ -14,7 +14,7 @@ pub struct Start {
     /// What will compute.
     pub backend: Chosen,
     /// What the engine is to run within.
-    pub limits: EngineConfig,
+    pub config: EngineConfig,
 }
 
 /// Chooses a backend and settles the limits. `say` is told which and why, a line at a time.
@@ -34,22 +34,22 @@ pub async fn start(
     let (backend, line) = choose_backend(backend).await?;
     say(&line);
     let max_buffer_words = backend.max_buffer_words();
-    let limits = options.resolve(model, max_buffer_words)?;
-    let plan = MemoryPlan::new(model, &limits, max_buffer_words)?;
+    let config = options.resolve(model, max_buffer_words)?;
+    let plan = MemoryPlan::new(model, &config, max_buffer_words)?;
     let planned = match &backend {
-        Chosen::Gpu(gpu) => plan.on(&**gpu, model, &folder.files, &limits)?,
-        Chosen::Cpu(cpu) => plan.on(cpu, model, &folder.files, &limits)?,
+        Chosen::Gpu(gpu) => plan.on(&**gpu, model, &folder.files, &config)?,
+        Chosen::Cpu(cpu) => plan.on(cpu, model, &folder.files, &config)?,
     };
     if let Chosen::Cpu(_) = backend {
-        check_fits(&planned, &plan, &limits)?;
+        check_fits(&planned, &plan, &config)?;
     }
     say(&format!(
         "KV pool: {} of {}, {}; at most {} a sequence",
-        count_text(limits.num_kv_blocks, "block"),
-        count_text(limits.block_size, "token"),
+        count_text(config.num_kv_blocks, "block"),
+        count_text(config.block_size, "token"),
         bytes_text(planned.kv_bytes),
-        count_text(limits.max_model_len, "token"),
+        count_text(config.max_model_len, "token"),
     ));
     say(&format!("memory: {}", planned_text(&planned)));
-    Ok(Start { backend, limits })
+    Ok(Start { backend, config })
 }

@@ -94,8 +94,8 @@ pub struct Request {
 /// # Errors
 /// [`Error::RequestRefused`] with the figures if it never could; [`Error::InvalidOption`] if a sampling parameter cannot
 /// work.
-pub fn check_request(limits: &EngineConfig, prompt_len: usize, params: &SamplingParams) -> Result<()> {
-    let &EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = limits;
+pub fn check_request(config: &EngineConfig, prompt_len: usize, params: &SamplingParams) -> Result<()> {
+    let &EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = config;
     let max_new_tokens = params.max_new_tokens;
     let refuse = |message| Err(Error::RequestRefused(message));
 
@@ -105,7 +105,7 @@ pub fn check_request(limits: &EngineConfig, prompt_len: usize, params: &Sampling
     }
     let max_len = prompt_len.saturating_add(max_new_tokens);
     let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
-    let num_blocks = limits.num_blocks_for(max_len);
+    let num_blocks = config.num_blocks_for(max_len);
     // A max-model-len that was left out is what the pool holds: then the pool is to blame.
     if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
         return refuse(format!(

@@ -40,7 +40,7 @@ pub struct Scheduler {
     /// The steps whose plans may be committed, in this order: one, or two while one is planned ahead.
     in_flight: VecDeque<u64>,
     /// Who lost their blocks since the last commit.
-    untold: Vec<Preemption>,
+    unreported: Vec<Preemption>,
     /// Working memory of `schedule`, kept so that it is allocated once: what ran before the step.
     oldest_first: Vec<SeqIdx>,
 }
@@ -60,7 +60,7 @@ impl Scheduler {
             running: BTreeMap::new(),
             step: 0,
             in_flight: VecDeque::with_capacity(2),
-            untold: Vec::new(),
+            unreported: Vec::new(),
             oldest_first: Vec::new(),
         })
     }
@@ -92,7 +92,7 @@ impl Scheduler {
     pub fn finish(&mut self, id: RequestId, reason: FinishReason) -> Option<Event> {
         let idx = self.waiting.remove(&id).or_else(|| self.running.remove(&id))?;
         let mut sequence = self.sequences.remove(idx)?;
-        self.untold.retain(|preemption| preemption.victim != id);
+        self.unreported.retain(|preemption| preemption.victim != id);
         sequence.block_table.release(&mut self.allocator);
         Some(Event::Finished { id, reason })
     }

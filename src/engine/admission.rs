@@ -12,12 +12,12 @@ use crate::model::ModelConfig;
 /// As [`Engine::submit`](super::Engine::submit).
 pub fn check(
     model: &ModelConfig,
-    limits: &EngineConfig,
+    config: &EngineConfig,
     prompt_token_ids: &[TokenId],
     params: &SamplingParams,
 ) -> Result<()> {
     check_tokens(model, prompt_token_ids)?;
-    check_request(limits, prompt_token_ids.len(), params)
+    check_request(config, prompt_token_ids.len(), params)
 }
 
 /// A request for this model: its tokens exist, and the model's end-of-sequence tokens end it.

@@ -1,4 +1,4 @@
-//! Looks at what a step left on the device: the KV pools, and attention against the textbook. For demos and tests; it
+//! Looks at what a step left on the device: the KV pools, and attention against the reference. For demos and tests; it
 //! reads whole pools back. The engine must [step one by one](Engine::step_one_by_one).
 
 use super::Engine;
@@ -89,9 +89,9 @@ pub async fn attention_against_dense<B: Backend>(engine: &mut Engine<B>) -> Resu
 
 /// K and V of a layer: `[num_blocks, num_kv_heads, block_size, head_dim]`.
 async fn download_pool<B: Backend>(engine: &mut Engine<B>, layer: usize) -> Result<KvPool<Array4<f32>>> {
-    let (model, limits) = (engine.model(), engine.scheduler().config());
-    let shape = (limits.num_kv_blocks, model.num_kv_heads, limits.block_size, model.head_dim);
-    let kv_dtype = limits.kv_dtype;
+    let (model, config) = (engine.model(), engine.scheduler().config());
+    let shape = (config.num_kv_blocks, model.num_kv_heads, config.block_size, model.head_dim);
+    let kv_dtype = config.kv_dtype;
     let num_words = kv_dtype.words(shape.0 * shape.1 * shape.2 * shape.3);
     let (decoder, backend) = engine.device_mut();
     let pool = decoder.kv_pool(layer);

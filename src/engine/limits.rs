@@ -35,7 +35,7 @@ impl LimitOptions {
     /// # Errors
     /// [`Error::InvalidOption`] if a limit cannot work.
     pub fn resolve(&self, model: &ModelConfig, max_buffer_words: usize) -> Result<EngineConfig> {
-        let mut limits = EngineConfig {
+        let mut config = EngineConfig {
             block_size: self.block_size.unwrap_or(16),
             num_kv_blocks: self.num_kv_blocks.unwrap_or(1),
             max_tokens_per_step: self.max_tokens_per_step.unwrap_or(512),
@@ -46,20 +46,20 @@ impl LimitOptions {
             weight_dtype: self.weight_dtype,
         };
         // The defaults below divide by what the user gave.
-        limits.validate()?;
+        config.validate()?;
         if self.num_kv_blocks.is_none() {
-            let block_words = limits.kv_dtype.words(limits.block_size * model.num_kv_heads * model.head_dim);
+            let block_words = config.kv_dtype.words(config.block_size * model.num_kv_heads * model.head_dim);
             let block_bytes = 2 * 4 * block_words * model.num_layers;
-            let wanted = limits.max_num_seqs.saturating_mul(limits.num_blocks_for(limits.max_model_len));
+            let wanted = config.max_num_seqs.saturating_mul(config.num_blocks_for(config.max_model_len));
             let bindable = max_buffer_words / block_words;
-            limits.num_kv_blocks = wanted.min(DEFAULT_KV_BYTES / block_bytes).min(bindable).max(1);
+            config.num_kv_blocks = wanted.min(DEFAULT_KV_BYTES / block_bytes).min(bindable).max(1);
         }
         if self.max_model_len.is_none() {
-            let pool_tokens = limits.num_kv_blocks.saturating_mul(limits.block_size);
-            limits.max_model_len = limits.max_model_len.min(pool_tokens);
+            let pool_tokens = config.num_kv_blocks.saturating_mul(config.block_size);
+            config.max_model_len = config.max_model_len.min(pool_tokens);
         }
-        check(model, &limits)?;
-        Ok(limits)
+        check(model, &config)?;
+        Ok(config)
     }
 }
 
@@ -67,14 +67,14 @@ impl LimitOptions {
 ///
 /// # Errors
 /// [`Error::InvalidOption`] names the first that cannot work.
-pub fn check(model: &ModelConfig, limits: &EngineConfig) -> Result<()> {
-    limits.validate()?;
+pub fn check(model: &ModelConfig, config: &EngineConfig) -> Result<()> {
+    config.validate()?;
     let most = model.max_position_embeddings;
-    if limits.max_model_len > most {
+    if config.max_model_len > most {
         // Beyond that attention meets angles that it was never trained on, and the text falls apart.
         return Err(Error::InvalidOption {
             option: "max-model-len",
-            value: limits.max_model_len.to_string(),
+            value: config.max_model_len.to_string(),
             reason: format!("the model was made for sequences of {most} tokens; lower it to {most} or less"),
         });
     }

@@ -10,8 +10,8 @@ pub mod sampler;
 pub mod stream;
 
 use crate::backend::Backend;
-use crate::backend::ledger::MemoryUse;
-use crate::backend::params::Draw;
+use crate::backend::memory_tracker::MemoryUse;
+use crate::backend::params::SamplingInput;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
 use crate::core::request::{FinishReason, SamplingParams};
@@ -26,7 +26,7 @@ use crate::model::weights::Weights;
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
 use loaded_folder::LoadedFolder;
-use sampler::{Choice, Sampler};
+use sampler::{SampledToken, Sampler};
 use std::collections::BTreeMap;
 use stream::{Output, Pushed, Stream};
 
@@ -52,7 +52,7 @@ struct BegunStep<B: Backend> {
     num_running: usize,
     num_waiting: usize,
     num_free_blocks: usize,
-    choices: B::Readback,
+    sampled_tokens: B::Readback,
 }
 
 /// What a step brought, for people and programs that watch.
@@ -106,14 +106,14 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// A limit that does not fit the device, before any of its memory is taken; a file that cannot be read any more; a
     /// device without memory.
-    pub async fn new(mut backend: B, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
-        let LoadedFolder { config, files, tokenizer, .. } = folder;
-        limits::check(&config, &limits)?;
-        let plan = MemoryPlan::new(&config, &limits, backend.max_buffer_words())?;
-        let planned_memory = plan.on(&backend, &config, &files, &limits)?;
-        let scheduler = Scheduler::new(limits.clone())?;
-        let weights = Weights::load(&mut backend, &files, &config, limits.weight_dtype).await?;
-        let decoder = Decoder::new(&mut backend, config, &limits, &plan, weights).await?;
+    pub async fn new(mut backend: B, folder: LoadedFolder, config: EngineConfig) -> Result<Self> {
+        let LoadedFolder { config: model, files, tokenizer, .. } = folder;
+        limits::check(&model, &config)?;
+        let plan = MemoryPlan::new(&model, &config, backend.max_buffer_words())?;
+        let planned_memory = plan.on(&backend, &model, &files, &config)?;
+        let scheduler = Scheduler::new(config.clone())?;
+        let weights = Weights::load(&mut backend, &files, &model, config.weight_dtype).await?;
+        let decoder = Decoder::new(&mut backend, model, &config, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
         let (batch, streams, steps_ahead) = (RaggedBatch::default(), BTreeMap::new(), backend.overlaps());
         Ok(Self {
@@ -144,7 +144,7 @@ impl<B: Backend> Engine<B> {
     /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
-        let request = request_for(self.decoder.config(), id, prompt_token_ids, params)?;
+        let request = request_for(self.decoder.model(), id, prompt_token_ids, params)?;
         self.scheduler.submit(request.clone())?;
         self.streams.insert(id, Stream::new(request));
         self.next_id += 1;
@@ -180,21 +180,21 @@ impl<B: Backend> Engine<B> {
         let next = match next.map(|plan| self.begin(plan)).transpose() {
             Ok(next) => next,
             Err(error) => {
-                self.backend.discard(step.choices);
+                self.backend.discard(step.sampled_tokens);
                 return Err(error);
             }
         };
-        let BegunStep { plan, num_running, num_waiting, num_free_blocks, choices } = step;
-        let choices = match self.sampler.read(&mut self.backend, choices).await {
-            Ok(choices) => choices,
+        let BegunStep { plan, num_running, num_waiting, num_free_blocks, sampled_tokens } = step;
+        let sampled_tokens = match self.sampler.read(&mut self.backend, sampled_tokens).await {
+            Ok(sampled_tokens) => sampled_tokens,
             Err(error) => {
-                next.into_iter().for_each(|step| self.backend.discard(step.choices));
+                next.into_iter().for_each(|step| self.backend.discard(step.sampled_tokens));
                 return Err(error);
             }
         };
-        let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
+        let token_ids: Vec<TokenId> = sampled_tokens.iter().map(|sampled_token| sampled_token.token_id).collect();
         let events = self.scheduler.commit(&plan, &token_ids);
-        let updates = self.stream(&plan, &events, &choices);
+        let updates = self.stream(&plan, &events, &sampled_tokens);
         self.ahead = next;
         Ok(StepReport { plan, num_running, num_waiting, num_free_blocks, updates })
     }
@@ -205,19 +205,19 @@ impl<B: Backend> Engine<B> {
         if step.plan.rows.iter().any(|row| self.scheduler.get(row.id).is_some()) {
             return Some(step);
         }
-        self.backend.discard(step.choices);
+        self.backend.discard(step.sampled_tokens);
         None
     }
 
-    /// Has the device compute a plan: its batch, the logits, and a choice for each row that samples.
+    /// Has the device compute a plan: its batch, the logits, and a sampled token for each row that samples.
     fn begin(&mut self, plan: StepPlan) -> Result<BegunStep<B>> {
         let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
         let num_free_blocks = self.scheduler.num_free_blocks();
         self.batch.build_into(&plan, &self.scheduler);
-        let logits = self.decoder.forward(&mut self.backend, &self.batch, self.sampler.choices());
-        let draws = draws(&plan, &self.scheduler);
-        let choices = self.sampler.submit(&mut self.backend, &logits, &draws)?;
-        Ok(BegunStep { plan, num_running, num_waiting, num_free_blocks, choices })
+        let logits = self.decoder.forward(&mut self.backend, &self.batch, self.sampler.sampled_tokens());
+        let sampling_inputs = sampling_inputs(&plan, &self.scheduler);
+        let sampled_tokens = self.sampler.submit(&mut self.backend, &logits, &sampling_inputs)?;
+        Ok(BegunStep { plan, num_running, num_waiting, num_free_blocks, sampled_tokens })
     }
 
     /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
@@ -250,7 +250,7 @@ impl<B: Backend> Engine<B> {
 
     /// The model's shape.
     pub fn model(&self) -> &ModelConfig {
-        self.decoder.config()
+        self.decoder.model()
     }
 
     /// The token table of the step that was begun last, to look at.
@@ -279,17 +279,19 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded.
-    fn stream(&mut self, plan: &StepPlan, events: &[Event], choices: &[Choice]) -> Vec<Update> {
+    fn stream(&mut self, plan: &StepPlan, events: &[Event], sampled_tokens: &[SampledToken]) -> Vec<Update> {
         // Events come in the order of the plan's rows, so each search goes on where the last one ended.
-        let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(choices);
+        let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(sampled_tokens);
         let mut updates = Vec::with_capacity(events.len());
         for event in events {
             match *event {
                 Event::Preempted { id } => updates.push(Update::Preempted(id)),
                 Event::Token { id, token_id } => {
-                    let choice = sampled.find(|(row, _)| row.id == id).map(|(_, choice)| *choice);
-                    let (Some(stream), Some(choice)) = (self.streams.get_mut(&id), choice) else { continue };
-                    match stream.push(choice, &self.tokenizer) {
+                    let sampled_token = sampled.find(|(row, _)| row.id == id).map(|(_, sampled_token)| *sampled_token);
+                    let (Some(stream), Some(sampled_token)) = (self.streams.get_mut(&id), sampled_token) else {
+                        continue;
+                    };
+                    match stream.push(sampled_token, &self.tokenizer) {
                         Ok(Pushed::Text(text)) => updates.push(Update::Token { id, token_id, text }),
                         Ok(Pushed::Stopped(rest)) => {
                             self.scheduler.finish(id, FinishReason::Stop);
@@ -322,13 +324,13 @@ fn failed(stream: Stream, error: &Error) -> Update {
 }
 
 /// What the sampler is to do for each row that samples, in the order of the plan.
-fn draws(plan: &StepPlan, scheduler: &Scheduler) -> Vec<Draw> {
+fn sampling_inputs(plan: &StepPlan, scheduler: &Scheduler) -> Vec<SamplingInput> {
     let sampling = plan.rows.iter().filter(|row| row.samples);
     sampling
         .map(|row| {
             let request = scheduler.sequence(row.seq_idx).request();
             let num_outputs = row.seq_len() - request.prompt_token_ids.len();
-            sampler::draw(&request.params, num_outputs as u64)
+            sampler::input(&request.params, num_outputs as u64)
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use super::philox::uniform;
 use crate::backend::Backend;
-use crate::backend::params::{Draw, SampleParams};
+use crate::backend::params::{SampleParams, SamplingInput};
 use crate::core::request::SamplingParams;
 use crate::error::Result;
 use crate::ids::TokenId;
@@ -11,7 +11,7 @@ use crate::model::memory_plan::MemoryPlan;
 
 /// A chosen token.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Choice {
+pub struct SampledToken {
     /// The token.
     pub token_id: TokenId,
     /// Its natural log-probability under the unmodified logits.
@@ -20,11 +20,11 @@ pub struct Choice {
 
 /// How the `index`-th token of a request, from 0, is to be chosen: a function of what the request asks for and of nothing
 /// that happens beside it.
-pub fn draw(params: &SamplingParams, index: u64) -> Draw {
+pub fn input(params: &SamplingParams, index: u64) -> SamplingInput {
     // The middle of one of 2²³ equal parts, as many as an f32 can tell apart: never 0, never 1.
     let part = (uniform(params.seed, index) * f64::from(1u32 << 23)).floor();
     let top_k = params.top_k.and_then(|top_k| u32::try_from(top_k).ok());
-    Draw {
+    SamplingInput {
         temperature: params.temperature,
         top_k: top_k.unwrap_or(u32::MAX),
         top_p: params.top_p,
@@ -35,43 +35,51 @@ pub fn draw(params: &SamplingParams, index: u64) -> Draw {
 
 /// Chooses tokens on the backend.
 pub struct Sampler<B: Backend> {
-    draws: B::Buffer,
-    choices: B::Buffer,
+    sampling_inputs: B::Buffer,
+    sampled_tokens: B::Buffer,
 }
 
 impl<B: Backend> Sampler<B> {
-    /// Room for the choices of a step.
+    /// Room for the sampled tokens of a step.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device has not enough memory.
     pub fn new(backend: &mut B, plan: &MemoryPlan) -> Result<Self> {
-        Ok(Self { draws: backend.alloc("draws", plan.draws)?, choices: backend.alloc("choices", plan.choices)? })
+        Ok(Self {
+            sampling_inputs: backend.alloc("sampling inputs", plan.sampling_inputs)?,
+            sampled_tokens: backend.alloc("sampled tokens", plan.sampled_tokens)?,
+        })
     }
 
-    /// The last step's choices, which may be the next one's tokens before anybody has read them.
-    pub fn choices(&self) -> &B::Buffer {
-        &self.choices
+    /// The last step's sampled tokens, which may be the next one's tokens before anybody has read them.
+    pub fn sampled_tokens(&self) -> &B::Buffer {
+        &self.sampled_tokens
     }
 
-    /// Submits the step. It leaves one choice per row of logits: two words a sequence to be read.
+    /// Submits the step. It leaves one sampled token per row of logits: two words a sequence to be read.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device refused the step.
-    pub fn submit(&mut self, backend: &mut B, logits: &Logits<'_, B::Buffer>, draws: &[Draw]) -> Result<B::Readback> {
-        backend.upload(&mut self.draws, 0, bytemuck::cast_slice(draws));
+    pub fn submit(
+        &mut self,
+        backend: &mut B,
+        logits: &Logits<'_, B::Buffer>,
+        sampling_inputs: &[SamplingInput],
+    ) -> Result<B::Readback> {
+        backend.upload(&mut self.sampling_inputs, 0, bytemuck::cast_slice(sampling_inputs));
         let p = SampleParams { num_rows: logits.num_rows as u32, width: logits.vocab_size as u32 };
-        backend.sample(p, logits.buffer, &self.draws, &mut self.choices);
-        backend.submit(&self.choices, 2 * logits.num_rows)
+        backend.sample(p, logits.buffer, &self.sampling_inputs, &mut self.sampled_tokens);
+        backend.submit(&self.sampled_tokens, 2 * logits.num_rows)
     }
 
-    /// The choices of a submitted step. The only wait of a step.
+    /// The sampled tokens of a submitted step. The only wait of a step.
     ///
     /// # Errors
     /// [`crate::Error::Device`] if the device was lost or refused the step.
-    pub async fn read(&self, backend: &mut B, readback: B::Readback) -> Result<Vec<Choice>> {
+    pub async fn read(&self, backend: &mut B, readback: B::Readback) -> Result<Vec<SampledToken>> {
         let words = backend.read(readback).await?;
-        let choice = |words: &[u32]| Choice { token_id: words[0], logprob: f32::from_bits(words[1]) };
-        Ok(words.chunks_exact(2).map(choice).collect())
+        let sampled_token = |words: &[u32]| SampledToken { token_id: words[0], logprob: f32::from_bits(words[1]) };
+        Ok(words.chunks_exact(2).map(sampled_token).collect())
     }
 }
 
@@ -82,7 +90,7 @@ mod tests {
     /// One that does not fit a u32 is more than any vocabulary has.
     #[test]
     fn a_top_k_that_is_left_out_or_huge_keeps_all() {
-        let top_k = |top_k| draw(&SamplingParams { top_k, ..Default::default() }, 0).top_k;
+        let top_k = |top_k| input(&SamplingParams { top_k, ..Default::default() }, 0).top_k;
         assert_eq!([None, Some(usize::MAX), Some(3)].map(top_k), [u32::MAX, u32::MAX, 3]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a request has brought so far, as tokens and as text that is certain.
 
 use crate::core::request::{FinishReason, Request};
-use crate::engine::sampler::Choice;
+use crate::engine::sampler::SampledToken;
 use crate::error::Result;
 use crate::ids::{RequestId, TokenId};
 use crate::text::detokenizer::Detokenizer;
@@ -52,14 +52,14 @@ impl Stream {
 
     /// Takes a generated token. The one that shows that a stop text is complete is not part of the output. Mostly it is
     /// the one that completes it; where text was held back ([`StopMatcher`]) it comes later, and those before it stay.
-    pub fn push(&mut self, choice: Choice, tokenizer: &Tokenizer) -> Result<Pushed> {
-        let found = self.stop.push(&self.detokenizer.push(tokenizer, choice.token_id)?);
+    pub fn push(&mut self, sampled_token: SampledToken, tokenizer: &Tokenizer) -> Result<Pushed> {
+        let found = self.stop.push(&self.detokenizer.push(tokenizer, sampled_token.token_id)?);
         self.text.push_str(&found.text);
         if found.stopped {
             return Ok(Pushed::Stopped(found.text));
         }
-        self.token_ids.push(choice.token_id);
-        self.logprobs.push(choice.logprob);
+        self.token_ids.push(sampled_token.token_id);
+        self.logprobs.push(sampled_token.logprob);
         Ok(Pushed::Text(found.text))
     }
 

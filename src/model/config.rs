@@ -4,7 +4,7 @@ use super::architecture::Architecture;
 use super::config_keys::Keys;
 use super::folder::ModelFolder;
 use super::rope::RopeConfig;
-use crate::backend::step_table::AttentionShape;
+use crate::backend::attention_metadata::AttentionShape;
 use crate::error::Result;
 use crate::ids::TokenId;
 

@@ -3,8 +3,8 @@
 use super::config::ModelConfig;
 use super::memory_plan::MemoryPlan;
 use super::weights::{LayerWeights, Projection, Weights};
+use crate::backend::attention_metadata::{AttentionMetadata, AttentionShape, DecodeRows, PagedWork};
 use crate::backend::params::*;
-use crate::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use crate::backend::{Backend, HeadTables, KvPool};
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
@@ -12,13 +12,13 @@ use crate::error::Result;
 
 /// A model ready to run: its weights, the KV pools, and room for the activations of one step.
 pub struct Decoder<B: Backend> {
-    config: ModelConfig,
+    model: ModelConfig,
     attention_shape: AttentionShape,
     block_size: u32,
     weights: Weights<B>,
     kv_pools: Vec<KvPool<B::Buffer>>,
     rope_table: B::Buffer,
-    step_table: StepTable,
+    metadata: AttentionMetadata,
     step: B::Buffer,
     activations: Activations<B::Buffer>,
 }
@@ -60,18 +60,18 @@ impl<B: Backend> Decoder<B> {
     /// [`crate::Error::Device`] if the device has not enough memory.
     pub async fn new(
         backend: &mut B,
-        config: ModelConfig,
-        limits: &EngineConfig,
+        model: ModelConfig,
+        config: &EngineConfig,
         plan: &MemoryPlan,
         weights: Weights<B>,
     ) -> Result<Self> {
         let mut kv_pools = Vec::with_capacity(plan.num_layers);
         for _ in 0..plan.num_layers {
             let k = backend.alloc("k_pool", plan.kv_pool)?;
-            kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)?, elements: limits.kv_dtype });
+            kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)?, elements: config.kv_dtype });
         }
         let mut rope_table = backend.alloc("rope table", plan.rope_table)?;
-        let angles = config.rope.table(config.head_dim, limits.max_model_len);
+        let angles = model.rope.table(model.head_dim, config.max_model_len);
         backend.upload(&mut rope_table, 0, bytemuck::cast_slice(&angles));
 
         let activations = Activations {
@@ -84,26 +84,26 @@ impl<B: Backend> Decoder<B> {
             last_rows: backend.alloc("last_rows", plan.last_rows)?,
             logits: backend.alloc("logits", plan.logits)?,
         };
-        let step = backend.alloc("step table", plan.step_table)?;
+        let step = backend.alloc("attention metadata", plan.metadata)?;
         backend.reserve(plan.step)?;
         backend.flush().await?;
-        let block_size = limits.block_size as u32;
+        let block_size = config.block_size as u32;
         Ok(Self {
-            attention_shape: config.attention_shape(),
-            config,
+            attention_shape: model.attention_shape(),
+            model,
             block_size,
             weights,
             kv_pools,
             rope_table,
-            step_table: StepTable::default(),
+            metadata: AttentionMetadata::default(),
             step,
             activations,
         })
     }
 
     /// Its shape.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
+    pub fn model(&self) -> &ModelConfig {
+        &self.model
     }
 
     /// The KV pool of a layer: what the layer left behind of every token computed so far.
@@ -123,15 +123,20 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Computes a batch: stores the K and V of its tokens and leaves the logits of its `logit_indices`.
-    /// `choices` are those of the step before, which the batch may refer to.
-    pub fn forward(&mut self, backend: &mut B, batch: &RaggedBatch, choices: &B::Buffer) -> Logits<'_, B::Buffer> {
-        let decode = if backend.one_way_per_row() { DecodeRows::Ragged } else { DecodeRows::Paged };
-        self.step_table.pack(batch, &self.attention_shape, decode);
-        backend.upload(&mut self.step, 0, &self.step_table.words);
+    /// `sampled_tokens` are those of the step before, which the batch may refer to.
+    pub fn forward(
+        &mut self,
+        backend: &mut B,
+        batch: &RaggedBatch,
+        sampled_tokens: &B::Buffer,
+    ) -> Logits<'_, B::Buffer> {
+        let decode = if backend.batch_invariant() { DecodeRows::Ragged } else { DecodeRows::Paged };
+        self.metadata.pack(batch, &self.attention_shape, decode);
+        backend.upload(&mut self.step, 0, &self.metadata.words);
 
         backend.enter_layer(None);
-        self.embed(backend, batch.num_tokens() as u32, choices);
-        for layer in 0..self.config.num_layers {
+        self.embed(backend, batch.num_tokens() as u32, sampled_tokens);
+        for layer in 0..self.model.num_layers {
             backend.enter_layer(Some(layer));
             self.attention_block(backend, layer, batch.num_tokens() as u32);
             self.mlp_block(backend, layer, batch.num_tokens() as u32);
@@ -141,30 +146,30 @@ impl<B: Backend> Decoder<B> {
         Logits {
             buffer: &self.activations.logits,
             num_rows: batch.logit_indices.len(),
-            vocab_size: self.config.vocab_size,
+            vocab_size: self.model.vocab_size,
         }
     }
 
-    fn embed(&mut self, backend: &mut B, num_tokens: u32, choices: &B::Buffer) {
+    fn embed(&mut self, backend: &mut B, num_tokens: u32, sampled_tokens: &B::Buffer) {
         let p = EmbedTokensParams {
             num_tokens,
-            hidden_size: self.config.hidden_size as u32,
+            hidden_size: self.model.hidden_size as u32,
             first_row: 0,
-            num_rows: self.config.vocab_size as u32,
-            token_ids_offset: self.step_table.token_ids,
-            from_choices: self.step_table.from_choices,
+            num_rows: self.model.vocab_size as u32,
+            token_ids_offset: self.metadata.token_ids,
+            from_sampled: self.metadata.from_sampled,
         };
-        backend.embed_tokens(p, &self.step, choices, &self.weights.embed_tokens, &mut self.activations.residual);
+        backend.embed_tokens(p, &self.step, sampled_tokens, &self.weights.embed_tokens, &mut self.activations.residual);
     }
 
     /// `residual += o_proj(attention(norm(residual)))`
     fn attention_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
-        let Self { config, weights, activations: a, step, step_table, .. } = self;
+        let Self { model, weights, activations: a, step, metadata, .. } = self;
         let LayerWeights { input_layernorm, qkv_proj, head_norms, o_proj, .. } = &weights.layers[layer];
         let [num_heads, num_kv_heads, head_dim] =
-            [config.num_heads, config.num_kv_heads, config.head_dim].map(|count| count as u32);
-        let [hidden_size, q_width] = [config.hidden_size as u32, num_heads * head_dim];
-        let eps = config.rms_norm_eps;
+            [model.num_heads, model.num_kv_heads, model.head_dim].map(|count| count as u32);
+        let [hidden_size, q_width] = [model.hidden_size as u32, num_heads * head_dim];
+        let eps = model.rms_norm_eps;
         let block_size = self.block_size;
 
         let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps };
@@ -178,8 +183,8 @@ impl<B: Backend> Decoder<B> {
             num_kv_heads,
             head_dim,
             block_size,
-            positions_offset: step_table.positions,
-            slot_mapping_offset: step_table.slot_mapping,
+            positions_offset: metadata.positions,
+            slot_mapping_offset: metadata.slot_mapping,
             has_norms: 0,
             eps,
         };
@@ -187,8 +192,8 @@ impl<B: Backend> Decoder<B> {
         let kv = &mut self.kv_pools[layer];
         backend.rope_store_kv(rope, step, tables, &a.qkv_or_attended, &mut a.q, kv.as_mut());
 
-        let window = config.window_or_all(layer);
-        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = step_table.paged(window);
+        let window = model.window_or_all(layer);
+        let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = metadata.paged(window);
         let attention = |num_items, num_whole, items_offset| AttentionParams {
             num_items,
             num_whole,
@@ -199,14 +204,14 @@ impl<B: Backend> Decoder<B> {
             window,
             scale: 1.0 / (head_dim as f32).sqrt(),
             items_offset,
-            cu_seqlens_q_offset: step_table.cu_seqlens_q,
-            context_lens_offset: step_table.context_lens,
-            block_table_offsets_offset: step_table.block_table_offsets,
-            block_table_offset: step_table.block_table,
+            cu_seqlens_q_offset: metadata.cu_seqlens_q,
+            context_lens_offset: metadata.context_lens,
+            block_table_offsets_offset: metadata.block_table_offsets,
+            block_table_offset: metadata.block_table,
         };
         let attended = &mut a.qkv_or_attended;
-        if step_table.num_ragged_items > 0 {
-            let ragged = attention(step_table.num_ragged_items, 0, step_table.ragged_items);
+        if metadata.num_ragged_items > 0 {
+            let ragged = attention(metadata.num_ragged_items, 0, metadata.ragged_items);
             backend.ragged_attention(ragged, step, &a.q, kv.as_ref(), attended);
         }
         if num_items > 0 {
@@ -224,11 +229,11 @@ impl<B: Backend> Decoder<B> {
 
     /// `residual += down_proj(silu(gate_proj(x)) * up_proj(x))` with `x = norm(residual)`
     fn mlp_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
-        let Self { config, weights, activations: a, .. } = self;
+        let Self { model, weights, activations: a, .. } = self;
         let LayerWeights { post_attention_layernorm, gate_proj, up_proj, down_proj, .. } = &weights.layers[layer];
-        let [hidden_size, intermediate_size] = [config.hidden_size as u32, config.intermediate_size as u32];
+        let [hidden_size, intermediate_size] = [model.hidden_size as u32, model.intermediate_size as u32];
 
-        let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps: config.rms_norm_eps };
+        let norm = RmsNormParams { num_rows: num_tokens, width: hidden_size, eps: model.rms_norm_eps };
         backend.rms_norm(norm, &a.residual, post_attention_layernorm, &mut a.normed);
         let gated = GatedLinearParams::of_shape(num_tokens, hidden_size, intermediate_size);
         backend.gated_linear(gated, &a.normed, gate_proj, up_proj, &mut a.gated);
@@ -238,11 +243,11 @@ impl<B: Backend> Decoder<B> {
 
     /// Logits of the rows that sample. The norm works on each row alone, so only those rows are normed.
     fn head(&mut self, backend: &mut B, num_rows: u32) {
-        let Self { config, weights, activations: a, step, step_table, .. } = self;
-        let [hidden_size, vocab_size] = [config.hidden_size as u32, config.vocab_size as u32];
-        let gather = GatherRowsParams { num_rows, width: hidden_size, indices_offset: step_table.logit_indices };
+        let Self { model, weights, activations: a, step, metadata, .. } = self;
+        let [hidden_size, vocab_size] = [model.hidden_size as u32, model.vocab_size as u32];
+        let gather = GatherRowsParams { num_rows, width: hidden_size, indices_offset: metadata.logit_indices };
         backend.gather_rows(gather, step, &a.residual, &mut a.last_rows);
-        let norm = RmsNormParams { num_rows, width: hidden_size, eps: config.rms_norm_eps };
+        let norm = RmsNormParams { num_rows, width: hidden_size, eps: model.rms_norm_eps };
         backend.rms_norm(norm, &a.last_rows, &weights.norm, &mut a.normed);
         let lm_head = weights.lm_head.as_ref().unwrap_or(&weights.embed_tokens);
         let p = LinearParams::of_shape(num_rows, hidden_size, vocab_size);

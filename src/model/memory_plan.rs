@@ -6,9 +6,9 @@
 use super::config::ModelConfig;
 use super::safetensors::WeightFiles;
 use super::weights::weights_size;
-use crate::backend::params::Draw;
+use crate::backend::attention_metadata::AttentionMetadata;
+use crate::backend::params::SamplingInput;
 use crate::backend::splits::{max_num_splits, partial_len};
-use crate::backend::step_table::StepTable;
 use crate::backend::{Backend, StepSize};
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
@@ -22,8 +22,8 @@ pub struct MemoryPlan {
     pub num_layers: usize,
     /// Cosines and sines of every position.
     pub rope_table: usize,
-    /// The packed step table.
-    pub step_table: usize,
+    /// The packed attention metadata.
+    pub metadata: usize,
     /// `[num_tokens, hidden_size]`
     pub hidden: usize,
     /// `[num_tokens, num_heads * head_dim]`
@@ -39,9 +39,9 @@ pub struct MemoryPlan {
     /// `[num_logit_rows, vocab_size]`
     pub logits: usize,
     /// How each row is to be sampled, `[num_logit_rows]`.
-    pub draws: usize,
+    pub sampling_inputs: usize,
     /// `[num_logit_rows, 2]`
-    pub choices: usize,
+    pub sampled_tokens: usize,
     /// What a step does with all of these.
     pub step: StepSize,
 }
@@ -84,9 +84,9 @@ pub struct PlannedMemory {
     pub weights_bytes: u64,
     /// The KV pools of all layers.
     pub kv_bytes: u64,
-    /// What flows through a step, logits and choices included.
+    /// What flows through a step, logits and sampled tokens included.
     pub activations_bytes: u64,
-    /// Step table, rope table, and the backend's own: params of kernels, what is read back.
+    /// Attention metadata, rope table, and the backend's own: params of kernels, what is read back.
     pub tables_bytes: u64,
 }
 
@@ -98,7 +98,7 @@ impl PlannedMemory {
 }
 
 /// Kernels that a layer calls, and one more where prompts and split sequences meet in a step. Then those before the first
-/// layer and after the last: embedding, rows that sample, norm, logits, choice.
+/// layer and after the last: embedding, rows that sample, norm, logits, sampled tokens.
 const KERNELS_PER_LAYER: usize = 9;
 const KERNELS_OUTSIDE_LAYERS: usize = 5;
 
@@ -107,19 +107,19 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if a buffer would be larger than `max_buffer_words`: it names the option to lower.
-    pub fn new(model: &ModelConfig, limits: &EngineConfig, max_buffer_words: usize) -> Result<Self> {
-        let num_tokens = limits.max_tokens_per_step;
-        let num_logit_rows = limits.max_num_seqs.min(num_tokens);
+    pub fn new(model: &ModelConfig, config: &EngineConfig, max_buffer_words: usize) -> Result<Self> {
+        let num_tokens = config.max_tokens_per_step;
+        let num_logit_rows = config.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
-        let num_splits = max_num_splits(limits);
+        let num_splits = max_num_splits(config);
         let kernels_per_layer = KERNELS_PER_LAYER + usize::from(num_splits > 0);
         let plan = Self {
-            kv_pool: limits
+            kv_pool: config
                 .kv_dtype
-                .words(limits.num_kv_blocks * limits.block_size * model.num_kv_heads * model.head_dim),
+                .words(config.num_kv_blocks * config.block_size * model.num_kv_heads * model.head_dim),
             num_layers: model.num_layers,
-            rope_table: limits.max_model_len * model.head_dim,
-            step_table: StepTable::max_words(limits, &model.attention_shape()),
+            rope_table: config.max_model_len * model.head_dim,
+            metadata: AttentionMetadata::max_words(config, &model.attention_shape()),
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
             qkv: num_tokens * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim,
@@ -127,14 +127,14 @@ impl MemoryPlan {
             intermediate: num_tokens * model.intermediate_size,
             last_rows: num_logit_rows * model.hidden_size,
             logits,
-            draws: Draw::WORDS * num_logit_rows,
-            choices: 2 * num_logit_rows,
+            sampling_inputs: SamplingInput::WORDS * num_logit_rows,
+            sampled_tokens: 2 * num_logit_rows,
             step: StepSize {
                 num_kernel_calls: kernels_per_layer * model.num_layers + KERNELS_OUTSIDE_LAYERS,
                 num_download_words: 2 * num_logit_rows,
             },
         };
-        for Buffers { limit: (option, value), what, words, .. } in plan.buffers(limits) {
+        for Buffers { limit: (option, value), what, words, .. } in plan.buffers(config) {
             if words > max_buffer_words {
                 return Err(Error::InvalidOption {
                     option,
@@ -152,22 +152,22 @@ impl MemoryPlan {
     }
 
     /// Every buffer of the decoder and the sampler but the weights.
-    fn buffers(&self, limits: &EngineConfig) -> [Buffers; 12] {
+    fn buffers(&self, config: &EngineConfig) -> [Buffers; 12] {
         use Part::{Activations, Kv, Tables};
-        let blocks = ("num-kv-blocks", limits.num_kv_blocks);
-        let len = ("max-model-len", limits.max_model_len);
-        let seqs = ("max-num-seqs", limits.max_num_seqs);
-        let tokens = ("max-tokens-per-step", limits.max_tokens_per_step);
+        let blocks = ("num-kv-blocks", config.num_kv_blocks);
+        let len = ("max-model-len", config.max_model_len);
+        let seqs = ("max-num-seqs", config.max_num_seqs);
+        let tokens = ("max-tokens-per-step", config.max_tokens_per_step);
         let buffers = |part, limit, what, words, count| Buffers { part, limit, what, words, count };
         [
             buffers(Kv, blocks, "the KV pool of a layer", self.kv_pool, 2 * self.num_layers),
             buffers(Tables, len, "the rope table", self.rope_table, 1),
             buffers(Activations, seqs, "a step's logits", self.logits, 1),
             buffers(Activations, seqs, "the rows that sample", self.last_rows, 1),
-            buffers(Activations, seqs, "a step's draws", self.draws, 1),
-            buffers(Activations, seqs, "a step's choices", self.choices, 1),
+            buffers(Activations, seqs, "a step's sampling inputs", self.sampling_inputs, 1),
+            buffers(Activations, seqs, "a step's sampled tokens", self.sampled_tokens, 1),
             buffers(Activations, seqs, "a step's partial attention", self.partials, 1),
-            buffers(Tables, tokens, "a step's index tables", self.step_table, 1),
+            buffers(Tables, tokens, "a step's attention metadata", self.metadata, 1),
             buffers(Activations, tokens, "a step's residual stream", self.hidden, 2),
             buffers(Activations, tokens, "a step's queries", self.q, 1),
             buffers(Activations, tokens, "a step's queries, keys and values", self.qkv, 1),
@@ -176,9 +176,9 @@ impl MemoryPlan {
     }
 
     /// Words of all buffers, by the option that they grow with.
-    pub fn words_by_option(&self, limits: &EngineConfig) -> Vec<MemoryNeed> {
+    pub fn words_by_option(&self, config: &EngineConfig) -> Vec<MemoryNeed> {
         let mut needs: Vec<MemoryNeed> = Vec::new();
-        for Buffers { limit: (option, value), words, count, .. } in self.buffers(limits) {
+        for Buffers { limit: (option, value), words, count, .. } in self.buffers(config) {
             match needs.iter_mut().find(|need| need.option == option) {
                 Some(need) => need.words += words * count,
                 None => needs.push(MemoryNeed { option, value, words: words * count }),
@@ -196,10 +196,10 @@ impl MemoryPlan {
         backend: &B,
         model: &ModelConfig,
         files: &WeightFiles,
-        limits: &EngineConfig,
+        config: &EngineConfig,
     ) -> Result<PlannedMemory> {
-        let weights = weights_size(backend, files, model, limits.weight_dtype)?;
-        let all = self.buffers(limits);
+        let weights = weights_size(backend, files, model, config.weight_dtype)?;
+        let all = self.buffers(config);
         let bytes_of = |part| {
             let buffers = all.iter().filter(|buffers| buffers.part == part);
             buffers.map(|buffers| backend.buffer_bytes(buffers.words) * buffers.count as u64).sum::<u64>()

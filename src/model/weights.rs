@@ -4,7 +4,7 @@ use super::config::ModelConfig;
 use super::expected_tensors::{EMBED_TOKENS, LAYERS, expected_tensors, layer_tensor};
 use super::safetensors::WeightFiles;
 use crate::backend::element_type::ElementType;
-use crate::backend::ledger::MatrixSize;
+use crate::backend::memory_tracker::MatrixSize;
 use crate::backend::{Backend, UPLOAD_ROWS};
 use crate::config::WeightDtype;
 use crate::error::Result;

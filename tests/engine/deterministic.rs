@@ -11,7 +11,7 @@ use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
 
-/// Narrow heads run the textbook's attention, those of `qwen3` and the embedded model the faster version; `mistral` has a
+/// Narrow heads run the naive attention, those of `qwen3` and the embedded model the faster version; `mistral` has a
 /// window.
 const MODELS: [&str; 4] = ["llama", "qwen3", "mistral", EMBEDDED];
 /// Prompts above this take too long in steps of a few tokens.

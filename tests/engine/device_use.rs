@@ -17,7 +17,7 @@ use libtest_mimic::{Failed, Trial};
 const MOST_KERNELS_OF_A_LAYER: usize = 9;
 /// A decode that sees more tokens is split.
 const MOST_TOKENS_OF_A_SPLIT: usize = 512;
-/// Embedding, rows that sample, norm, logits, choice.
+/// Embedding, rows that sample, norm, logits, sampled tokens.
 const MOST_KERNELS_OUTSIDE_LAYERS: usize = 5;
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {

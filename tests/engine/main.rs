@@ -2,7 +2,7 @@
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
-//! * `layers`: the keys and values of every layer, against a textbook forward in f64;
+//! * `layers`: the keys and values of every layer, against a reference forward in f64;
 //! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `splits`: the same for contexts so long that decodes are split;
 //! * `kv_f16`: how many tokens stay the reference's when K and V are halves;

@@ -71,9 +71,9 @@ fn poison_free_blocks<B: Backend>(engine: &mut Engine<B>) {
         held[block.0 as usize] = true;
     }
     let (decoder, backend) = engine.device_mut();
-    let block_words = block_size * decoder.config().num_kv_heads * decoder.config().head_dim;
+    let block_words = block_size * decoder.model().num_kv_heads * decoder.model().head_dim;
     let nan = vec![f32::NAN.to_bits(); block_words];
-    for layer in 0..decoder.config().num_layers {
+    for layer in 0..decoder.model().num_layers {
         let pool = decoder.kv_pool_mut(layer);
         for block in (0..num_blocks).filter(|&block| !held[block]) {
             backend.upload(pool.k, block * block_words, &nan);

@@ -12,7 +12,7 @@ use cb_lab::engine::loaded_folder::LoadedFolder;
 use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
 
-/// Heads of 16 run the textbook's kernel, those of qwen3 the faster version; mistral gets windows in some of its layers.
+/// Heads of 16 run the naive kernel, those of qwen3 the faster version; mistral gets windows in some of its layers.
 const MODELS: [&str; 3] = ["llama", "qwen3", "mistral"];
 /// Around 512, where sequences begin to be split, and beyond.
 const PROMPT_LENS: [usize; 4] = [509, 30, 1100, 640];
@@ -87,7 +87,7 @@ fn run<M: Machine>(name: &str, machine: &M, limits: &LimitOptions) -> Result<Vec
     Ok(outputs)
 }
 
-/// Each token is the likeliest, and as likely as the textbook says.
+/// Each token is the likeliest, and as likely as the reference says.
 fn compare_with_dense(folder: &LoadedFolder, outputs: &[Output]) -> Result<(), Failed> {
     for (prompt, output) in prompts(folder).iter().zip(outputs) {
         let seen = [&prompt[..], &output.token_ids[..NUM_GENERATED - 1]].concat();

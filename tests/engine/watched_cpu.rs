@@ -2,7 +2,7 @@
 
 use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::ledger::{MatrixSize, MemoryUse};
+use cb_lab::backend::memory_tracker::{MatrixSize, MemoryUse};
 use cb_lab::backend::params::*;
 use cb_lab::backend::{Backend, HeadTables, KvPool, StepSize};
 use cb_lab::{Error, Result};
@@ -150,7 +150,7 @@ impl Backend for WatchedCpu {
     on_the_cpu! {
         num_uploads: upload(buffer: &mut Buf, offset: usize, words: &[u32]);
         num_uploads: upload_rows(matrix: &mut Mat, first_row: usize, values: &[f32]);
-        num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, choices: &Buf, table: &Mat, out: &mut Buf);
+        num_kernel_calls: embed_tokens(p: EmbedTokensParams, step: &Buf, sampled_tokens: &Buf, table: &Mat, out: &mut Buf);
         num_kernel_calls: rms_norm(p: RmsNormParams, x: &Buf, weight: &Buf, out: &mut Buf);
         num_kernel_calls: linear(p: LinearParams, x: &Buf, weight: &Mat, bias: Option<&Buf>, out: &mut Buf);
         num_kernel_calls: gated_linear(p: GatedLinearParams, x: &Buf, gate: &Mat, up: &Mat, out: &mut Buf);
@@ -163,6 +163,6 @@ impl Backend for WatchedCpu {
         );
         num_kernel_calls: merge_splits(p: MergeSplitsParams, step: &Buf, partials: &Buf, out: &mut Buf);
         num_kernel_calls: gather_rows(p: GatherRowsParams, step: &Buf, x: &Buf, out: &mut Buf);
-        num_kernel_calls: sample(p: SampleParams, x: &Buf, draws: &Buf, out: &mut Buf);
+        num_kernel_calls: sample(p: SampleParams, x: &Buf, sampling_inputs: &Buf, out: &mut Buf);
     }
 }

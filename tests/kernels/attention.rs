@@ -6,12 +6,12 @@
 //! ```
 
 use crate::harness::*;
+use cb_lab::backend::attention_metadata::{AttentionMetadata, AttentionShape, DecodeRows, PagedWork};
 use cb_lab::backend::cpu::dense_attention::{CausalMask, dense_attention};
 use cb_lab::backend::element_type::ElementType;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::backend::params::{AttentionParams, MergeSplitsParams};
 use cb_lab::backend::splits::partial_len;
-use cb_lab::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use cb_lab::backend::{Backend, KvPool};
 use cb_lab::config::KvDtype;
 use cb_lab::core::batch_builder::RaggedBatch;
@@ -114,7 +114,7 @@ impl Sequence {
 
 struct Inputs {
     sequences: Vec<Sequence>,
-    table: StepTable,
+    table: AttentionMetadata,
     q: Vec<f32>,
     k_pool: Vec<f32>,
     v_pool: Vec<f32>,
@@ -156,7 +156,7 @@ impl Inputs {
             batch.block_table_offsets.push(batch.block_table.len() as u32);
             batch.logit_indices.push(batch.positions.len() as u32 - 1);
         }
-        let mut table = StepTable::default();
+        let mut table = AttentionMetadata::default();
         let decode = if case.ragged_only { DecodeRows::Ragged } else { DecodeRows::Paged };
         let windows = vec![case.window_or_all()];
         table.pack(&batch, &AttentionShape { group: case.group, head_dim: case.head_dim, windows }, decode);
@@ -329,7 +329,7 @@ pub fn windows(seqs: &[(usize, usize)]) -> Vec<Attention> {
         .collect()
 }
 
-/// K and V in halves: widths and blocks of every kind, in the textbook's version and in the faster one.
+/// K and V in halves: widths and blocks of every kind, in the naive version and in the faster one.
 pub fn halves(seqs: &[(usize, usize)]) -> Vec<Attention> {
     let case = |head_dim, block_size, window| Attention {
         kv_dtype: KvDtype::F16,

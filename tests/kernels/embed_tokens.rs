@@ -10,8 +10,8 @@ struct EmbedTokens {
     hidden_size: usize,
     tokens: usize,
     elements: ElementType,
-    /// The step table has rows of choices instead of token ids.
-    from_choices: bool,
+    /// The attention metadata has rows of sampled tokens instead of token ids.
+    from_sampled: bool,
     max_workgroups: Option<u32>,
     /// A smaller binding than the table, which is split by rows then.
     max_binding_bytes: Option<u64>,
@@ -22,7 +22,7 @@ const USUAL: EmbedTokens = EmbedTokens {
     hidden_size: 72,
     tokens: 7,
     elements: ElementType::F32,
-    from_choices: false,
+    from_sampled: false,
     max_workgroups: None,
     max_binding_bytes: None,
 };
@@ -47,8 +47,8 @@ pub fn cases() -> Cases {
             EmbedTokens { elements, hidden_size: 68, ..USUAL },
         ]
     });
-    let chosen = EmbedTokens { from_choices: true, ..USUAL };
-    let chosen_split = EmbedTokens { from_choices: true, ..split };
+    let chosen = EmbedTokens { from_sampled: true, ..USUAL };
+    let chosen_split = EmbedTokens { from_sampled: true, ..split };
     boxed([USUAL, split, grid, chosen, chosen_split].into_iter().chain(tokens).chain(widths).chain(halves))
 }
 
@@ -57,7 +57,7 @@ impl Case for EmbedTokens {
         let grid = self.max_workgroups.map_or(String::new(), |most| format!(",max_workgroups={most}"));
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
         let Self { vocab_size, hidden_size, tokens, elements, .. } = self;
-        let chosen = if self.from_choices { ",from_choices" } else { "" };
+        let chosen = if self.from_sampled { ",from_sampled" } else { "" };
         format!("vocab_size={vocab_size},hidden_size={hidden_size},tokens={tokens},{elements:?}{chosen}{grid}{split}")
     }
 
@@ -73,22 +73,22 @@ impl Case for EmbedTokens {
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
         let mut rng = Rng::new(&self.name());
-        // Three words of something else stand before the token ids in the step table.
+        // Three words of something else stand before the token ids in the attention metadata.
         let mut step = vec![5, 6, 7];
         step.extend((0..self.tokens).map(|_| rng.below(self.vocab_size) as u32));
         step[3] = self.vocab_size as u32 - 1;
         *step.last_mut().expect("there are tokens") = if self.tokens == 1 { self.vocab_size as u32 - 1 } else { 0 };
         // Choices are pairs, in another order than the tokens, and there are more of them.
         let chosen_by: Vec<u32> = rng.permutation(self.tokens + 5)[..self.tokens].to_vec();
-        let mut choices = vec![self.vocab_size as u32 / 2; 2 * (self.tokens + 5)];
+        let mut sampled_tokens = vec![self.vocab_size as u32 / 2; 2 * (self.tokens + 5)];
         for (&row, &token_id) in chosen_by.iter().zip(&step[3..]) {
-            choices[2 * row as usize] = token_id;
+            sampled_tokens[2 * row as usize] = token_id;
         }
-        if self.from_choices {
+        if self.from_sampled {
             step.splice(3.., chosen_by);
         }
         let step = lab.words(&step)?;
-        let choices = lab.words(&choices)?;
+        let sampled_tokens = lab.words(&sampled_tokens)?;
         let table = rng.f32s(self.vocab_size * self.hidden_size, 1.0);
         let table = lab.matrix(self.vocab_size, self.hidden_size, self.elements, &table)?;
         let mut out = lab.output(self.tokens * self.hidden_size)?;
@@ -98,9 +98,9 @@ impl Case for EmbedTokens {
             first_row: 0,
             num_rows: 0,
             token_ids_offset: 3,
-            from_choices: self.from_choices as u32,
+            from_sampled: self.from_sampled as u32,
         };
-        lab.0.embed_tokens(p, &step, &choices, &table, &mut out);
+        lab.0.embed_tokens(p, &step, &sampled_tokens, &table, &mut out);
         Ok(vec![lab.read("out", &out, self.tokens * self.hidden_size)?])
     }
 }

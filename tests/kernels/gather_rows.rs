@@ -37,7 +37,7 @@ impl Case for GatherRows {
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
         let mut rng = Rng::new(&self.name());
-        // Two words of something else stand before the indices in the step table.
+        // Two words of something else stand before the indices in the attention metadata.
         let mut step = vec![1, 0];
         step.extend((0..self.rows).map(|_| rng.below(self.tokens) as u32));
         step[2] = self.tokens as u32 - 1;

@@ -26,9 +26,9 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
         Kernel::GatedLinear | Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => GatedLinearParams::FIELDS,
         Kernel::RopeStoreKv => RopeStoreKvParams::FIELDS,
         Kernel::RaggedAttention
-        | Kernel::RaggedAttentionLanes
+        | Kernel::RaggedAttentionSubgroup
         | Kernel::PagedAttention
-        | Kernel::PagedAttentionLanes => AttentionParams::FIELDS,
+        | Kernel::PagedAttentionSubgroup => AttentionParams::FIELDS,
         Kernel::MergeSplits => MergeSplitsParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Sample => SampleParams::FIELDS,

@@ -1,4 +1,4 @@
-//! Every kernel against its twin on the same inputs, a trial for each case and adapter; every twin against the textbook
+//! Every kernel against its twin on the same inputs, a trial for each case and adapter; every twin against the reference
 //! formula in f64; mutants of every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
@@ -46,9 +46,9 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::GatedLinearTiles => gated_linear::many_rows_cases(),
         Kernel::RopeStoreKv => rope_store_kv::cases(),
         Kernel::RaggedAttention => ragged_attention::cases(),
-        Kernel::RaggedAttentionLanes => ragged_attention::lanes_cases(),
+        Kernel::RaggedAttentionSubgroup => ragged_attention::lanes_cases(),
         Kernel::PagedAttention => paged_attention::cases(),
-        Kernel::PagedAttentionLanes => paged_attention::lanes_cases(),
+        Kernel::PagedAttentionSubgroup => paged_attention::lanes_cases(),
         Kernel::MergeSplits => merge_splits::cases(),
         Kernel::GatherRows => gather_rows::cases(),
         Kernel::Sample => sample::cases(),
@@ -65,7 +65,7 @@ fn main() {
             trials.extend(twin_trial(name, &case));
             trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
         }
-        if kernel != kernel.textbook() {
+        if kernel != kernel.naive() {
             let tuned = move |gpu: &Gpu| tuning::changes_no_bit(gpu, kernel);
             trials.extend(on_each(&gpus, missing, &format!("{name}/tuning changes no bit"), tuned));
         }

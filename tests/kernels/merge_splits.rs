@@ -41,7 +41,7 @@ pub fn cases() -> Cases {
     boxed([USUAL, grid].into_iter().chain(maxima).chain(counts).chain(heads))
 }
 
-/// What stands before the work items in the step table.
+/// What stands before the work items in the attention metadata.
 const ITEMS_OFFSET: usize = 3;
 
 impl MergeSplits {

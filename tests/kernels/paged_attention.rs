@@ -20,7 +20,7 @@ pub fn cases() -> Cases {
 }
 
 /// The same for the faster version, whose heads are a multiple of 32 wide, up to 128. Where the device's subgroups are too
-/// small for it, they are cases of the textbook's.
+/// small for it, they are cases of the naive version.
 pub fn lanes_cases() -> Cases {
     // 96: three vec4s of V a lane. 9 heads: two workgroups of five and four. 8: two full fours.
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&DECODE) };

@@ -14,9 +14,9 @@ pub fn cases() -> Cases {
     boxed(attentions())
 }
 
-/// The same for the faster version. Where the device's subgroups are too small for it, they are cases of the textbook's.
+/// The same for the faster version. Where the device's subgroups are too small for it, they are cases of the naive version.
 pub fn lanes_cases() -> Cases {
-    // 32: one vec4 of V a lane. 96: three, and heads that the textbook's cases have not.
+    // 32: one vec4 of V a lane. 96: three, and heads that the naive version's cases have not.
     let shape = |head_dim, group| Attention { head_dim, group, kernels: KernelSet::Fast, ..Attention::of(&MIXED) };
     let mut all = attention::for_lanes(attentions(), 128);
     all.extend([shape(32, 4), shape(96, 3)]);

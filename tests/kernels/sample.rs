@@ -6,7 +6,7 @@
 
 use crate::harness::*;
 use cb_lab::backend::gpu::GpuOptions;
-use cb_lab::backend::params::{Draw, SampleParams};
+use cb_lab::backend::params::{SampleParams, SamplingInput};
 use cb_lab::backend::{Backend, cpu::CpuBackend};
 
 #[derive(Clone, Copy, Debug)]
@@ -31,33 +31,42 @@ struct Sample {
     width: usize,
     logits: Logits,
     /// Called for each of these rows, in this order.
-    rows: fn() -> Vec<Draw>,
+    rows: fn() -> Vec<SamplingInput>,
     max_workgroups: Option<u32>,
 }
 
-const GREEDY: Draw = Draw { temperature: 0.0, top_k: u32::MAX, top_p: 1.0, min_p: 0.0, random: 0.5 };
-const PLAIN: Draw = Draw { temperature: 1.0, ..GREEDY };
+const GREEDY: SamplingInput = SamplingInput { temperature: 0.0, top_k: u32::MAX, top_p: 1.0, min_p: 0.0, random: 0.5 };
+const PLAIN: SamplingInput = SamplingInput { temperature: 1.0, ..GREEDY };
 const USUAL: Sample = Sample { width: 300, logits: Logits::Random, rows: all_kinds, max_workgroups: None };
 
 /// Each option alone, at its ends and amid; then all at once. Greedy rows first, between and last.
-fn all_kinds() -> Vec<Draw> {
-    let randoms = [0.0, 1e-7, 0.3, 0.7, 1.0 - 1e-7, 1.0].map(|random| Draw { random, ..PLAIN });
-    let top_ks = [1, 2, 5, 40, 299, 300, 301, 1 << 31].map(|top_k| Draw { top_k, ..PLAIN });
-    let top_ps = [1e-9, 0.2, 0.5, 0.9, 0.97].map(|top_p| Draw { top_p, ..PLAIN });
-    let min_ps = [1e-3, 0.2, 1.0].map(|min_p| Draw { min_p, ..PLAIN });
-    let hot = [0.2, 0.5, 0.9].map(|random| Draw { temperature: 1e6, top_k: 150, random, ..PLAIN });
-    let cold = [1e-4, 1e-30].map(|temperature| Draw { temperature, ..PLAIN });
-    let of_one = Draw { top_k: 1, top_p: 0.5, random: 0.9, ..PLAIN };
-    let all = Draw { temperature: 2.0, top_k: 50, top_p: 0.8, min_p: 0.05, random: 0.6 };
+fn all_kinds() -> Vec<SamplingInput> {
+    let randoms = [0.0, 1e-7, 0.3, 0.7, 1.0 - 1e-7, 1.0].map(|random| SamplingInput { random, ..PLAIN });
+    let top_ks = [1, 2, 5, 40, 299, 300, 301, 1 << 31].map(|top_k| SamplingInput { top_k, ..PLAIN });
+    let top_ps = [1e-9, 0.2, 0.5, 0.9, 0.97].map(|top_p| SamplingInput { top_p, ..PLAIN });
+    let min_ps = [1e-3, 0.2, 1.0].map(|min_p| SamplingInput { min_p, ..PLAIN });
+    let hot = [0.2, 0.5, 0.9].map(|random| SamplingInput { temperature: 1e6, top_k: 150, random, ..PLAIN });
+    let cold = [1e-4, 1e-30].map(|temperature| SamplingInput { temperature, ..PLAIN });
+    let of_one = SamplingInput { top_k: 1, top_p: 0.5, random: 0.9, ..PLAIN };
+    let all = SamplingInput { temperature: 2.0, top_k: 50, top_p: 0.8, min_p: 0.05, random: 0.6 };
     let many = [&randoms[..], &[GREEDY], &top_ks, &top_ps, &min_ps, &hot, &cold, &[of_one]].concat();
-    [&[GREEDY], &many[..], &[all, Draw { random: 0.1, ..all }, Draw { temperature: 0.8, ..all }, GREEDY]].concat()
+    [
+        &[GREEDY],
+        &many[..],
+        &[all, SamplingInput { random: 0.1, ..all }, SamplingInput { temperature: 0.8, ..all }, GREEDY],
+    ]
+    .concat()
 }
 
 /// What a wide row can be asked without any token's part being as small as the rounding.
-fn of_a_wide_row() -> Vec<Draw> {
-    let sharp = Draw { temperature: 0.05, ..GREEDY };
-    let top_ks = [1, 64, 1000].map(|top_k| Draw { temperature: 1.0, top_k, random: 0.9, ..GREEDY });
-    [&[GREEDY, sharp, Draw { top_p: 0.8, ..sharp }, Draw { min_p: 0.01, random: 0.2, ..sharp }], &top_ks[..]].concat()
+fn of_a_wide_row() -> Vec<SamplingInput> {
+    let sharp = SamplingInput { temperature: 0.05, ..GREEDY };
+    let top_ks = [1, 64, 1000].map(|top_k| SamplingInput { temperature: 1.0, top_k, random: 0.9, ..GREEDY });
+    [
+        &[GREEDY, sharp, SamplingInput { top_p: 0.8, ..sharp }, SamplingInput { min_p: 0.01, random: 0.2, ..sharp }],
+        &top_ks[..],
+    ]
+    .concat()
 }
 
 pub fn cases() -> Cases {
@@ -65,7 +74,8 @@ pub fn cases() -> Cases {
     let kinds = kinds.map(|logits| Sample { logits, ..USUAL });
     let widths = [1, 2, 3, 255, 256, 257, 700].map(|width| Sample { width, ..USUAL });
     let wide = [32_000, 151_936, 200_003].map(|width| Sample { width, rows: of_a_wide_row, ..USUAL });
-    let wide_ties = Sample { width: 32_000, logits: Logits::Ties, rows: || vec![Draw { top_k: 40, ..PLAIN }], ..USUAL };
+    let wide_ties =
+        Sample { width: 32_000, logits: Logits::Ties, rows: || vec![SamplingInput { top_k: 40, ..PLAIN }], ..USUAL };
     let grid = Sample { max_workgroups: Some(4), ..USUAL };
     boxed([USUAL, grid].into_iter().chain(kinds).chain(widths).chain(wide).chain([wide_ties]))
 }
@@ -100,44 +110,44 @@ impl Sample {
     }
 
     /// The draws with their numbers moved away from edges, and the token that each is bound to choose.
-    fn draws(&self, rows: &[Vec<f32>]) -> Vec<(Draw, usize)> {
-        (self.rows)().into_iter().zip(rows).map(|(draw, logits)| self.clear_of_edges(draw, logits)).collect()
+    fn sampling_inputs(&self, rows: &[Vec<f32>]) -> Vec<(SamplingInput, usize)> {
+        (self.rows)().into_iter().zip(rows).map(|(input, logits)| self.clear_of_edges(input, logits)).collect()
     }
 
-    /// By the textbook: whoever has fewer than k ahead, and then less than enough weight ahead, and then enough itself.
-    fn clear_of_edges(&self, mut draw: Draw, logits: &[f32]) -> (Draw, usize) {
+    /// By definition: whoever has fewer than k ahead, and then less than enough weight ahead, and then enough itself.
+    fn clear_of_edges(&self, mut input: SamplingInput, logits: &[f32]) -> (SamplingInput, usize) {
         let mut order: Vec<usize> = (0..logits.len()).filter(|&i| !logits[i].is_nan()).collect();
         // Stable: of equal ones the lower index stays first.
         order.sort_by(|&a, &b| logits[b].partial_cmp(&logits[a]).expect("no NaN is left"));
-        let Some(&first) = order.first() else { return (draw, 0) };
-        if draw.temperature == 0.0 {
-            return (draw, first);
+        let Some(&first) = order.first() else { return (input, 0) };
+        if input.temperature == 0.0 {
+            return (input, first);
         }
         let weight =
-            |idx: usize| ((f64::from(logits[idx]) - f64::from(logits[first])) / f64::from(draw.temperature)).exp();
-        order.truncate(draw.top_k as usize);
+            |idx: usize| ((f64::from(logits[idx]) - f64::from(logits[first])) / f64::from(input.temperature)).exp();
+        order.truncate(input.top_k as usize);
         let mut kept: Vec<Candidate> = order.into_iter().map(|idx| Candidate { idx, weight: weight(idx) }).collect();
-        if draw.top_p < 1.0 {
-            let at = self.amid(&kept, &mut draw.top_p);
+        if input.top_p < 1.0 {
+            let at = self.amid(&kept, &mut input.top_p);
             kept.truncate(at + 1);
         }
         // Halfway, in its logarithm, between the lightest that is kept and the heaviest that is not.
-        let num_kept = kept.iter().filter(|candidate| candidate.weight >= f64::from(draw.min_p)).count();
+        let num_kept = kept.iter().filter(|candidate| candidate.weight >= f64::from(input.min_p)).count();
         if let Some(light) = kept.get(num_kept) {
             let heavy = kept[num_kept - 1].weight;
             assert!(light.weight < heavy * (1.0 - self.rounding()), "min-p would fall between equal weights");
-            draw.min_p = (heavy * light.weight.max(1e-20)).sqrt() as f32;
+            input.min_p = (heavy * light.weight.max(1e-20)).sqrt() as f32;
             kept.truncate(num_kept);
         }
         kept.sort_by_key(|candidate| candidate.idx);
         // The ends are their own cases: the first token that weighs anything, and the last.
-        if draw.random <= 0.0 || draw.random >= 1.0 {
+        if input.random <= 0.0 || input.random >= 1.0 {
             let heavy = |candidate: &&Candidate| candidate.weight > 1e-30;
-            let end = if draw.random <= 0.0 { kept.iter().find(heavy) } else { kept.iter().rfind(heavy) };
-            return (draw, end.expect("the first of the order weighs 1").idx);
+            let end = if input.random <= 0.0 { kept.iter().find(heavy) } else { kept.iter().rfind(heavy) };
+            return (input, end.expect("the first of the order weighs 1").idx);
         }
-        let at = self.amid(&kept, &mut draw.random);
-        (draw, kept[at].idx)
+        let at = self.amid(&kept, &mut input.random);
+        (input, kept[at].idx)
     }
 
     /// Where a part of all weight falls; moves it to the middle of that candidate, or of the next one that is wide enough.
@@ -161,11 +171,11 @@ impl Sample {
         last
     }
 
-    fn inputs(&self) -> (Vec<Vec<f32>>, Vec<(Draw, usize)>) {
+    fn inputs(&self) -> (Vec<Vec<f32>>, Vec<(SamplingInput, usize)>) {
         let mut rng = Rng::new(&self.name());
         let rows: Vec<Vec<f32>> = (self.rows)().iter().map(|_| self.row(&mut rng)).collect();
-        let draws = self.draws(&rows);
-        (rows, draws)
+        let sampling_inputs = self.sampling_inputs(&rows);
+        (rows, sampling_inputs)
     }
 }
 
@@ -189,9 +199,10 @@ impl Case for Sample {
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {
-        let (rows, draws) = self.inputs();
-        let draws: Vec<Draw> = draws.into_iter().map(|(draw, _)| draw).collect();
-        let [indices, logprobs] = sample(lab, self.width, &rows.concat(), &draws)?.split_pairs(["index", "logprob"]);
+        let (rows, sampling_inputs) = self.inputs();
+        let sampling_inputs: Vec<SamplingInput> = sampling_inputs.into_iter().map(|(input, _)| input).collect();
+        let [indices, logprobs] =
+            sample(lab, self.width, &rows.concat(), &sampling_inputs)?.split_pairs(["index", "logprob"]);
         // With a NaN among the logits there is no probability.
         let nan = matches!(self.logits, Logits::WithNan | Logits::OnlyNan);
         Ok(if nan { vec![indices] } else { vec![indices, logprobs] })
@@ -200,23 +211,31 @@ impl Case for Sample {
     const HAS_ORACLE: bool = true;
 
     fn oracle(&self) -> Vec<Vec<f64>> {
-        let (rows, draws) = self.inputs();
-        let logprob = |(logits, &(_, idx)): (&Vec<f32>, &(Draw, usize))| {
+        let (rows, sampling_inputs) = self.inputs();
+        let logprob = |(logits, &(_, idx)): (&Vec<f32>, &(SamplingInput, usize))| {
             let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f64 = logits.iter().map(|&x| (f64::from(x) - f64::from(max)).exp()).sum();
             f64::from(logits[idx]) - f64::from(max) - sum.ln()
         };
-        vec![draws.iter().map(|&(_, idx)| idx as f64).collect(), rows.iter().zip(&draws).map(logprob).collect()]
+        vec![
+            sampling_inputs.iter().map(|&(_, idx)| idx as f64).collect(),
+            rows.iter().zip(&sampling_inputs).map(logprob).collect(),
+        ]
     }
 }
 
-fn sample<B: Backend>(lab: &mut Lab<B>, width: usize, x: &[f32], draws: &[Draw]) -> cb_lab::Result<Output> {
+fn sample<B: Backend>(
+    lab: &mut Lab<B>,
+    width: usize,
+    x: &[f32],
+    sampling_inputs: &[SamplingInput],
+) -> cb_lab::Result<Output> {
     let x = lab.input(x)?;
-    let words: &[u32] = bytemuck::cast_slice(draws);
-    let draws = lab.words(words)?;
-    let num_rows = words.len() / Draw::WORDS;
+    let words: &[u32] = bytemuck::cast_slice(sampling_inputs);
+    let sampling_inputs = lab.words(words)?;
+    let num_rows = words.len() / SamplingInput::WORDS;
     let mut out = lab.output(2 * num_rows)?;
-    lab.0.sample(SampleParams { num_rows: num_rows as u32, width: width as u32 }, &x, &draws, &mut out);
+    lab.0.sample(SampleParams { num_rows: num_rows as u32, width: width as u32 }, &x, &sampling_inputs, &mut out);
     lab.read("out", &out, 2 * num_rows)
 }
 
@@ -234,10 +253,10 @@ fn counts_are_right<B: Backend>(lab: &mut Lab<B>) -> Result<(), String> {
     const DRAWS: usize = 4000;
     let logits = Rng::new("counts").f32s(37, 2.0);
     let temperature = 1.5;
-    let draw = |i: usize| Draw { temperature, random: (i as f32 + 0.5) / DRAWS as f32, ..GREEDY };
-    let draws: Vec<Draw> = (0..DRAWS).map(draw).collect();
+    let input = |i: usize| SamplingInput { temperature, random: (i as f32 + 0.5) / DRAWS as f32, ..GREEDY };
+    let sampling_inputs: Vec<SamplingInput> = (0..DRAWS).map(input).collect();
     let x = logits.repeat(DRAWS);
-    let words = sample(lab, logits.len(), &x, &draws).map_err(|error| error.to_string())?.words;
+    let words = sample(lab, logits.len(), &x, &sampling_inputs).map_err(|error| error.to_string())?.words;
     let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit / temperature).exp()).collect();
     for (idx, weight) in weights.iter().enumerate() {
         let count = words.iter().step_by(2).filter(|&&word| word == idx as u32).count();

@@ -1,6 +1,6 @@
 //! Every variant in use becomes SPIR-V, MSL and HLSL, and fits the workgroup memory it was chosen for. No GPU.
 
-use cb_lab::backend::gpu::{Kernel, Variant, with_longs};
+use cb_lab::backend::gpu::{Kernel, Variant, with_u64_loads};
 use cb_lab::backend::params::AttentionParams;
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -26,7 +26,7 @@ pub fn trials() -> Vec<Trial> {
     };
     let mut trials: Vec<Trial> = Kernel::ALL.into_iter().map(of_kernel).collect();
     trials.push(Trial::test("workgroup memory/attention variants fit [naga]", || Ok(attention_fits()?)));
-    trials.push(Trial::test("words of 64 bits/kernels translate [naga]", || Ok(longs_translate()?)));
+    trials.push(Trial::test("words of 64 bits/kernels translate [naga]", || Ok(u64_loads_translate()?)));
     trials
 }
 
@@ -67,23 +67,23 @@ fn translate(variant: &Variant) -> Result<(), String> {
 }
 
 /// The kernels that can read 64-bit words, for a device that has them.
-fn longs_translate() -> Result<(), String> {
-    let mut with_a_choice = BTreeSet::new();
+fn u64_loads_translate() -> Result<(), String> {
+    let mut in_both_words = BTreeSet::new();
     for variant in Variant::all_in_use() {
-        let (words, longs) = (variant.final_wgsl(), with_longs(&variant.final_wgsl()));
-        if words != longs {
-            let (module, info) = parse_for(&longs, CAPABILITIES | Capabilities::SHADER_INT64)?;
+        let (words, u64_loads) = (variant.final_wgsl(), with_u64_loads(&variant.final_wgsl()));
+        if words != u64_loads {
+            let (module, info) = parse_for(&u64_loads, CAPABILITIES | Capabilities::SHADER_INT64)?;
             let spv = back::spv::Options { lang_version: (1, 3), ..Default::default() };
             back::spv::write_vec(&module, &info, &spv, None).map_err(|error| error.to_string())?;
-            parse(&longs).err().ok_or("a device without such words takes them")?;
-            with_a_choice.insert(variant.kernel.source().name);
+            parse(&u64_loads).err().ok_or("a device without such words takes them")?;
+            in_both_words.insert(variant.kernel.source().name);
         }
     }
     let linears = ["gated_linear_interleaved", "gated_linear_tiles", "linear_interleaved", "linear_tiles"];
-    // The textbook's attention never gets them, but shares functions that can read either.
-    let attention = ["paged_attention", "paged_attention_lanes", "ragged_attention", "ragged_attention_lanes"];
-    let as_expected = with_a_choice.iter().eq(linears.iter().chain(&attention));
-    if as_expected { Ok(()) } else { Err(format!("64-bit words are read by {with_a_choice:?}")) }
+    // The naive attention never gets them, but shares functions that can read either.
+    let attention = ["paged_attention", "paged_attention_subgroup", "ragged_attention", "ragged_attention_subgroup"];
+    let as_expected = in_both_words.iter().eq(linears.iter().chain(&attention));
+    if as_expected { Ok(()) } else { Err(format!("64-bit words are read by {in_both_words:?}")) }
 }
 
 /// The kernel's module with the variant's values in place of its overrides.

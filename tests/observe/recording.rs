@@ -19,7 +19,7 @@ pub fn recording() -> Recording {
 pub fn recording_with_batches() -> (Recording, Vec<RaggedBatch>) {
     let mut engine = engine(8, 32);
     let limits = engine.scheduler().config().clone();
-    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), limits };
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config: limits };
     let (mut recording, mut recorder) = (Recording::new(run), Recorder::default());
     for (prompt_len, max_new_tokens) in [(12, 7), (11, 6), (4, 6)] {
         let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
@@ -54,7 +54,7 @@ fn a_log_reads_back_as_it_was() {
 fn log_and_plan_call_the_same_rows_decodes() {
     let mut engine = engine(16, 8);
     let limits = engine.scheduler().config().clone();
-    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), limits };
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config: limits };
     let (mut recording, mut recorder, mut in_plans) = (Recording::new(run), Recorder::default(), Vec::new());
     for prompt_len in [9, 1, 12] {
         let id = engine.submit(vec![7; prompt_len], params(2)).unwrap();
@@ -102,13 +102,14 @@ fn latencies_count_from_submission_and_from_token_to_token() {
     let first: Vec<_> = latencies.iter().map(|l| l.first_token.map(|wait| (wait.steps, wait.ms))).collect();
     // Request 3 came after step 3, at 45 ms; step 8 ends at 5 + 7 * 15 + 10 = 120 ms.
     assert_eq!(first, [Some((1, 15.0)), Some((1, 15.0)), Some((1, 15.0)), Some((5, 75.0))]);
-    let gaps = |request: usize| latencies[request].gaps.iter().map(|gap| (gap.steps, gap.ms)).collect::<Vec<_>>();
+    let gaps =
+        |request: usize| latencies[request].inter_token.iter().map(|gap| (gap.steps, gap.ms)).collect::<Vec<_>>();
     assert_eq!(gaps(0), [(1, 15.0); 6]);
     assert_eq!(gaps(1), [(1, 15.0), (1, 15.0), (1, 15.0), (1, 15.0), (3, 45.0)], "preempted once");
     assert_eq!(gaps(2), []);
-    assert_eq!(latencies[1].gap_steps(), Some((1.4, 3)));
-    assert_eq!(latencies[1].gap_ms(), Some((21.0, 45.0)));
-    assert_eq!(latencies[2].gap_steps(), None);
+    assert_eq!(latencies[1].inter_token_steps(), Some((1.4, 3)));
+    assert_eq!(latencies[1].inter_token_ms(), Some((21.0, 45.0)));
+    assert_eq!(latencies[2].inter_token_steps(), None);
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn a_summary_has_the_means_and_the_longest() {
         num_tokens: 27 + 4 * 2 + 2 + 18,
         largest_step_with_decodes: 2,
         first_token: (2.0, 30.0),
-        longest_gap: (3, 45.0),
+        longest_inter_token: (3, 45.0),
         ms: 7.0 * 15.0 + 10.0,
     };
     assert_eq!(summary(&recording()), expected);

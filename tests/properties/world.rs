@@ -22,7 +22,7 @@ pub struct World {
     /// The tokens of those that ran to their end.
     pub outputs: BTreeMap<RequestId, Vec<TokenId>>,
     /// Who lost their blocks in a step that failed, and was not told yet.
-    untold: Vec<RequestId>,
+    unreported: Vec<RequestId>,
 }
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
             batch: RaggedBatch::default(),
             live: BTreeMap::new(),
             outputs: BTreeMap::new(),
-            untold: Vec::new(),
+            unreported: Vec::new(),
         }
     }
 
@@ -73,7 +73,7 @@ impl World {
         expected.forget(id, num_blocks);
         assert_eq!(Snapshot::of(&self.scheduler), expected, "the others stay as they were");
         self.live.remove(&id);
-        self.untold.retain(|untold| *untold != id);
+        self.unreported.retain(|unreported| *unreported != id);
         self.after_change();
     }
 
@@ -134,7 +134,7 @@ impl World {
     /// A step whose execution fails after some rows were written.
     pub fn failed_step(&mut self, num_rows: usize) {
         let (plan, _) = self.plan_and_execute(num_rows);
-        self.untold.extend(plan.preempted.iter().map(|preemption| preemption.victim));
+        self.unreported.extend(plan.preempted.iter().map(|preemption| preemption.victim));
     }
 
     /// A step that is committed. `meanwhile` happens between execution and commit.
@@ -165,7 +165,7 @@ impl World {
         }
         if fails {
             let victims = plan.preempted.iter().map(|preemption| preemption.victim);
-            self.untold.extend(victims.filter(|id| self.live.contains_key(id)));
+            self.unreported.extend(victims.filter(|id| self.live.contains_key(id)));
         } else {
             self.commit(&plan, &sampled);
         }
@@ -193,7 +193,7 @@ impl World {
 
     /// Exactly the events that the sampled tokens of the living call for, in order.
     fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
-        let victims = self.untold.drain(..).chain(plan.preempted.iter().map(|preemption| preemption.victim));
+        let victims = self.unreported.drain(..).chain(plan.preempted.iter().map(|preemption| preemption.victim));
         let told = victims.filter(|id| self.live.contains_key(id));
         let mut expected: Vec<_> = told.map(|id| Event::Preempted { id }).collect();
         for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {

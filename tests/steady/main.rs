@@ -15,7 +15,7 @@ mod machines;
 mod model_copy;
 
 use cb_lab::backend::Backend;
-use cb_lab::backend::ledger::MemoryUse;
+use cb_lab::backend::memory_tracker::MemoryUse;
 use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::Engine;

@@ -58,12 +58,12 @@ fn differences(lists: &[(&str, Names)]) -> Vec<String> {
     all.iter().filter_map(missing).collect()
 }
 
-/// The comment at the top of a kernel names its twin and its test; a faster version names those of its textbook.
+/// The comment at the top of a kernel names its twin and its test; a faster version names those of its naive version.
 fn header_complaints(kernel: &File) -> Vec<String> {
     let header: Vec<_> = kernel.text.lines().take_while(|line| line.starts_with("//")).collect();
     let header = header.join("\n");
     let version = Kernel::ALL.into_iter().find(|version| version.source().name == kernel.stem());
-    let stem = version.map_or(kernel.stem(), |version| version.textbook().source().name);
+    let stem = version.map_or(kernel.stem(), |version| version.naive().source().name);
     let wanted = [format!("Twin: src/backend/cpu/{stem}.rs"), format!("Test: tests/kernels/{stem}.rs")];
     let missing = wanted.into_iter().filter(|wanted| !header.contains(wanted));
     missing.map(|wanted| format!("{}: write `{wanted}` into the comment at its top", kernel.path)).collect()
@@ -93,11 +93,11 @@ fn demos_without_tests(manifest: &str, demos: &[File]) -> Vec<String> {
 
 #[test]
 fn kernel_twin_test_and_method_have_one_name() {
-    let is_textbook = |kernel: &&Kernel| kernel.textbook() == **kernel;
-    let table = Kernel::ALL.iter().filter(is_textbook).map(|kernel| kernel.source().name.to_owned()).collect();
+    let is_naive = |kernel: &&Kernel| kernel.naive() == **kernel;
+    let table = Kernel::ALL.iter().filter(is_naive).map(|kernel| kernel.source().name.to_owned()).collect();
     let versions: Vec<_> = Kernel::ALL
         .iter()
-        .filter(|kernel| !is_textbook(kernel))
+        .filter(|kernel| !is_naive(kernel))
         .map(|kernel| (kernel.source().name, "a faster version"))
         .collect();
     report(differences(&[

@@ -25,7 +25,7 @@ pub const EXHIBIT: Exhibit = Exhibit {
     run,
 };
 
-/// `softmax` of the visible scores, 0 for the others: the textbook, or with the clamp.
+/// `softmax` of the visible scores, 0 for the others: as it should be, or with the clamp.
 fn softmax(scores: &[Option<f64>], bug: Bug) -> Vec<f64> {
     let max = scores.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| score.map_or(0.0, |score| (score - max).exp())).collect();
@@ -42,7 +42,7 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
     bench.submit(story[OWN..].to_vec(), 2)?;
     bench.step(NO_FAULT)?;
 
-    let model = bench.decoder.config();
+    let model = bench.decoder.model();
     let (head_dim, kv_width, q_width) =
         (model.head_dim, model.num_kv_heads * model.head_dim, model.num_heads * model.head_dim);
     let [k, v] = bench.kv_of_rows(model.num_layers - 1)?;

@@ -52,8 +52,10 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let id = RequestId(1);
     let rows =
         vec![["preempted with".into(), when.clone(), when], ["generated".into(), right.text(id)?, wrong.text(id)?]];
-    let differs =
-        alone.choices[&id].iter().zip(&wrong.choices[&id]).position(|(alone, wrong)| alone.token_id != wrong.token_id);
+    let differs = alone.sampled_tokens[&id]
+        .iter()
+        .zip(&wrong.sampled_tokens[&id])
+        .position(|(alone, wrong)| alone.token_id != wrong.token_id);
     let complaint = differs.map(|nth| format!("token {} is not what a pool with memory for all gives", nth + 1));
     let is_harmed = complaint.is_some();
     Ok(Shown { rows, complaint, is_harmed })

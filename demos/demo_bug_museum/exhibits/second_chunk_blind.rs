@@ -6,7 +6,7 @@ use cb_lab::EngineConfig;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::StepPlan;
-use cb_lab::engine::sampler::Choice;
+use cb_lab::engine::sampler::SampledToken;
 
 pub const EXHIBIT: Exhibit = Exhibit {
     name: "second-chunk",
@@ -55,13 +55,13 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
 }
 
 /// The next token, and K and V of each layer for the last chunk.
-fn prefill(prompt_len: usize, chunk: usize, fault: Fault) -> Outcome<(Choice, Vec<Vec<f32>>, Workbench)> {
+fn prefill(prompt_len: usize, chunk: usize, fault: Fault) -> Outcome<(SampledToken, Vec<Vec<f32>>, Workbench)> {
     let mut bench = Workbench::new(EngineConfig { prefill_chunk_size: chunk, ..limits(1, 16) })?;
     let id = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 1)?;
     bench.run(fault)?;
-    let layers = 0..bench.decoder.config().num_layers;
+    let layers = 0..bench.decoder.model().num_layers;
     let kv = layers.map(|layer| Ok(bench.kv_of_rows(layer)?.concat())).collect::<Outcome<_>>()?;
-    Ok((bench.choices[&id][0], kv, bench))
+    Ok((bench.sampled_tokens[&id][0], kv, bench))
 }
 
 /// Between K and V of the last rows of a prompt, and of the whole.

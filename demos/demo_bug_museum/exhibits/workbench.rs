@@ -9,7 +9,7 @@ use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
 use cb_lab::engine::loaded_folder::LoadedFolder;
-use cb_lab::engine::sampler::{self, Choice, Sampler};
+use cb_lab::engine::sampler::{self, SampledToken, Sampler};
 use cb_lab::model::decoder::Decoder;
 use cb_lab::model::embedded::default_model;
 use cb_lab::model::memory_plan::MemoryPlan;
@@ -26,7 +26,7 @@ pub struct Workbench {
     /// Of the last step.
     pub batch: RaggedBatch,
     /// What each request got so far.
-    pub choices: BTreeMap<RequestId, Vec<Choice>>,
+    pub sampled_tokens: BTreeMap<RequestId, Vec<SampledToken>>,
     sampler: Sampler<CpuBackend>,
     tokenizer: Tokenizer,
 }
@@ -65,7 +65,7 @@ impl Workbench {
             sampler: Sampler::new(&mut CpuBackend::default(), &plan)?,
             scheduler: Scheduler::new(limits)?,
             batch: RaggedBatch::default(),
-            choices: BTreeMap::new(),
+            sampled_tokens: BTreeMap::new(),
             tokenizer,
         })
     }
@@ -85,10 +85,10 @@ impl Workbench {
 
     /// Queues a greedy request. Ids count up from 0.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, max_new_tokens: usize) -> Outcome<RequestId> {
-        let id = RequestId(self.choices.len() as u64);
+        let id = RequestId(self.sampled_tokens.len() as u64);
         let params = SamplingParams { max_new_tokens, ..Default::default() };
         self.scheduler.submit(Request { id, prompt_token_ids, params })?;
-        self.choices.insert(id, Vec::new());
+        self.sampled_tokens.insert(id, Vec::new());
         Ok(id)
     }
 
@@ -96,15 +96,15 @@ impl Workbench {
         let plan = self.scheduler.schedule();
         self.batch.build_into(&plan, &self.scheduler);
         fault(&plan, &self.scheduler, &mut self.batch);
-        let logits = self.decoder.forward(&mut CpuBackend::default(), &self.batch, self.sampler.choices());
+        let logits = self.decoder.forward(&mut CpuBackend::default(), &self.batch, self.sampler.sampled_tokens());
         let sampling: Vec<_> = plan.rows.iter().filter(|row| row.samples).collect();
-        let draws = vec![sampler::draw(&SamplingParams::default(), 0); sampling.len()];
-        let readback = self.sampler.submit(&mut CpuBackend::default(), &logits, &draws)?;
-        let choices = block_on(self.sampler.read(&mut CpuBackend::default(), readback))?;
-        for (row, choice) in sampling.iter().zip(&choices) {
-            self.choices.entry(row.id).or_default().push(*choice);
+        let sampling_inputs = vec![sampler::input(&SamplingParams::default(), 0); sampling.len()];
+        let readback = self.sampler.submit(&mut CpuBackend::default(), &logits, &sampling_inputs)?;
+        let sampled_tokens = block_on(self.sampler.read(&mut CpuBackend::default(), readback))?;
+        for (row, sampled_token) in sampling.iter().zip(&sampled_tokens) {
+            self.sampled_tokens.entry(row.id).or_default().push(*sampled_token);
         }
-        let token_ids: Vec<TokenId> = choices.iter().map(|choice| choice.token_id).collect();
+        let token_ids: Vec<TokenId> = sampled_tokens.iter().map(|sampled_token| sampled_token.token_id).collect();
         Ok(self.scheduler.commit(&plan, &token_ids))
     }
 
@@ -117,20 +117,21 @@ impl Workbench {
 
     /// What a request generated, as text.
     pub fn text(&self, id: RequestId) -> Outcome<String> {
-        let token_ids: Vec<TokenId> = self.choices[&id].iter().map(|choice| choice.token_id).collect();
+        let token_ids: Vec<TokenId> =
+            self.sampled_tokens[&id].iter().map(|sampled_token| sampled_token.token_id).collect();
         Ok(format!("{:?}", self.tokenizer.decode(&token_ids)?))
     }
 
     /// A choice as text, with its probability.
-    pub fn show(&self, choice: &Choice) -> Outcome<String> {
-        let text = self.tokenizer.decode(&[choice.token_id])?;
-        Ok(format!("{text:?} {:.1} %", 100.0 * choice.logprob.exp()))
+    pub fn show(&self, sampled_token: &SampledToken) -> Outcome<String> {
+        let text = self.tokenizer.decode(&[sampled_token.token_id])?;
+        Ok(format!("{text:?} {:.1} %", 100.0 * sampled_token.logprob.exp()))
     }
 
     /// K and V of all rows of the last batch in a layer, each `[num_tokens, num_kv_heads * head_dim]`. For block size 1,
     /// where a slot is a block.
     pub fn kv_of_rows(&self, layer: usize) -> Outcome<[Vec<f32>; 2]> {
-        let (model, limits) = (self.decoder.config(), self.scheduler.config());
+        let (model, limits) = (self.decoder.model(), self.scheduler.config());
         assert_eq!(limits.block_size, 1);
         let width = model.num_kv_heads * model.head_dim;
         let pool = self.decoder.kv_pool(layer);

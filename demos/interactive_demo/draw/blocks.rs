@@ -12,7 +12,7 @@ use ratatui::widgets::Paragraph;
 const WIDTH: usize = 9;
 
 pub fn draw(frame: &mut Frame, scene: &Scene, area: Rect) {
-    let num_kv_blocks = scene.app.recording.run.limits.num_kv_blocks;
+    let num_kv_blocks = scene.app.recording.run.config.num_kv_blocks;
     let owners = scene.snapshot.map(|snapshot| snapshot.owners(num_kv_blocks)).unwrap_or_default();
     let cells: Vec<[Span; 2]> = owners.iter().enumerate().map(|(block, owners)| cell(block, owners)).collect();
     let mut lines: Vec<Line> =
@@ -56,5 +56,5 @@ pub fn draw_with_tables(frame: &mut Frame, scene: &Scene, area: Rect) {
 }
 
 fn block_size(scene: &Scene) -> u32 {
-    scene.app.recording.run.limits.block_size as u32
+    scene.app.recording.run.config.block_size as u32
 }

@@ -101,7 +101,7 @@ fn queue(standing: Standing) -> Option<&'static str> {
 
 /// A piece for each request, as wide as its tokens; dots for what is not used.
 fn budget_bar(scene: &Scene, width: u16) -> Line<'static> {
-    let budget = scene.app.recording.run.limits.max_tokens_per_step;
+    let budget = scene.app.recording.run.config.max_tokens_per_step;
     let used = scene.snapshot.map_or(0, |snapshot| snapshot.tokens.len());
     let label = format!("budget {used}/{budget} ");
     let room = usize::from(width) - label.len();

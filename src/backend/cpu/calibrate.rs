@@ -54,7 +54,7 @@ impl Calibrate for CpuBackend {
     }
 
     fn forget_peak(&mut self) {
-        self.ledger.forget_peak();
+        self.tracker.forget_peak();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The textbook oracle: attention over contiguous K and V in f64, with an explicit mask. It defines the twins.
+//! The reference (oracle): attention over contiguous K and V in f64, with an explicit mask. It defines the twins.
 
 use ndarray::{Array2, Array3, ArrayView3, Axis};
 

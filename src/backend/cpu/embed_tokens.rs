@@ -7,13 +7,13 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 pub(super) fn embed_tokens(
     p: &EmbedTokensParams,
     step: &[u32],
-    choices: &[u32],
+    sampled_tokens: &[u32],
     table: ArrayView2<f32>,
     mut out: ArrayViewMut2<f32>,
 ) {
     let token_ids = &step[p.token_ids_offset as usize..][..p.num_tokens as usize];
     for (&token_id, mut out) in token_ids.iter().zip(out.outer_iter_mut()) {
-        let token_id = if p.from_choices == 1 { choices[2 * token_id as usize] } else { token_id };
+        let token_id = if p.from_sampled == 1 { sampled_tokens[2 * token_id as usize] } else { token_id };
         let row = token_id.wrapping_sub(p.first_row);
         if row < p.num_rows {
             out.assign(&table.row(row as usize));

@@ -3,7 +3,7 @@
 use crate::backend::params::MergeSplitsParams;
 use crate::backend::splits::partial_len;
 
-/// Puts the splits of each row `(row, first split, end split)` of the step table together.
+/// Puts the splits of each row `(row, first split, end split)` of the attention metadata together.
 pub(super) fn merge_splits(p: &MergeSplitsParams, step: &[u32], partials: &[f32], out: &mut [f32]) {
     let (num_heads, head_dim) = (p.num_heads as usize, p.head_dim as usize);
     let split_len = num_heads * partial_len(head_dim);

@@ -22,7 +22,7 @@ mod kv_head;
 mod matmul;
 
 use super::element_type::ElementType;
-use super::ledger::{Entry, Ledger, MatrixSize, MemoryUse};
+use super::memory_tracker::{Entry, MatrixSize, MemoryTracker, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::core::wording::count_text;
@@ -32,7 +32,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
 #[derive(Debug, Default)]
 pub struct CpuBackend {
-    ledger: Ledger,
+    tracker: MemoryTracker,
 }
 
 /// Words in host memory.
@@ -102,11 +102,11 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<CpuBuffer> {
         check_memory(label, len)?;
-        Ok(CpuBuffer(vec![0; len], self.ledger.enter(self.buffer_bytes(len))))
+        Ok(CpuBuffer(vec![0; len], self.tracker.enter(self.buffer_bytes(len))))
     }
 
     fn memory(&self) -> MemoryUse {
-        self.ledger.sum()
+        self.tracker.sum()
     }
 
     fn buffer_bytes(&self, len: usize) -> u64 {
@@ -127,7 +127,7 @@ impl Backend for CpuBackend {
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
         check_memory(label, rows.saturating_mul(cols))?;
-        let entry = self.ledger.enter(self.matrix_size(rows, cols, elements)?.bytes);
+        let entry = self.tracker.enter(self.matrix_size(rows, cols, elements)?.bytes);
         Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements, _entry: entry })
     }
 
@@ -152,20 +152,20 @@ impl Backend for CpuBackend {
     }
 
     fn snapshot(&mut self, buffer: &CpuBuffer, len: usize) -> Result<CpuBuffer> {
-        Ok(CpuBuffer(buffer.0[..len].to_vec(), self.ledger.enter(self.buffer_bytes(len))))
+        Ok(CpuBuffer(buffer.0[..len].to_vec(), self.tracker.enter(self.buffer_bytes(len))))
     }
 
     fn embed_tokens(
         &mut self,
         p: EmbedTokensParams,
         step: &CpuBuffer,
-        choices: &CpuBuffer,
+        sampled_tokens: &CpuBuffer,
         table: &CpuMatrix,
         out: &mut CpuBuffer,
     ) {
         let p = EmbedTokensParams { first_row: 0, num_rows: table.values.nrows() as u32, ..p };
         let out = out.rows_mut(p.num_tokens, p.hidden_size);
-        embed_tokens::embed_tokens(&p, &step.0, &choices.0, table.values.view(), out);
+        embed_tokens::embed_tokens(&p, &step.0, &sampled_tokens.0, table.values.view(), out);
     }
 
     fn rms_norm(&mut self, p: RmsNormParams, x: &CpuBuffer, weight: &CpuBuffer, out: &mut CpuBuffer) {
@@ -250,8 +250,8 @@ impl Backend for CpuBackend {
         gather_rows::gather_rows(&p, &step.0, x.rows(all_rows, p.width), out.rows_mut(p.num_rows, p.width));
     }
 
-    fn sample(&mut self, p: SampleParams, x: &CpuBuffer, draws: &CpuBuffer, out: &mut CpuBuffer) {
-        let draws = bytemuck::cast_slice(&draws.0[..p.num_rows as usize * Draw::WORDS]);
-        sample::sample(&p, x.rows(p.num_rows, p.width), draws, &mut out.0);
+    fn sample(&mut self, p: SampleParams, x: &CpuBuffer, sampling_inputs: &CpuBuffer, out: &mut CpuBuffer) {
+        let sampling_inputs = bytemuck::cast_slice(&sampling_inputs.0[..p.num_rows as usize * SamplingInput::WORDS]);
+        sample::sample(&p, x.rows(p.num_rows, p.width), sampling_inputs, &mut out.0);
     }
 }

@@ -4,7 +4,7 @@ use super::attend::{QueryRow, attend_rows, attend_splits};
 use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;
 
-/// Attention of the sequences listed in the step table, each with one query row: of whole sequences to `out`, of splits of
+/// Attention of the sequences listed in the metadata, each with one query row: of whole sequences to `out`, of splits of
 /// sequences to `partials`.
 pub(super) fn paged_attention(
     p: &AttentionParams,

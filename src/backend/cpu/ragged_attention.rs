@@ -2,11 +2,11 @@
 
 use super::attend::{QueryRow, attend_rows};
 use crate::backend::KvPool;
+use crate::backend::attention_metadata::query_tile_rows;
 use crate::backend::params::AttentionParams;
 use crate::backend::splits::attended;
-use crate::backend::step_table::query_tile_rows;
 
-/// Causal attention of the query tiles `(sequence, first packed row)` in the step table.
+/// Causal attention of the query tiles `(sequence, first packed row)` in the attention metadata.
 pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv: KvPool<&[u32]>, out: &mut [f32]) {
     let group = (p.num_heads / p.num_kv_heads) as usize;
     let tile_rows = query_tile_rows(p.head_dim as usize);

@@ -1,26 +1,26 @@
 //! Twin of `shaders/sample.wgsl`. It sorts, where the kernel searches.
 
-use crate::backend::params::{Draw, SampleParams};
+use crate::backend::params::{SampleParams, SamplingInput};
 use ndarray::ArrayView2;
 use std::cmp::Ordering;
 
-/// `out[row] = (the token that draws[row] asks for, its natural log-probability)`
-pub(super) fn sample(p: &SampleParams, x: ArrayView2<f32>, draws: &[Draw], out: &mut [u32]) {
-    let rows = x.outer_iter().zip(draws).take(p.num_rows as usize);
-    for ((logits, draw), out) in rows.zip(out.chunks_exact_mut(2)) {
+/// `out[row] = (the token that sampling_inputs[row] asks for, its natural log-probability)`
+pub(super) fn sample(p: &SampleParams, x: ArrayView2<f32>, sampling_inputs: &[SamplingInput], out: &mut [u32]) {
+    let rows = x.outer_iter().zip(sampling_inputs).take(p.num_rows as usize);
+    for ((logits, input), out) in rows.zip(out.chunks_exact_mut(2)) {
         let logits = logits.to_slice().expect("rows are contiguous");
-        let token_idx = choose(logits, draw);
+        let token_idx = choose(logits, input);
         out[0] = token_idx as u32;
         out[1] = log_softmax_at(logits, token_idx).to_bits();
     }
 }
 
 /// The order is that of transformers: temperature, top-k, top-p, min-p.
-fn choose(logits: &[f32], draw: &Draw) -> usize {
-    if draw.temperature == 0.0 {
+fn choose(logits: &[f32], input: &SamplingInput) -> usize {
+    if input.temperature == 0.0 {
         return largest_idx(logits);
     }
-    pick(&kept_tokens(logits, draw), f64::from(draw.random)).unwrap_or_else(|| largest_idx(logits))
+    pick(&kept_tokens(logits, input), f64::from(input.random)).unwrap_or_else(|| largest_idx(logits))
 }
 
 /// Index of the largest logit. The lowest index wins a tie, NaN never wins; 0 if there is nothing but NaN.
@@ -54,23 +54,23 @@ impl Candidate {
 }
 
 /// The tokens that top-k, top-p and min-p leave, in order of index. A NaN is none.
-fn kept_tokens(logits: &[f32], draw: &Draw) -> Vec<Candidate> {
+fn kept_tokens(logits: &[f32], input: &SamplingInput) -> Vec<Candidate> {
     let max = f64::from(logits[largest_idx(logits)]);
     let weigh = |(token_idx, &logit): (usize, &f32)| {
-        let weight = ((f64::from(logit) - max) / f64::from(draw.temperature)).exp();
+        let weight = ((f64::from(logit) - max) / f64::from(input.temperature)).exp();
         Candidate { token_idx, logit, weight }
     };
     let numbers = logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan());
     let mut kept: Vec<Candidate> = numbers.map(weigh).collect();
 
-    let top_k = draw.top_k as usize;
+    let top_k = input.top_k as usize;
     if top_k < kept.len() {
         kept.select_nth_unstable_by(top_k, Candidate::rank);
         kept.truncate(top_k);
     }
-    if draw.top_p < 1.0 {
+    if input.top_p < 1.0 {
         kept.sort_unstable_by(Candidate::rank);
-        let enough = f64::from(draw.top_p) * total(&kept);
+        let enough = f64::from(input.top_p) * total(&kept);
         let mut sum = 0.0;
         let needed = kept.iter().take_while(|candidate| {
             let needed = sum < enough;
@@ -81,7 +81,7 @@ fn kept_tokens(logits: &[f32], draw: &Draw) -> Vec<Candidate> {
         kept.truncate(needed);
     }
     // The most probable token weighs exp(0) = 1.
-    kept.retain(|candidate| candidate.weight >= f64::from(draw.min_p));
+    kept.retain(|candidate| candidate.weight >= f64::from(input.min_p));
     kept.sort_unstable_by_key(|candidate| candidate.token_idx);
     kept
 }
@@ -110,21 +110,21 @@ mod tests {
     #[test]
     fn filters_keep_the_most_probable() {
         let logits = [1.0, 3.0, 2.0, 3.0, -1.0, f32::NAN];
-        let kept = |change: fn(&mut Draw)| {
-            let mut draw = Draw { temperature: 1.0, top_k: u32::MAX, top_p: 1.0, min_p: 0.0, random: 0.5 };
-            change(&mut draw);
-            kept_tokens(&logits, &draw).iter().map(|candidate| candidate.token_idx).collect::<Vec<_>>()
+        let kept = |change: fn(&mut SamplingInput)| {
+            let mut input = SamplingInput { temperature: 1.0, top_k: u32::MAX, top_p: 1.0, min_p: 0.0, random: 0.5 };
+            change(&mut input);
+            kept_tokens(&logits, &input).iter().map(|candidate| candidate.token_idx).collect::<Vec<_>>()
         };
         assert_eq!(kept(|_| ()), [0, 1, 2, 3, 4]);
-        assert_eq!(kept(|draw| draw.top_k = 3), [1, 2, 3]);
-        assert_eq!(kept(|draw| draw.top_k = 1), [1]);
+        assert_eq!(kept(|input| input.top_k = 3), [1, 2, 3]);
+        assert_eq!(kept(|input| input.top_k = 1), [1]);
         // Probabilities: 0.395, 0.395, 0.145, 0.053, 0.007.
-        assert_eq!(kept(|draw| draw.top_p = 0.3), [1]);
-        assert_eq!(kept(|draw| draw.top_p = 0.79), [1, 3]);
-        assert_eq!(kept(|draw| draw.top_p = 0.80), [1, 2, 3]);
-        assert_eq!(kept(|draw| draw.min_p = 0.3), [1, 2, 3]);
-        assert_eq!(kept(|draw| (draw.min_p, draw.temperature) = (0.5, 2.0)), [1, 2, 3]);
+        assert_eq!(kept(|input| input.top_p = 0.3), [1]);
+        assert_eq!(kept(|input| input.top_p = 0.79), [1, 3]);
+        assert_eq!(kept(|input| input.top_p = 0.80), [1, 2, 3]);
+        assert_eq!(kept(|input| input.min_p = 0.3), [1, 2, 3]);
+        assert_eq!(kept(|input| (input.min_p, input.temperature) = (0.5, 2.0)), [1, 2, 3]);
         // Of the two that top-k leaves the first has half of the weight.
-        assert_eq!(kept(|draw| (draw.top_k, draw.top_p) = (2, 0.5)), [1]);
+        assert_eq!(kept(|input| (input.top_k, input.top_p) = (2, 0.5)), [1]);
     }
 }

@@ -113,6 +113,6 @@ impl Calibrate for GpuBackend {
     }
 
     fn forget_peak(&mut self) {
-        self.device.ledger.forget_peak();
+        self.device.tracker.forget_peak();
     }
 }

@@ -1,7 +1,7 @@
 //! Adapters: what is there, which one to take, and the device opened on it.
 
 use super::tuning::Settings;
-use crate::backend::ledger::{Entry, Ledger};
+use crate::backend::memory_tracker::{Entry, MemoryTracker};
 use crate::error::{Error, Result};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -175,7 +175,7 @@ pub(super) struct Device {
     /// What kernels are compiled with; 64-bit words only if the adapter has them.
     pub settings: Settings,
     /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
-    pub ledger: Ledger,
+    pub tracker: MemoryTracker,
     error: Arc<Mutex<Option<String>>>,
 }
 
@@ -208,8 +208,8 @@ impl Device {
     pub async fn open(adapter: &wgpu::Adapter, mut settings: Settings) -> Result<Self> {
         let limits = adapter.limits();
         let mut features = adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
-        settings.longs &= adapter.features().contains(wgpu::Features::SHADER_INT64);
-        features.set(wgpu::Features::SHADER_INT64, settings.longs);
+        settings.u64_loads &= adapter.features().contains(wgpu::Features::SHADER_INT64);
+        features.set(wgpu::Features::SHADER_INT64, settings.u64_loads);
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("cb-lab"),
@@ -227,13 +227,16 @@ impl Device {
                 remember(&on_lost, format!("device lost: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, settings, ledger: Ledger::default(), error })
+        Ok(Self { device, queue, info: adapter.get_info(), limits, settings, tracker: MemoryTracker::default(), error })
     }
 
     /// A zeroed buffer.
     pub fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> DeviceBuffer {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
-        DeviceBuffer { buffer: self.device.create_buffer(&descriptor), entry: Some(Arc::new(self.ledger.enter(bytes))) }
+        DeviceBuffer {
+            buffer: self.device.create_buffer(&descriptor),
+            entry: Some(Arc::new(self.tracker.enter(bytes))),
+        }
     }
 
     /// Lanes of the smallest subgroup that a kernel may find itself in; 1 where it cannot exchange values in one.

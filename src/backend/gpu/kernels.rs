@@ -1,6 +1,6 @@
 //! The kernel table: for each kernel its WGSL text and the storage buffers it binds after its params.
 
-/// A kernel, named as its WGSL file. Each [`Kernel::textbook`] has the name of its twin, its test and its
+/// A kernel, named as its WGSL file. Each [`Kernel::naive`] has the name of its twin, its test and its
 /// [`Backend`](crate::backend::Backend) method, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the WGSL file of that name is the documentation")]
@@ -15,9 +15,9 @@ pub enum Kernel {
     GatedLinearTiles,
     RopeStoreKv,
     RaggedAttention,
-    RaggedAttentionLanes,
+    RaggedAttentionSubgroup,
     PagedAttention,
-    PagedAttentionLanes,
+    PagedAttentionSubgroup,
     MergeSplits,
     GatherRows,
     Sample,
@@ -25,13 +25,13 @@ pub enum Kernel {
 
 /// What shaders/shared says on how kernels read vec4s and pairs of them, and how it can be done in half as many words.
 const FOUR: [&str; 2] =
-    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/four_of_longs.wgsl")];
+    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/four_u64.wgsl")];
 const PAIR: [&str; 2] =
-    [include_str!("../../../shaders/shared/pair.wgsl"), include_str!("../../../shaders/shared/pair_of_longs.wgsl")];
+    [include_str!("../../../shaders/shared/pair.wgsl"), include_str!("../../../shaders/shared/pair_u64.wgsl")];
 
 /// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, q, K and V, if it has a choice.
-pub fn with_longs(wgsl: &str) -> String {
-    [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, longs]| wgsl.replace(words, longs))
+pub fn with_u64_loads(wgsl: &str) -> String {
+    [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, u64_loads]| wgsl.replace(words, u64_loads))
 }
 
 /// Which version of a kernel runs where there are several.
@@ -41,7 +41,7 @@ pub enum KernelSet {
     /// The fastest that the device can run.
     #[default]
     Fast,
-    /// The textbook's everywhere: the column *naive* in docs/kernels.md.
+    /// The naive ones everywhere: the column *naive* in docs/kernels.md.
     Naive,
 }
 
@@ -101,21 +101,21 @@ impl Kernel {
         Kernel::GatedLinearTiles,
         Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
-        Kernel::RaggedAttentionLanes,
+        Kernel::RaggedAttentionSubgroup,
         Kernel::PagedAttention,
-        Kernel::PagedAttentionLanes,
+        Kernel::PagedAttentionSubgroup,
         Kernel::MergeSplits,
         Kernel::GatherRows,
         Kernel::Sample,
     ];
 
     /// The kernel whose formula, twin and test it shares: itself, unless it is a faster version of another.
-    pub fn textbook(self) -> Kernel {
+    pub fn naive(self) -> Kernel {
         match self {
             Kernel::LinearInterleaved | Kernel::LinearTiles => Kernel::Linear,
-            Kernel::RaggedAttentionLanes => Kernel::RaggedAttention,
+            Kernel::RaggedAttentionSubgroup => Kernel::RaggedAttention,
             Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => Kernel::GatedLinear,
-            Kernel::PagedAttentionLanes => Kernel::PagedAttention,
+            Kernel::PagedAttentionSubgroup => Kernel::PagedAttention,
             kernel => kernel,
         }
     }
@@ -200,22 +200,22 @@ impl Kernel {
                 source!("rope_store_kv", [Read, Read, Read, Read, ReadWrite, ReadWrite, ReadWrite])
             }
             Kernel::RaggedAttention => source!("ragged_attention", RAGGED_ATTENTION, "kv_elements", "four"),
-            Kernel::RaggedAttentionLanes => {
+            Kernel::RaggedAttentionSubgroup => {
                 source!(
-                    "ragged_attention_lanes",
+                    "ragged_attention_subgroup",
                     RAGGED_ATTENTION,
-                    "attention_lanes",
+                    "attention_subgroup",
                     "kv_elements",
                     "four",
                     "four_terms"
                 )
             }
             Kernel::PagedAttention => source!("paged_attention", PAGED_ATTENTION, "kv_elements", "four"),
-            Kernel::PagedAttentionLanes => {
+            Kernel::PagedAttentionSubgroup => {
                 source!(
-                    "paged_attention_lanes",
+                    "paged_attention_subgroup",
                     PAGED_ATTENTION,
-                    "attention_lanes",
+                    "attention_subgroup",
                     "kv_elements",
                     "four",
                     "four_terms"

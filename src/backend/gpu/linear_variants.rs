@@ -29,14 +29,14 @@ impl Variant {
         Self::of_versions([Kernel::GatedLinear, Kernel::GatedLinearInterleaved, Kernel::GatedLinearTiles], shape)
     }
 
-    /// The textbook's, that for few rows, that for many. A few rows get a small tile, so that no thread computes rows that
+    /// The naive one, that for few rows, that for many. A few rows get a small tile, so that no thread computes rows that
     /// are not there.
-    fn of_versions([textbook, few, many]: [Kernel; 3], shape: LinearShape) -> Self {
+    fn of_versions([naive, few, many]: [Kernel; 3], shape: LinearShape) -> Self {
         let LinearShape { num_rows, elements, order, threads } = shape;
         let (kernel, threads, row_tile) = match (order, num_rows) {
-            (RowOrder::OneByOne, 0..=1) => (textbook, WORKGROUP_SIZE, 1),
-            (RowOrder::OneByOne, 2..=4) => (textbook, WORKGROUP_SIZE, 4),
-            (RowOrder::OneByOne, _) => (textbook, WORKGROUP_SIZE, 8),
+            (RowOrder::OneByOne, 0..=1) => (naive, WORKGROUP_SIZE, 1),
+            (RowOrder::OneByOne, 2..=4) => (naive, WORKGROUP_SIZE, 4),
+            (RowOrder::OneByOne, _) => (naive, WORKGROUP_SIZE, 8),
             (RowOrder::Interleaved, 0..=1) => (few, threads, 1),
             (RowOrder::Interleaved, 2..=4) => (few, threads, 4),
             (RowOrder::Interleaved, 5..=8) => (many, threads, 8),

@@ -4,7 +4,7 @@ use super::device::{Device, DeviceBuffer};
 use super::{storage_buffer, stored_bytes};
 use crate::backend::UPLOAD_ROWS;
 use crate::backend::element_type::ElementType;
-use crate::backend::ledger::MatrixSize;
+use crate::backend::memory_tracker::MatrixSize;
 use crate::error::{Error, Result};
 
 /// Rows that lie together in [`RowOrder::Interleaved`]: two times `const PAIRS_TOGETHER` of shaders/shared/packet.wgsl.

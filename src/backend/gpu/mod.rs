@@ -16,7 +16,7 @@ mod tuning;
 mod variants;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_longs};
+pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
@@ -24,7 +24,7 @@ pub use tuning::Tuning;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
-use super::ledger::{MatrixSize, MemoryUse};
+use super::memory_tracker::{MatrixSize, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KernelTime, KvPool, StepSize};
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ impl GpuBackend {
 
     /// Which kernels run: the naive ones where lanes cannot hand values round, whatever was asked for.
     pub fn kernel_set(&self) -> KernelSet {
-        if self.has_lanes() { KernelSet::Fast } else { KernelSet::Naive }
+        if self.has_subgroups() { KernelSet::Fast } else { KernelSet::Naive }
     }
 
     /// What the fast kernels are tuned for: not `Auto`.
@@ -99,18 +99,18 @@ impl GpuBackend {
     }
 
     /// Whether kernels whose lanes hand values round in eights may run.
-    fn has_lanes(&self) -> bool {
+    fn has_subgroups(&self) -> bool {
         self.kernels == KernelSet::Fast && self.device.min_subgroup_size() >= 8
     }
 
     /// How the rows of a matrix of so many columns lie in memory.
     fn row_order(&self, cols: usize) -> RowOrder {
-        if self.has_lanes() { RowOrder::best(cols) } else { RowOrder::OneByOne }
+        if self.has_subgroups() { RowOrder::best(cols) } else { RowOrder::OneByOne }
     }
 
     /// Bind groups keep their buffers alive, so they go when a buffer does. Nothing goes while stepping.
     fn forget_what_is_gone(&mut self) {
-        if self.device.ledger.take_struck_out() {
+        if self.device.tracker.take_struck_out() {
             self.pipelines.forget_bind_groups();
         }
     }
@@ -169,7 +169,7 @@ impl Backend for GpuBackend {
 
     fn memory(&self) -> MemoryUse {
         let (num_bind_groups, num_pipelines) = self.pipelines.kept();
-        MemoryUse { num_bind_groups, num_pipelines, ..self.device.ledger.sum() }
+        MemoryUse { num_bind_groups, num_pipelines, ..self.device.tracker.sum() }
     }
 
     fn buffer_bytes(&self, len: usize) -> u64 {
@@ -242,7 +242,7 @@ impl Backend for GpuBackend {
         !self.recorder.times_kernels()
     }
 
-    fn one_way_per_row(&self) -> bool {
+    fn batch_invariant(&self) -> bool {
         self.deterministic
     }
 
@@ -265,7 +265,7 @@ impl Backend for GpuBackend {
         &mut self,
         p: EmbedTokensParams,
         step: &GpuBuffer,
-        choices: &GpuBuffer,
+        sampled_tokens: &GpuBuffer,
         table: &GpuMatrix,
         out: &mut GpuBuffer,
     ) {
@@ -274,7 +274,7 @@ impl Backend for GpuBackend {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
             let variant = Variant::embed_tokens(table.stored, table.order);
             let len = p.num_tokens * p.hidden_size;
-            self.record_elementwise(variant, &p, len, &[&step.0, &choices.0, &piece.buffer, &out.0]);
+            self.record_elementwise(variant, &p, len, &[&step.0, &sampled_tokens.0, &piece.buffer, &out.0]);
         }
     }
 
@@ -350,7 +350,8 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_lanes()).with_kv(kv.elements);
+        let variant =
+            Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_subgroups()).with_kv(kv.elements);
         // A workgroup has an item, or each eight of its lanes as many rows as they can hold.
         let per_workgroup = variant.value("ROWS").map(|rows| WORKGROUP_SIZE / 8 * rows);
         let rows = p.num_items * variant.value("QUERY_ROWS").unwrap_or(1);
@@ -368,7 +369,7 @@ impl Backend for GpuBackend {
         out: &mut GpuBuffer,
         partials: &mut GpuBuffer,
     ) {
-        let variant = Variant::paged_attention(&p, self.has_lanes()).with_kv(kv.elements);
+        let variant = Variant::paged_attention(&p, self.has_subgroups()).with_kv(kv.elements);
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
         let buffers = [&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0, &partials.0];
@@ -384,9 +385,9 @@ impl Backend for GpuBackend {
         self.record_elementwise(Variant::plain(Kernel::GatherRows), &p, p.num_rows * p.width, &[&step.0, &x.0, &out.0]);
     }
 
-    fn sample(&mut self, p: SampleParams, x: &GpuBuffer, draws: &GpuBuffer, out: &mut GpuBuffer) {
+    fn sample(&mut self, p: SampleParams, x: &GpuBuffer, sampling_inputs: &GpuBuffer, out: &mut GpuBuffer) {
         let grid = self.grid(p.num_rows, 1);
-        self.record(Variant::sample(), &p, &[&x.0, &draws.0, &out.0], grid);
+        self.record(Variant::sample(), &p, &[&x.0, &sampling_inputs.0, &out.0], grid);
     }
 }
 

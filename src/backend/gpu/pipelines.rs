@@ -1,7 +1,7 @@
 //! Pipelines and bind groups, made when first used and kept.
 
 use super::device::Device;
-use super::kernels::{Access, Kernel, with_longs};
+use super::kernels::{Access, Kernel, with_u64_loads};
 use super::variants::Variant;
 use std::collections::HashMap;
 
@@ -32,9 +32,9 @@ impl Pipelines {
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
         let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
-        let longs = device.settings.takes_longs(variant);
-        let module = self.modules.entry((variant.kernel, longs)).or_insert_with(|| {
-            let wgsl = if longs { with_longs(wgsl).into() } else { wgsl.into() };
+        let u64_loads = device.settings.takes_u64_loads(variant);
+        let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
+            let wgsl = if u64_loads { with_u64_loads(wgsl).into() } else { wgsl.into() };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
                 source: wgpu::ShaderSource::Wgsl(wgsl),

@@ -20,7 +20,7 @@ pub enum Tuning {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     /// Where it helps, read weights, x, q, K and V in words of 64 bits: four.wgsl and pair.wgsl of shaders/shared.
-    pub longs: bool,
+    pub u64_loads: bool,
     /// Threads of a workgroup of the fast versions of a linear.
     pub linear_threads: u32,
 }
@@ -39,10 +39,10 @@ impl Tuning {
 impl Settings {
     /// Not measured yet; they follow from how GPUs are built. These load 16 bytes at once, and want whole subgroups of any
     /// vendor.
-    const GPU: Self = Self { longs: false, linear_threads: WORKGROUP_SIZE };
+    const GPU: Self = Self { u64_loads: false, linear_threads: WORKGROUP_SIZE };
     /// The fastest on Mesa's lavapipe (docs/kernels.md). It loads word by word, so that larger words are fewer. It runs the
     /// threads of a workgroup one after the other, so that small workgroups cost little, and its few cores share many evenly.
-    const SOFTWARE: Self = Self { longs: true, linear_threads: 16 };
+    const SOFTWARE: Self = Self { u64_loads: true, linear_threads: 16 };
     /// For all kinds of adapters.
     pub const ALL: [Self; 2] = [Self::GPU, Self::SOFTWARE];
 
@@ -51,10 +51,10 @@ impl Settings {
         if tuning == Tuning::Software { Self::SOFTWARE } else { Self::GPU }
     }
 
-    /// Whether a variant is compiled with 64-bit words. The textbook's versions stay plain. int4 loads a fourth of what f16 does
+    /// Whether a variant is compiled with 64-bit words. The naive versions stay plain. int4 loads a fourth of what f16 does
     /// for as many weights, and taking long words apart costs more than they save.
-    pub fn takes_longs(&self, variant: &Variant) -> bool {
-        let is_textbook = variant.kernel.textbook() == variant.kernel;
-        self.longs && !is_textbook && variant.value("WEIGHT_TYPE") != Some(ElementType::Int4.code())
+    pub fn takes_u64_loads(&self, variant: &Variant) -> bool {
+        let is_naive = variant.kernel.naive() == variant.kernel;
+        self.u64_loads && !is_naive && variant.value("WEIGHT_TYPE") != Some(ElementType::Int4.code())
     }
 }

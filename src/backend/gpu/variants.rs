@@ -4,9 +4,9 @@ use super::kernels::Kernel;
 use super::linear_variants::LinearShape;
 use super::matrix::RowOrder;
 use super::tuning::Settings;
+use crate::backend::attention_metadata::query_tile_rows;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
-use crate::backend::step_table::query_tile_rows;
 use crate::config::KvDtype;
 use bytemuck::Zeroable;
 use std::collections::HashSet;
@@ -19,10 +19,10 @@ const SAMPLE_WORKGROUP_SIZE: u32 = 256;
 const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
 const MAX_HEADS: u32 = 16;
-/// Heads that a workgroup of `paged_attention_lanes.wgsl` has room for.
-const LANES_MAX_HEADS: u32 = 8;
+/// Heads that a workgroup of `paged_attention_subgroup.wgsl` has room for.
+const SUBGROUP_MAX_HEADS: u32 = 8;
 /// Widths of a head of which eight lanes can own one to four vec4s each.
-const LANES_HEAD_DIMS: [u32; 4] = [32, 64, 96, 128];
+const SUBGROUP_HEAD_DIMS: [u32; 4] = [32, 64, 96, 128];
 
 /// A kernel with its `override` values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +55,8 @@ impl Variant {
     /// eights.
     pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32, lanes: bool) -> Self {
         let query_rows = query_tile_rows(p.head_dim as usize) as u32;
-        if lanes && LANES_HEAD_DIMS.contains(&p.head_dim) {
-            return Self::ragged_attention_lanes(p, query_rows);
+        if lanes && SUBGROUP_HEAD_DIMS.contains(&p.head_dim) {
+            return Self::ragged_attention_subgroup(p, query_rows);
         }
         let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
         let kv_tile = [32, 16, 8, 4].into_iter().find(|&kv_tile| bytes(kv_tile) <= max_workgroup_bytes).unwrap_or(2);
@@ -73,9 +73,9 @@ impl Variant {
         }
     }
 
-    fn ragged_attention_lanes(p: &AttentionParams, query_rows: u32) -> Self {
+    fn ragged_attention_subgroup(p: &AttentionParams, query_rows: u32) -> Self {
         Self {
-            kernel: Kernel::RaggedAttentionLanes,
+            kernel: Kernel::RaggedAttentionSubgroup,
             overrides: vec![
                 ("WORKGROUP_SIZE", WORKGROUP_SIZE),
                 ("HEAD_DIM", p.head_dim),
@@ -91,9 +91,9 @@ impl Variant {
     /// As many heads of a group per workgroup as its accumulators hold. `lanes`: lanes may exchange values in eights.
     pub fn paged_attention(p: &AttentionParams, lanes: bool) -> Self {
         let group = p.num_heads / p.num_kv_heads;
-        let (kernel, heads) = if lanes && LANES_HEAD_DIMS.contains(&p.head_dim) {
+        let (kernel, heads) = if lanes && SUBGROUP_HEAD_DIMS.contains(&p.head_dim) {
             // Workgroups that share a KV head get about as many heads each.
-            (Kernel::PagedAttentionLanes, group.div_ceil(group.div_ceil(LANES_MAX_HEADS)))
+            (Kernel::PagedAttentionSubgroup, group.div_ceil(group.div_ceil(SUBGROUP_MAX_HEADS)))
         } else {
             (Kernel::PagedAttention, group.min(MAX_HEADS).min(MAX_SLOTS * WORKGROUP_SIZE * 4 / p.head_dim))
         };

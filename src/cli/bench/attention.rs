@@ -12,7 +12,7 @@ use crate::cli::choose_backend::Chosen;
 use crate::cli::wording::tell;
 use crate::config::KvDtype;
 use crate::error::{Error, Result};
-use crate::scenes::attention::{Layout, Pools, Scene, Shape};
+use crate::workloads::attention::{Layout, Pools, Shape, Workload};
 use table::{AttentionCase, Cache, panels};
 
 /// How far two layouts of the same K and V may differ. They are the same numbers, in the same order of additions but where
@@ -175,12 +175,12 @@ async fn bench<B: Backend + Calibrate>(mut backend: B, args: &AttentionArgs, mut
         // Of a few tokens in a large block there would be too many.
         let has_cold = cold_pools * shape.pool_bytes() <= MOST_COLD * args.cold_bytes().max(shape.pool_bytes());
         let num_pools = if limit == Limit::Memory && has_cold { cold_pools as usize } else { 1 };
-        let mut scenes = Vec::with_capacity(layouts.len());
+        let mut workloads = Vec::with_capacity(layouts.len());
         for &layout in &layouts {
-            scenes.push(Scene::new(&mut backend, shape, layout)?);
+            workloads.push(Workload::new(&mut backend, shape, layout)?);
         }
         let mut pools = Pools::new(&mut backend, shape, num_pools)?;
-        compare(&mut backend, shape, &layouts, &mut scenes, &mut pools).await?;
+        compare(&mut backend, shape, &layouts, &mut workloads, &mut pools).await?;
         compared += layouts.len();
         tell(format_args!("{shape}: all results match, timing {} layouts", layouts.len()));
 
@@ -191,9 +191,10 @@ async fn bench<B: Backend + Calibrate>(mut backend: B, args: &AttentionArgs, mut
             _ => &[(Cache::Warm, 1)],
         };
         for &(cache, copies) in caches {
-            let record =
-                |scene: &mut Scene<B>, backend: &mut B, call: usize| scene.record(backend, &pools, call % copies);
-            let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut scenes, record).await?;
+            let record = |workload: &mut Workload<B>, backend: &mut B, call: usize| {
+                workload.record(backend, &pools, call % copies)
+            };
+            let us = measure_in_turns(&mut backend, args.repeats.repeats, copies, &mut workloads, record).await?;
             for (layout, of_layout) in layouts.iter().zip(&us) {
                 let tax = matches!(layout, Layout::Paged(_)).then(|| 100.0 * (median_ratio(of_layout, &us[0]) - 1.0));
                 let timing = Timing::of(&mut of_layout.clone());
@@ -216,15 +217,15 @@ async fn compare<B: Backend>(
     backend: &mut B,
     shape: Shape,
     layouts: &[Layout],
-    scenes: &mut [Scene<B>],
+    workloads: &mut [Workload<B>],
     pools: &mut Pools<B>,
 ) -> Result<()> {
     let mut expected: Option<Vec<f32>> = None;
-    for (layout, scene) in layouts.iter().zip(scenes) {
+    for (layout, workload) in layouts.iter().zip(workloads) {
         pools.fill(backend, *layout);
         for pool in 0..pools.count() {
-            scene.record(backend, pools, pool);
-            let attended = scene.attended(backend).await?;
+            workload.record(backend, pools, pool);
+            let attended = workload.attended(backend).await?;
             let expected = expected.get_or_insert_with(|| attended.clone());
             let differs = |(x, y): (&f32, &f32)| (x - y).abs() > SAME || y.is_nan();
             if let Some(at) = expected.iter().zip(&attended).position(differs) {

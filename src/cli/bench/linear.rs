@@ -9,7 +9,7 @@ use crate::backend::calibration::Calibrate;
 use crate::backend::element_type::ElementType;
 use crate::cli::choose_backend::Chosen;
 use crate::error::{Error, Result};
-use crate::scenes::linear::{self as scenes, Scene, Shape};
+use crate::workloads::linear::{self as workloads, Shape, Workload};
 
 /// Options of `bench linear`.
 #[derive(clap::Args)]
@@ -91,17 +91,17 @@ async fn bench<B: Backend + Calibrate>(
         }
         for &elements in &args.elements {
             let weight_bytes = backend.matrix_size(out_features as usize, in_features as usize, elements)?.bytes;
-            let weight = scenes::weight(&mut backend, [out_features, in_features], elements)?;
+            let weight = workloads::weight(&mut backend, [out_features, in_features], elements)?;
             for &num_rows in &args.rows {
                 let shape = Shape { num_rows, in_features, out_features };
                 let name = format!("{in_features}x{out_features} {elements:?}, rows {num_rows}").to_lowercase();
-                let mut scene = Scene::new(&mut backend, shape, elements, &weight)?;
-                scene.record(&mut backend);
-                if let Some(difference) = scene.difference(&mut backend).await? {
+                let mut workload = Workload::new(&mut backend, shape, elements, &weight)?;
+                workload.record(&mut backend);
+                if let Some(difference) = workload.difference(&mut backend).await? {
                     return Err(Error::Device(format!("linear {name}: {difference}")));
                 }
                 compared += 1;
-                let timing = measure(&mut backend, args.repeats.repeats, |backend| scene.record(backend)).await?;
+                let timing = measure(&mut backend, args.repeats.repeats, |backend| workload.record(backend)).await?;
                 report.push(name, timing, shape.bytes(weight_bytes), shape.flop());
             }
         }

@@ -20,7 +20,7 @@ use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
-use crate::scenes::linear as scenes;
+use crate::workloads::linear as workloads;
 use measure::measure;
 use report::{Calibrated, Report};
 use std::path::PathBuf;
@@ -119,7 +119,7 @@ async fn open_for_model(
 ) -> Result<(Chosen, EngineConfig, Report)> {
     let started = start(&args.backend, limits, folder, |line| tell(line)).await?;
     let (backend, report) = report_on(started.backend, bench).await?;
-    Ok((backend, started.limits, report))
+    Ok((backend, started.config, report))
 }
 
 /// Limits, and beside them what the engine's own matrix multiplication reaches of the arithmetic.
@@ -127,11 +127,11 @@ async fn calibrated<B: Backend + Calibrate>(backend: &mut B) -> Result<Calibrate
     let limits = backend.calibrate()?;
     // As large as keeps a device busy that is so fast, or so slow: 0.13 or 69 GFLOP.
     let side = if limits.gflop_per_s < 1000.0 { 512 } else { 4096 };
-    let shape = scenes::Shape { num_rows: side / 2, in_features: side, out_features: side };
+    let shape = workloads::Shape { num_rows: side / 2, in_features: side, out_features: side };
     let timing = {
-        let weight = scenes::weight(backend, [side, side], ElementType::F32)?;
-        let mut scene = scenes::Scene::new(backend, shape, ElementType::F32, &weight)?;
-        measure(backend, 5, |backend| scene.record(backend)).await?
+        let weight = workloads::weight(backend, [side, side], ElementType::F32)?;
+        let mut workload = workloads::Workload::new(backend, shape, ElementType::F32, &weight)?;
+        measure(backend, 5, |backend| workload.record(backend)).await?
     };
     backend.forget_peak();
     Ok(Calibrated { limits, matmul_gflop_per_s: shape.flop() / timing.low_us / 1e3 })

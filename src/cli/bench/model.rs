@@ -76,9 +76,9 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     }
     let (backend, report) = report_on(own.backend, "model").await?;
     let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
-    let mut sides = vec![Side::new(backend, folder, own.limits).await?];
+    let mut sides = vec![Side::new(backend, folder, own.config).await?];
     for other in others {
-        sides.push(Side::new(other.backend, LoadedFolder::open(&model)?, other.limits).await?);
+        sides.push(Side::new(other.backend, LoadedFolder::open(&model)?, other.config).await?);
     }
     let mut report = report.repeated(args.repeats.repeats);
     bench(args, &mut sides, &labels, bytes, &mut report).await?;

@@ -152,7 +152,7 @@ pub async fn run(args: &QualityArgs) -> Result<()> {
             Err(error) => return Err(error),
         };
         tell(format_args!("{}: {} pieces of text, {} prompts", variant.name, pieces.len(), prompts.len()));
-        let limits = started.limits;
+        let limits = started.config;
         let (device, said) = match started.backend {
             Chosen::Gpu(gpu) => {
                 (gpu.name(), say(Engine::new(*gpu, folder, limits).await?, &pieces, &prompts, args).await?)

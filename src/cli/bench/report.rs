@@ -6,7 +6,7 @@ use super::throughput::Served;
 use crate::backend::Backend;
 use crate::backend::calibration::{Calibrate, Calibration};
 use crate::backend::gpu::{KernelSet, Tuning};
-use crate::backend::ledger::MemoryUse;
+use crate::backend::memory_tracker::MemoryUse;
 use crate::cli::memory::peak_text;
 use crate::cli::wording::value_text;
 use crate::engine::Engine;
@@ -353,7 +353,7 @@ fn recalibrated_text(first: &Calibration, later: &[Calibration]) -> String {
 fn served_table(served: &[Served]) -> String {
     let mut text = format!(
         "{:10} {:>7} {:>6} {:>7} {:>8}  {:>25}  {:>25}\n",
-        "batching", "seconds", "steps", "tokens", "tokens/s", "first token ms 50/95/99 %", "token gap ms 50/95/99 %"
+        "batching", "seconds", "steps", "tokens", "tokens/s", "first token ms 50/95/99 %", "inter-token ms 50/95/99 %"
     );
     for served in served {
         let three = |[a, b, c]: [f64; 3]| format!("{a:.1} / {b:.1} / {c:.1}");
@@ -365,7 +365,7 @@ fn served_table(served: &[Served]) -> String {
             served.tokens,
             served.tokens_per_second,
             three(served.first_token_ms),
-            three(served.token_gap_ms),
+            three(served.inter_token_ms),
         );
     }
     text

@@ -63,7 +63,7 @@ pub struct Served {
     /// Milliseconds from a request's arrival to its first token: median, 95th and 99th of a hundred.
     pub first_token_ms: [f64; 3],
     /// Milliseconds from one token of a request to its next.
-    pub token_gap_ms: [f64; 3],
+    pub inter_token_ms: [f64; 3],
     /// All first tokens and all gaps in order of length, to draw.
     #[serde(skip)]
     sorted_ms: [Vec<f64>; 2],
@@ -94,10 +94,10 @@ pub async fn run(args: &ThroughputArgs) -> Result<()> {
     args.validate()?;
     let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
     let options = args.limits.options();
-    let (backend, limits, report) = open_for_model(&args.common, "throughput", &options, &folder).await?;
+    let (backend, config, report) = open_for_model(&args.common, "throughput", &options, &folder).await?;
     let report = match backend {
-        Chosen::Gpu(backend) => bench(*backend, args, folder, limits, report).await?,
-        Chosen::Cpu(backend) => bench(backend, args, folder, limits, report).await?,
+        Chosen::Gpu(backend) => bench(*backend, args, folder, config, report).await?,
+        Chosen::Cpu(backend) => bench(backend, args, folder, config, report).await?,
     };
     report.finish(args.common.json.as_deref())?;
     args.plot.draw("Static and continuous batching", report.device(), &panels(report.all_served()))
@@ -121,11 +121,11 @@ async fn bench<B: Backend>(
     backend: B,
     args: &ThroughputArgs,
     folder: LoadedFolder,
-    limits: EngineConfig,
+    config: EngineConfig,
     mut report: Report,
 ) -> Result<Report> {
     let vocab_size = folder.config.vocab_size;
-    let mut engine = Engine::new(backend, folder, limits.clone()).await?;
+    let mut engine = Engine::new(backend, folder, config.clone()).await?;
     let arrivals = args.arrivals(vocab_size);
     // Pipelines are made before anything counts: for one row, for a few, for up to eight and for more.
     for batch in [1, 3, 6, 9] {
@@ -136,7 +136,7 @@ async fn bench<B: Backend>(
     }
     for batching in [Batching::Static, Batching::Continuous] {
         tell(format_args!("{} requests, {batching:?} batching", arrivals.len()).to_string().to_lowercase());
-        let served = serve(&mut engine, &arrivals, batching, limits.max_num_seqs).await?;
+        let served = serve(&mut engine, &arrivals, batching, config.max_num_seqs).await?;
         report.served(served);
     }
     report.memory(&engine);
@@ -152,7 +152,7 @@ async fn serve<B: Backend>(
     let mut to_come: VecDeque<&Arrival> = arrivals.iter().collect();
     // When each running request arrived, and when its last token came.
     let mut running: BTreeMap<_, (f64, Option<f64>)> = BTreeMap::new();
-    let (mut first_token_ms, mut token_gap_ms) = (Vec::new(), Vec::new());
+    let (mut first_token_ms, mut inter_token_ms) = (Vec::new(), Vec::new());
     let (mut steps, mut tokens) = (0, 0);
     let begin = Instant::now();
     while !(to_come.is_empty() && engine.is_idle()) {
@@ -181,7 +181,7 @@ async fn serve<B: Backend>(
                     let Some((arrived, last)) = running.get_mut(&id) else { continue };
                     match last.replace(now) {
                         None => first_token_ms.push(1e3 * (now - *arrived)),
-                        Some(last) => token_gap_ms.push(1e3 * (now - last)),
+                        Some(last) => inter_token_ms.push(1e3 * (now - last)),
                     }
                 }
                 Update::Finished { output, .. } => drop(running.remove(&output.id)),
@@ -199,8 +199,8 @@ async fn serve<B: Backend>(
         tokens,
         tokens_per_second: tokens as f64 / seconds,
         first_token_ms: three(&mut first_token_ms),
-        token_gap_ms: three(&mut token_gap_ms),
-        sorted_ms: [first_token_ms, token_gap_ms],
+        inter_token_ms: three(&mut inter_token_ms),
+        sorted_ms: [first_token_ms, inter_token_ms],
     })
 }
 
@@ -247,7 +247,7 @@ mod tests {
             tokens: 1,
             tokens_per_second: 1.0,
             first_token_ms: [0.0; 3],
-            token_gap_ms: [0.0; 3],
+            inter_token_ms: [0.0; 3],
             sorted_ms: [vec![1.0, 2.0], vec![3.0]],
         };
         let [first_token, gap] = panels(&[served]);

@@ -24,7 +24,7 @@ impl Scheduler {
         }
         self.in_flight.pop_front();
 
-        self.untold.clear();
+        self.unreported.clear();
 
         let mut events = Vec::with_capacity(plan.all_preempted().count() + sampled.len());
         let victims = plan.all_preempted().map(|preemption| preemption.victim);

@@ -23,7 +23,7 @@ impl Scheduler {
         self.step += 1;
         self.in_flight.clear();
         self.in_flight.push_back(self.step);
-        let mut plan = StepPlan { step: self.step, preempted_before: self.untold.clone(), ..StepPlan::default() };
+        let mut plan = StepPlan { step: self.step, preempted_before: self.unreported.clone(), ..StepPlan::default() };
         plan.rows.reserve(self.running.len());
 
         self.oldest_first.clear();
@@ -37,7 +37,7 @@ impl Scheduler {
             true => self.admit_waiting(&mut plan, budget),
             false => AdmissionStop::StepPreempted,
         };
-        self.untold.extend(&plan.preempted);
+        self.unreported.extend(&plan.preempted);
         self.debug_check_integrity();
         plan
     }

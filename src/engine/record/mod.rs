@@ -61,7 +61,7 @@ pub struct Run {
     /// The device.
     pub backend: String,
     /// What the engine ran within.
-    pub limits: EngineConfig,
+    pub config: EngineConfig,
 }
 
 /// A request as it came.

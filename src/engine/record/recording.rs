@@ -121,8 +121,8 @@ struct Checker {
 impl Checker {
     fn new(run: &Run) -> Self {
         Self {
-            max_tokens_per_step: run.limits.max_tokens_per_step,
-            num_kv_blocks: run.limits.num_kv_blocks,
+            max_tokens_per_step: run.config.max_tokens_per_step,
+            num_kv_blocks: run.config.num_kv_blocks,
             last_step: 0,
             known: BTreeSet::new(),
             unfinished: BTreeSet::new(),

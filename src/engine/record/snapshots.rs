@@ -100,7 +100,7 @@ pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
                     let (Some(request), Some(blocks)) = (unfinished.get_mut(&row.id), tables.get(&row.id)) else {
                         continue;
                     };
-                    tokens.extend(token_rows(row, request, blocks, recording.run.limits.block_size));
+                    tokens.extend(token_rows(row, request, blocks, recording.run.config.block_size));
                     request.num_computed = request.num_computed.max(row.context_len + row.query_len);
                 }
                 let waiting = unfinished.keys().filter(|id| !tables.contains_key(id)).copied().collect();

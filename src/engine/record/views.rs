@@ -22,20 +22,23 @@ pub struct Latency {
     /// `None` if it never got one.
     pub first_token: Option<Wait>,
     /// From each token to the next.
-    pub gaps: Vec<Wait>,
+    pub inter_token: Vec<Wait>,
 }
 
 impl Latency {
-    /// Mean and longest gap in steps.
-    pub fn gap_steps(&self) -> Option<(f64, usize)> {
-        let longest = self.gaps.iter().map(|gap| gap.steps).max()?;
-        Some((self.gaps.iter().map(|gap| gap.steps as f64).sum::<f64>() / self.gaps.len() as f64, longest))
+    /// Mean and longest inter-token latency in steps.
+    pub fn inter_token_steps(&self) -> Option<(f64, usize)> {
+        let longest = self.inter_token.iter().map(|gap| gap.steps).max()?;
+        Some((
+            self.inter_token.iter().map(|gap| gap.steps as f64).sum::<f64>() / self.inter_token.len() as f64,
+            longest,
+        ))
     }
 
-    /// Mean and longest gap in milliseconds.
-    pub fn gap_ms(&self) -> Option<(f64, f64)> {
-        let longest = self.gaps.iter().map(|gap| gap.ms).reduce(f64::max)?;
-        Some((self.gaps.iter().map(|gap| gap.ms).sum::<f64>() / self.gaps.len() as f64, longest))
+    /// Mean and longest inter-token latency in milliseconds.
+    pub fn inter_token_ms(&self) -> Option<(f64, f64)> {
+        let longest = self.inter_token.iter().map(|gap| gap.ms).reduce(f64::max)?;
+        Some((self.inter_token.iter().map(|gap| gap.ms).sum::<f64>() / self.inter_token.len() as f64, longest))
     }
 }
 
@@ -61,8 +64,8 @@ pub struct Summary {
     pub largest_step_with_decodes: usize,
     /// Mean time to the first token, in steps and milliseconds, of those that got one.
     pub first_token: (f64, f64),
-    /// Longest gap between two tokens, in steps and milliseconds.
-    pub longest_gap: (usize, f64),
+    /// Longest inter-token latency, in steps and milliseconds.
+    pub longest_inter_token: (usize, f64),
     /// From the begin of the first step to the end of the last.
     pub ms: f64,
 }
@@ -106,7 +109,7 @@ pub fn latencies(recording: &Recording) -> Vec<Latency> {
         match entry {
             Entry::Submitted(request) => {
                 places.insert(request.id, latencies.len());
-                latencies.push(Latency { id: request.id, first_token: None, gaps: Vec::new() });
+                latencies.push(Latency { id: request.id, first_token: None, inter_token: Vec::new() });
                 since.push((num_steps, request.at_ms));
             }
             Entry::Step(step) => {
@@ -119,7 +122,7 @@ pub fn latencies(recording: &Recording) -> Vec<Latency> {
                     let latency: &mut Latency = &mut latencies[place];
                     match latency.first_token {
                         None => latency.first_token = Some(wait),
-                        Some(_) => latency.gaps.push(wait),
+                        Some(_) => latency.inter_token.push(wait),
                     }
                 }
             }
@@ -134,7 +137,7 @@ pub fn budget_use(recording: &Recording) -> Vec<BudgetUse> {
     let of_step = |step: &Step| {
         let decode = step.rows.iter().filter(|row| row.is_decode()).count();
         let all: usize = step.rows.iter().map(|row| row.query_len).sum();
-        let max_tokens_per_step = recording.run.limits.max_tokens_per_step;
+        let max_tokens_per_step = recording.run.config.max_tokens_per_step;
         BudgetUse { decode, prefill: all - decode, max_tokens_per_step }
     };
     recording.steps().map(of_step).collect()
@@ -146,7 +149,7 @@ pub fn summary(recording: &Recording) -> Summary {
     let tokens = |used: &BudgetUse| used.decode + used.prefill;
     let first: Vec<Wait> = latencies.iter().filter_map(|latency| latency.first_token).collect();
     let mean = |of: fn(&Wait) -> f64| first.iter().map(of).sum::<f64>() / first.len().max(1) as f64;
-    let gaps = || latencies.iter().flat_map(|latency| &latency.gaps);
+    let gaps = || latencies.iter().flat_map(|latency| &latency.inter_token);
     let begin = recording.steps().next().map_or(0.0, |step| step.start_ms);
     let end = recording.steps().last().map_or(0.0, |step| step.start_ms + step.ms);
     Summary {
@@ -154,7 +157,10 @@ pub fn summary(recording: &Recording) -> Summary {
         num_tokens: uses.iter().map(tokens).sum(),
         largest_step_with_decodes: uses.iter().filter(|used| used.decode > 0).map(tokens).max().unwrap_or(0),
         first_token: (mean(|wait| wait.steps as f64), mean(|wait| wait.ms)),
-        longest_gap: (gaps().map(|gap| gap.steps).max().unwrap_or(0), gaps().map(|gap| gap.ms).fold(0.0, f64::max)),
+        longest_inter_token: (
+            gaps().map(|gap| gap.steps).max().unwrap_or(0),
+            gaps().map(|gap| gap.ms).fold(0.0, f64::max),
+        ),
         ms: end - begin,
     }
 }

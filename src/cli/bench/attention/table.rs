@@ -3,7 +3,7 @@
 use crate::cli::bench::plot::{Line, Panel};
 use crate::cli::bench::report::{Case, Limit};
 use crate::config::KvDtype;
-use crate::scenes::attention::{Layout, Shape};
+use crate::workloads::attention::{Layout, Shape};
 
 /// What was attended to by whom, and where K and V lay.
 #[derive(Clone, Copy, Debug, serde::Serialize)]

@@ -35,10 +35,10 @@ impl Side {
     ///
     /// # Errors
     /// Those of [`Engine::new`].
-    pub async fn new(backend: Chosen, folder: LoadedFolder, limits: EngineConfig) -> Result<Self> {
+    pub async fn new(backend: Chosen, folder: LoadedFolder, config: EngineConfig) -> Result<Self> {
         Ok(match backend {
-            Chosen::Gpu(gpu) => Self::Gpu(Box::new(Engine::new(*gpu, folder, limits).await?)),
-            Chosen::Cpu(cpu) => Self::Cpu(Box::new(Engine::new(cpu, folder, limits).await?)),
+            Chosen::Gpu(gpu) => Self::Gpu(Box::new(Engine::new(*gpu, folder, config).await?)),
+            Chosen::Cpu(cpu) => Self::Cpu(Box::new(Engine::new(cpu, folder, config).await?)),
         })
     }
 

@@ -21,16 +21,16 @@ pub struct Predicted {
 /// # Errors
 /// [`crate::Error::Device`] if the device failed.
 pub async fn predict<B: Backend>(engine: &mut Engine<B>, token_ids: &[TokenId]) -> Result<Vec<Predicted>> {
-    let limits = engine.scheduler().config().clone();
-    let chunk = limits.max_num_seqs.min(limits.max_tokens_per_step).min(limits.prefill_chunk_size);
+    let config = engine.scheduler().config().clone();
+    let chunk = config.max_num_seqs.min(config.max_tokens_per_step).min(config.prefill_chunk_size);
     let (decoder, backend) = engine.device_mut();
-    // All tokens are known: no row refers to a choice.
-    let choices = backend.alloc("no choices", 2)?;
+    // All tokens are known: no row refers to a sampled token.
+    let sampled_tokens = backend.alloc("no sampled tokens", 2)?;
     let mut predicted = Vec::with_capacity(token_ids.len());
     for first in (0..token_ids.len()).step_by(chunk) {
         let end = (first + chunk).min(token_ids.len());
-        let batch = rows_of_one_sequence(token_ids, first, end, limits.block_size);
-        let logits = decoder.forward(backend, &batch, &choices);
+        let batch = rows_of_one_sequence(token_ids, first, end, config.block_size);
+        let logits = decoder.forward(backend, &batch, &sampled_tokens);
         let (buffer, num_words, vocab_size) = (logits.buffer, logits.num_rows * logits.vocab_size, logits.vocab_size);
         let words = backend.download(buffer, num_words).await?;
         let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks_exact(vocab_size);
@@ -83,9 +83,9 @@ mod tests {
     fn chunks_change_no_bit() {
         let logprobs = |chunk| {
             let folder = LoadedFolder::open(&default_model()).unwrap();
-            let limits = LimitOptions { max_num_seqs: Some(chunk), num_kv_blocks: Some(8), ..LimitOptions::default() };
-            let limits = limits.resolve(&folder.config, usize::MAX).unwrap();
-            let mut engine = pollster::block_on(Engine::new(CpuBackend::default(), folder, limits)).unwrap();
+            let config = LimitOptions { max_num_seqs: Some(chunk), num_kv_blocks: Some(8), ..LimitOptions::default() };
+            let config = config.resolve(&folder.config, usize::MAX).unwrap();
+            let mut engine = pollster::block_on(Engine::new(CpuBackend::default(), folder, config)).unwrap();
             let token_ids: Vec<TokenId> = (0..40).map(|i| 7 * i % 300).collect();
             let predicted = pollster::block_on(predict(&mut engine, &token_ids)).unwrap();
             predicted.iter().map(|predicted| predicted.logprob.to_bits()).collect::<Vec<_>>()

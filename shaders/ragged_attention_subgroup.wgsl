@@ -18,7 +18,7 @@
 // the rows beside it, bit for bit. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no
 // standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
-// Appended: attention_lanes, kv_elements, four, four_terms of shaders/shared
+// Appended: attention_subgroup, kv_elements, four, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override HEAD_DIM: u32 = 64u;

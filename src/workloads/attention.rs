@@ -1,9 +1,9 @@
 //! Attention of one batch: queries, K and V in blocks, and the tables that find them.
 
+use crate::backend::attention_metadata::{AttentionMetadata, AttentionShape, DecodeRows, PagedWork};
 use crate::backend::element_type::ElementType;
 use crate::backend::params::{AttentionParams, MergeSplitsParams};
 use crate::backend::splits::{partial_len, splits};
-use crate::backend::step_table::{AttentionShape, DecodeRows, PagedWork, StepTable};
 use crate::backend::{Backend, KvPool};
 use crate::config::KvDtype;
 use crate::core::batch_builder::RaggedBatch;
@@ -178,7 +178,7 @@ impl<B: Backend> Pools<B> {
 }
 
 /// Attention that is ready to be recorded again and again: a call, or two where long decodes are split.
-pub struct Scene<B: Backend> {
+pub struct Workload<B: Backend> {
     shape: Shape,
     params: AttentionParams,
     merge: MergeSplitsParams,
@@ -188,7 +188,7 @@ pub struct Scene<B: Backend> {
     partials: B::Buffer,
 }
 
-impl<B: Backend> Scene<B> {
+impl<B: Backend> Workload<B> {
     /// The same queries for every layout.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl<B: Backend> Scene<B> {
         let q = upload(backend, "q", bytemuck::cast_slice(&q))?;
         let out = backend.alloc("out", shape.q_len())?;
 
-        let mut table = StepTable::default();
+        let mut table = AttentionMetadata::default();
         let ragged = RaggedBatch {
             block_size,
             cu_seqlens_q: (0..=batch).map(|seq| seq * query_len).collect(),
@@ -227,7 +227,7 @@ impl<B: Backend> Scene<B> {
             (work.num_items, work.num_whole, work.num_merges) = (batch, batch, 0);
             table.words.extend((0..batch).flat_map(|seq| [seq, 0, seq_len]));
         }
-        let mut step = backend.alloc("step table", table.words.len())?;
+        let mut step = backend.alloc("attention metadata", table.words.len())?;
         backend.upload(&mut step, 0, &table.words);
         let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = work;
         let num_splits = (num_items - num_whole) as usize;
@@ -296,10 +296,10 @@ mod tests {
         let work = |query_len, seq_len, layout| {
             let (num_heads, num_kv_heads, head_dim, kv_dtype) = (2, 1, 8, KvDtype::F32);
             let shape = Shape { batch: 3, seq_len, query_len, num_heads, num_kv_heads, head_dim, kv_dtype };
-            let scene = Scene::new(&mut CpuBackend::default(), shape, layout).expect("a CPU has memory for it");
-            let AttentionParams { num_items, num_whole, .. } = scene.params;
+            let workload = Workload::new(&mut CpuBackend::default(), shape, layout).expect("a CPU has memory for it");
+            let AttentionParams { num_items, num_whole, .. } = workload.params;
             assert_eq!(shape.is_split(), query_len == 1 && seq_len > 512);
-            (num_items, num_whole, scene.merge.num_items)
+            (num_items, num_whole, workload.merge.num_items)
         };
         assert_eq!(work(1, 512, Layout::Paged(16)), (3, 3, 0));
         assert_eq!(work(1, 1025, Layout::Paged(16)), (9, 0, 3));

@@ -1,4 +1,4 @@
-// In place of pair.wgsl, where four_of_longs.wgsl stands in place of four.wgsl.
+// In place of pair.wgsl, where four_u64.wgsl stands in place of four.wgsl.
 alias Pair = vec4<u64>;
 
 fn first_of(pair: Pair) -> vec4<u32> {

@@ -1,4 +1,4 @@
-//! The step table: all the per-step index arrays of a [`RaggedBatch`] in one buffer of words, so that a kernel binds one
+//! The attention metadata: all index arrays of a [`RaggedBatch`] in one buffer of words, so that a kernel binds one
 //! buffer and finds each array by an offset in its params.
 
 use super::splits::{attended, max_num_splits, splits};
@@ -48,13 +48,13 @@ pub struct PagedWork {
 
 /// One step's index arrays, packed, with the place of each.
 #[derive(Clone, Debug, Default)]
-pub struct StepTable {
+pub struct AttentionMetadata {
     /// The packed words.
     pub words: Vec<u32>,
-    /// `[num_tokens]` token ids, or where `from_choices` is 1 rows of the last step's choices, which are yet to be known.
+    /// `[num_tokens]` token ids, or where `from_sampled` is 1 rows of the last step's sampled tokens, not known yet.
     pub token_ids: u32,
     /// 1 or 0.
-    pub from_choices: u32,
+    pub from_sampled: u32,
     /// `[num_tokens]`
     pub positions: u32,
     /// `[num_tokens]`
@@ -81,11 +81,11 @@ pub struct StepTable {
     merges: Vec<u32>,
 }
 
-impl StepTable {
+impl AttentionMetadata {
     /// Packs a batch, reusing the words' memory.
     pub fn pack(&mut self, batch: &RaggedBatch, shape: &AttentionShape, decode: DecodeRows) {
         self.words.clear();
-        self.from_choices = !batch.sampled_by.is_empty() as u32;
+        self.from_sampled = !batch.sampled_by.is_empty() as u32;
         self.token_ids = self.append(if batch.sampled_by.is_empty() { &batch.token_ids } else { &batch.sampled_by });
         self.positions = self.append(&batch.positions);
         self.slot_mapping = self.append(&batch.slot_mapping);
@@ -138,15 +138,15 @@ impl StepTable {
     }
 
     /// Words that a step of these limits can need at most.
-    pub fn max_words(limits: &crate::EngineConfig, shape: &AttentionShape) -> usize {
-        let tokens = limits.max_tokens_per_step;
-        let seqs = limits.max_num_seqs.min(tokens);
+    pub fn max_words(config: &crate::EngineConfig, shape: &AttentionShape) -> usize {
+        let tokens = config.max_tokens_per_step;
+        let seqs = config.max_num_seqs.min(tokens);
         let tiles = (tokens * shape.group).div_ceil(query_tile_rows(shape.head_dim)) + seqs;
         // A sequence that is merged has two splits or more.
-        let splits = max_num_splits(limits);
+        let splits = max_num_splits(config);
         let paged = 3 * (seqs + splits) + 3 * (splits / 2);
         // Three words a token; cu_seqlens_q and block_table_offsets have one end more than there are sequences.
-        3 * tokens + 4 * seqs + 2 + limits.num_kv_blocks + shape.windows.len() * paged + 2 * tiles
+        3 * tokens + 4 * seqs + 2 + config.num_kv_blocks + shape.windows.len() * paged + 2 * tiles
     }
 
     fn append(&mut self, words: &[u32]) -> u32 {
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    fn triples(table: &StepTable, offset: u32, count: u32) -> Vec<[u32; 3]> {
+    fn triples(table: &AttentionMetadata, offset: u32, count: u32) -> Vec<[u32; 3]> {
         let words = &table.words[offset as usize..][..3 * count as usize];
         words.chunks_exact(3).map(|triple| [triple[0], triple[1], triple[2]]).collect()
     }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn whole_sequences_come_first_then_the_splits_of_the_others() {
-        let mut table = StepTable::default();
+        let mut table = AttentionMetadata::default();
         let shape = AttentionShape { group: 2, head_dim: 64, windows: vec![u32::MAX, 700] };
         table.pack(&batch(&SEQS), &shape, DecodeRows::Paged);
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn where_rows_have_one_way_none_is_split() {
-        let mut table = StepTable::default();
+        let mut table = AttentionMetadata::default();
         let shape = AttentionShape { group: 2, head_dim: 64, windows: vec![u32::MAX] };
         table.pack(&batch(&SEQS), &shape, DecodeRows::Ragged);
         assert_eq!((table.paged(u32::MAX).num_items, table.paged(u32::MAX).num_merges), (0, 0));

@@ -21,7 +21,7 @@
 // a product of two of them. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no standard
 // promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/paged_attention.rs   Test: tests/kernels/paged_attention.rs
-// Appended: attention_lanes, kv_elements, four, four_terms of shaders/shared
+// Appended: attention_subgroup, kv_elements, four, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u; // not less
 override HEAD_DIM: u32 = 64u;
@@ -85,7 +85,7 @@ struct Place {
     stride: u32, // vec4s from head to head
 }
 
-// All that a lane owns has a name of its own: see ragged_attention_lanes.wgsl.
+// All that a lane owns has a name of its own: see ragged_attention_subgroup.wgsl.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -30,7 +30,7 @@ pub struct MatrixSize {
 
 /// The book of one backend. Clones write into the same book.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Counts>);
+pub struct MemoryTracker(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -44,16 +44,16 @@ struct Counts {
 #[derive(Debug)]
 pub struct Entry {
     bytes: u64,
-    ledger: Ledger,
+    tracker: MemoryTracker,
 }
 
-impl Ledger {
+impl MemoryTracker {
     /// Enters a buffer.
     pub fn enter(&self, bytes: u64) -> Entry {
         let now = self.0.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.0.peak_bytes.fetch_max(now, Ordering::Relaxed);
         self.0.num_buffers.fetch_add(1, Ordering::Relaxed);
-        Entry { bytes, ledger: self.clone() }
+        Entry { bytes, tracker: self.clone() }
     }
 
     /// What stands in the book; nothing but buffers does.
@@ -79,7 +79,7 @@ impl Ledger {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let counts = &self.ledger.0;
+        let counts = &self.tracker.0;
         counts.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         counts.num_buffers.fetch_sub(1, Ordering::Relaxed);
         counts.num_struck_out.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl Drop for Entry {
 /// A copy of a buffer is another buffer.
 impl Clone for Entry {
     fn clone(&self) -> Self {
-        self.ledger.enter(self.bytes)
+        self.tracker.enter(self.bytes)
     }
 }
 

@@ -10,8 +10,8 @@ fn halves_of(four: FourHalves) -> vec4<f32> {
     return vec4(unpack2x16float(u32(four & 0xfffffffflu)), unpack2x16float(u32(four >> 32u)));
 }
 
-fn words_of(longs: vec2<u64>) -> vec4<u32> {
-    let low = vec2<u32>(longs & vec2(0xfffffffflu));
-    let high = vec2<u32>(longs >> vec2(32u));
+fn words_of(words: vec2<u64>) -> vec4<u32> {
+    let low = vec2<u32>(words & vec2(0xfffffffflu));
+    let high = vec2<u32>(words >> vec2(32u));
     return vec4(low.x, high.x, low.y, high.y);
 }

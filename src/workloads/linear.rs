@@ -53,7 +53,7 @@ pub fn weight<B: Backend>(backend: &mut B, [rows, cols]: [u32; 2], elements: Ele
 }
 
 /// A call that is ready to be recorded again and again.
-pub struct Scene<'a, B: Backend> {
+pub struct Workload<'a, B: Backend> {
     shape: Shape,
     elements: ElementType,
     weight: &'a B::Matrix,
@@ -61,7 +61,7 @@ pub struct Scene<'a, B: Backend> {
     out: B::Buffer,
 }
 
-impl<'a, B: Backend> Scene<'a, B> {
+impl<'a, B: Backend> Workload<'a, B> {
     /// With this [`weight`] of such elements.
     ///
     /// # Errors
