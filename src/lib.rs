@@ -19,6 +19,8 @@ pub mod ids;
 
 pub mod core;
 
+pub mod files;
+
 pub mod backend;
 pub mod model;
 pub mod text;

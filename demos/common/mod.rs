@@ -174,7 +174,7 @@ pub struct Lab<B: Backend> {
 impl<B: Backend> Lab<B> {
     pub fn new(backend: B, limits: &Limits) -> Outcome<Self> {
         let model = default_model();
-        let folder = LoadedFolder::open(&model)?;
+        let folder = pollster::block_on(LoadedFolder::open(&model))?;
         let options = LimitOptions {
             block_size: Some(limits.block_size),
             num_kv_blocks: limits.with_pool_for(192).num_kv_blocks,

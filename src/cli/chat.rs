@@ -49,7 +49,7 @@ pub struct ChatArgs {
 pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let params = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
     params.validate()?;
-    let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
+    let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?).await?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
     let started = start(&args.backend, &args.limits.options(), &folder, |line| tell(line)).await?;

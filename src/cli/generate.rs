@@ -81,7 +81,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
     }
     let model = open_model(args.model.as_deref())?;
-    let folder = LoadedFolder::open(&model)?;
+    let folder = LoadedFolder::open(&model).await?;
     let options = args.limits.options();
     // Timing costs a little, and only a trace shows it.
     let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };

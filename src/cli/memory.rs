@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn weights_count_as_buffers_do() {
-        let folder = LoadedFolder::open(&default_model()).unwrap();
+        let folder = pollster::block_on(LoadedFolder::open(&default_model())).unwrap();
         let (model, backend) = (&folder.config, CpuBackend::default());
         let config = LimitOptions::default().resolve(model, usize::MAX).unwrap();
         let plan = MemoryPlan::new(model, &config, usize::MAX).unwrap();

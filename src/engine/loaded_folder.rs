@@ -2,7 +2,9 @@
 //! taken.
 
 use crate::error::{Error, Result};
-use crate::model::{ModelConfig, ModelFolder, WeightFiles};
+use crate::files::{ModelFolder, WeightFiles};
+use crate::model::ModelConfig;
+use crate::model::expected_tensors::check_all;
 use crate::text::chat_template::ChatTemplate;
 use crate::text::tokenizer::Tokenizer;
 
@@ -24,10 +26,10 @@ impl LoadedFolder {
     /// # Errors
     /// Names the file, and where it applies the key or the tensor, that is missing or wrong. A chat template that cannot
     /// be compiled is none: whoever wants to use it is told.
-    pub fn open(folder: &ModelFolder) -> Result<Self> {
+    pub async fn open(folder: &ModelFolder) -> Result<Self> {
         let config = ModelConfig::open(folder)?;
-        let files = WeightFiles::open(folder)?;
-        files.check_all(&config)?;
+        let files = WeightFiles::open(folder).await?;
+        check_all(&files, &config)?;
         let tokenizer = Tokenizer::open(folder)?;
         let chat_template = match ChatTemplate::open(folder) {
             Ok(template) => template.map(Ok),

@@ -2,10 +2,10 @@
 
 use super::architecture::Architecture;
 use super::config_keys::Keys;
-use super::folder::ModelFolder;
 use super::rope::RopeConfig;
 use crate::backend::attention_metadata::AttentionShape;
 use crate::error::Result;
+use crate::files::ModelFolder;
 use crate::ids::TokenId;
 
 /// The shape of a decoder-only transformer.

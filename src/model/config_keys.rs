@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::folder::ModelFolder;
 use crate::error::{Error, Result};
+use crate::files::ModelFolder;
 
 /// A JSON object of a model folder.
 pub(super) struct Keys {

@@ -1,6 +1,6 @@
 //! The default model, inside the binary: an ordinary model folder that the ordinary loader reads.
 
-use super::folder::ModelFolder;
+use crate::files::ModelFolder;
 
 macro_rules! embed {
     ($($file:literal),* $(,)?) => {

@@ -1,6 +1,8 @@
 //! The names and shapes of a model's weights, as Llama, Mistral and Qwen checkpoints have them.
 
 use super::config::ModelConfig;
+use crate::error::Result;
+use crate::files::WeightFiles;
 
 /// The name of a layer's tensor: `layer_tensor(3, "mlp.up_proj.weight")` is `model.layers.3.mlp.up_proj.weight`.
 pub fn layer_tensor(layer: usize, rest: &str) -> String {
@@ -25,6 +27,14 @@ pub fn expected_tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
         tensors.push(("lm_head.weight".to_owned(), vec![vocab_size, hidden_size]));
     }
     tensors
+}
+
+/// Checks every tensor the forward pass will read. Call it before any device memory is taken.
+///
+/// # Errors
+/// As [`WeightFiles::check`], for the first tensor that is wrong.
+pub fn check_all(files: &WeightFiles, config: &ModelConfig) -> Result<()> {
+    expected_tensors(config).iter().try_for_each(|(name, shape)| files.check(name, shape))
 }
 
 /// The tensors of one layer, named without `model.layers.N.`.

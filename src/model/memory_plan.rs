@@ -4,7 +4,6 @@
 //! in `MemoryPlan::buffers` says how many there are of it and what for.
 
 use super::config::ModelConfig;
-use super::safetensors::WeightFiles;
 use super::weights::weights_size;
 use crate::backend::attention_metadata::AttentionMetadata;
 use crate::backend::params::SamplingInput;
@@ -12,6 +11,7 @@ use crate::backend::splits::{max_num_splits, partial_len};
 use crate::backend::{Backend, StepSize};
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
+use crate::files::WeightFiles;
 
 /// Words (4 bytes) of every buffer but the weights, and how much a step does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl MemoryPlan {
         needs
     }
 
-    /// What all of it takes on a backend, weights included. The files were checked before ([`WeightFiles::check_all`]).
+    /// What all of it takes on a backend, weights included. The files were checked before ([`check_all`](super::expected_tensors::check_all)).
     ///
     /// # Errors
     /// [`Error::Device`] if a weight is too wide for the backend.

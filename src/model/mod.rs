@@ -11,15 +11,11 @@ mod config_keys;
 pub mod decoder;
 pub mod embedded;
 pub mod expected_tensors;
-pub mod folder;
 pub mod memory_plan;
 pub mod rope;
-pub mod safetensors;
-pub mod tensor_chunks;
 pub mod weights;
 
+pub use crate::files::{ModelFolder, WeightFiles};
 pub use architecture::Architecture;
 pub use config::ModelConfig;
-pub use folder::ModelFolder;
 pub use rope::{RopeConfig, RopeScaling};
-pub use safetensors::WeightFiles;

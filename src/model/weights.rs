@@ -2,12 +2,13 @@
 
 use super::config::ModelConfig;
 use super::expected_tensors::{EMBED_TOKENS, LAYERS, expected_tensors, layer_tensor};
-use super::safetensors::WeightFiles;
 use crate::backend::element_type::ElementType;
 use crate::backend::memory_tracker::MatrixSize;
 use crate::backend::{Backend, UPLOAD_ROWS};
 use crate::config::WeightDtype;
 use crate::error::Result;
+use crate::files::WeightFiles;
+use safetensors::tensor::Dtype;
 
 /// Elements read from a file and handed to the backend at a time (4 MiB of f32).
 const CHUNK_ELEMS: usize = 1 << 20;
@@ -51,7 +52,7 @@ pub struct Projection<B: Backend> {
 }
 
 impl<B: Backend> Weights<B> {
-    /// Reads all weights. The files were checked before ([`WeightFiles::check_all`]).
+    /// Reads all weights. The files were checked before ([`check_all`](super::expected_tensors::check_all)).
     ///
     /// # Errors
     /// A file that cannot be read any more, or a device without memory.
@@ -67,7 +68,7 @@ impl<B: Backend> Weights<B> {
         for layer in 0..config.num_layers {
             layers.push(loader.layer(layer, config).await?);
         }
-        let norm = loader.vector("model.norm.weight")?;
+        let norm = loader.vector("model.norm.weight").await?;
         let lm_head = match config.tie_word_embeddings {
             true => None,
             false => Some(loader.matrix("lm_head.weight").await?),
@@ -140,8 +141,17 @@ pub fn element_type(files: &WeightFiles, name: &str, weight_dtype: WeightDtype) 
         WeightDtype::Auto | WeightDtype::Int8 | WeightDtype::Int4 => {}
     }
     let names = group_of(name, &OF_ONE_TYPE);
-    let types: Vec<ElementType> = names.iter().map(|name| files.element_type(name)).collect::<Result<_>>()?;
+    let types: Vec<ElementType> = names.iter().map(|name| stored_type(files, name)).collect::<Result<_>>()?;
     Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))
+}
+
+/// The type a tensor's elements are stored in.
+fn stored_type(files: &WeightFiles, name: &str) -> Result<ElementType> {
+    Ok(match files.tensor(name)?.dtype {
+        Dtype::F16 => ElementType::F16,
+        Dtype::BF16 => ElementType::Bf16,
+        _ => ElementType::F32,
+    })
 }
 
 struct Loader<'a, B: Backend> {
@@ -155,15 +165,15 @@ impl<B: Backend> Loader<'_, B> {
     async fn layer(&mut self, layer: usize, config: &ModelConfig) -> Result<LayerWeights<B>> {
         let name = |rest: &str| layer_tensor(layer, rest);
         let head_norms = match config.qk_norm {
-            true => Some(self.vector(&name("self_attn.q_norm.weight"))?),
+            true => Some(self.vector(&name("self_attn.q_norm.weight")).await?),
             false => None,
         };
         Ok(LayerWeights {
-            input_layernorm: self.vector(&name("input_layernorm.weight"))?,
+            input_layernorm: self.vector(&name("input_layernorm.weight")).await?,
             qkv_proj: self.projection(&name("self_attn.q_proj"), config.qkv_bias).await?,
             head_norms,
             o_proj: self.projection(&name("self_attn.o_proj"), config.o_bias).await?,
-            post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight"))?,
+            post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight")).await?,
             gate_proj: self.matrix(&name("mlp.gate_proj.weight")).await?,
             up_proj: self.matrix(&name("mlp.up_proj.weight")).await?,
             down_proj: self.projection(&name("mlp.down_proj"), false).await?,
@@ -173,7 +183,7 @@ impl<B: Backend> Loader<'_, B> {
     /// A projection, and those of the same input that are one with it.
     async fn projection(&mut self, name: &str, has_bias: bool) -> Result<Projection<B>> {
         let weight = self.matrix(&format!("{name}.weight")).await?;
-        let bias = if has_bias { Some(self.vector(&format!("{name}.bias"))?) } else { None };
+        let bias = if has_bias { Some(self.vector(&format!("{name}.bias")).await?) } else { None };
         Ok(Projection { weight, bias })
     }
 
@@ -187,8 +197,8 @@ impl<B: Backend> Loader<'_, B> {
         let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
         let mut first_row = 0;
         for (name, [rows, _]) in names.iter().zip(shapes) {
-            let mut chunks = self.files.chunks(name, whole_rows)?;
-            while let Some((first_elem, values)) = chunks.next_chunk()? {
+            let mut chunks = self.files.chunks(name, 0..rows * cols, whole_rows)?;
+            while let Some((first_elem, values)) = chunks.next_chunk().await? {
                 self.backend.upload_rows(&mut matrix, first_row + first_elem / cols, values);
                 self.words_since_flush += values.len();
                 if self.words_since_flush > FLUSH_WORDS {
@@ -207,12 +217,13 @@ impl<B: Backend> Loader<'_, B> {
     }
 
     /// A vector, with those that are one with it behind.
-    fn vector(&mut self, name: &str) -> Result<B::Buffer> {
+    async fn vector(&mut self, name: &str) -> Result<B::Buffer> {
         let names = together(name);
         let mut values = Vec::new();
         for name in &names {
-            let mut chunks = self.files.chunks(name, CHUNK_ELEMS)?;
-            while let Some((_, chunk)) = chunks.next_chunk()? {
+            let num_elems = self.files.tensor(name)?.shape[0];
+            let mut chunks = self.files.chunks(name, 0..num_elems, CHUNK_ELEMS)?;
+            while let Some((_, chunk)) = chunks.next_chunk().await? {
                 values.extend_from_slice(chunk);
             }
         }

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::python_json;
 use crate::error::{Error, Result};
-use crate::model::ModelFolder;
+use crate::files::ModelFolder;
 
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 const CONFIG_FILE: &str = "tokenizer_config.json";

@@ -1,8 +1,8 @@
 //! tokenizer.json: text to token ids and back.
 
 use crate::error::{Error, Result};
+use crate::files::ModelFolder;
 use crate::ids::TokenId;
-use crate::model::ModelFolder;
 
 const FILE: &str = "tokenizer.json";
 

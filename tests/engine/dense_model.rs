@@ -52,8 +52,9 @@ struct DenseWeights<'a>(&'a WeightFiles);
 impl DenseWeights<'_> {
     fn vector(&self, name: &str) -> Array1<f64> {
         let mut values = Vec::new();
-        let mut chunks = self.0.chunks(name, 1 << 20).expect("the tensor is there");
-        while let Some((_, piece)) = chunks.next_chunk().expect("the tensor can be read") {
+        let num_elems = self.0.tensor(name).expect("the tensor is there").shape.iter().product();
+        let mut chunks = self.0.chunks(name, 0..num_elems, 1 << 20).expect("the tensor is there");
+        while let Some((_, piece)) = pollster::block_on(chunks.next_chunk()).expect("the tensor can be read") {
             values.extend(piece.iter().copied().map(f64::from));
         }
         values.into()

@@ -50,7 +50,8 @@ pub fn golden_cases(name: &str) -> Vec<GoldenCase> {
 }
 
 pub fn load(name: &str) -> LoadedFolder {
-    LoadedFolder::open(&ModelFolder::open(path(name)).expect("the folder exists")).expect("the folder is sound")
+    let folder = ModelFolder::open(path(name)).expect("the folder exists");
+    pollster::block_on(LoadedFolder::open(&folder)).expect("the folder is sound")
 }
 
 pub fn engine<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> Engine<B> {

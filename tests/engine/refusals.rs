@@ -136,7 +136,7 @@ fn small_device(gpu: &Gpu) -> Result<(), Failed> {
         let file = file?;
         std::fs::copy(file.path(), temporary.path().join(file.file_name()))?;
     }
-    let open = || LoadedFolder::open(&ModelFolder::open(temporary.path())?);
+    let open = || pollster::block_on(LoadedFolder::open(&ModelFolder::open(temporary.path())?));
     let (first, second) = (open()?, open()?);
     std::fs::remove_file(temporary.path().join("model.safetensors"))?;
 

@@ -7,9 +7,10 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::params::LinearParams;
 use cb_lab::config::WeightDtype;
-use cb_lab::model::expected_tensors::expected_tensors;
+use cb_lab::files::{ModelFolder, WeightFiles};
+use cb_lab::model::ModelConfig;
+use cb_lab::model::expected_tensors::{check_all, expected_tensors};
 use cb_lab::model::weights::Weights;
-use cb_lab::model::{ModelConfig, ModelFolder, WeightFiles};
 use half::{bf16, f16};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -24,10 +25,14 @@ fn safetensors_of(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
+fn open(folder: &ModelFolder) -> cb_lab::Result<WeightFiles> {
+    pollster::block_on(WeightFiles::open(folder))
+}
+
 /// Opens a folder with nothing but this model.safetensors.
 fn open_single(bytes: &[u8]) -> cb_lab::Result<WeightFiles> {
     let (_directory, folder) = folder_of(&[("model.safetensors", bytes)]);
-    WeightFiles::open(&folder)
+    open(&folder)
 }
 
 /// A safetensors file with this header and `num_bytes` of data.
@@ -41,8 +46,9 @@ fn with_header(header: &str, num_bytes: usize) -> Vec<u8> {
 /// A tensor read in chunks of `chunk_elems`.
 fn read(files: &WeightFiles, name: &str, chunk_elems: usize) -> Vec<f32> {
     let mut elems = Vec::new();
-    let mut chunks = files.chunks(name, chunk_elems).unwrap();
-    while let Some((first_elem, chunk)) = chunks.next_chunk().unwrap() {
+    let num_elems = files.tensor(name).unwrap().shape.iter().product();
+    let mut chunks = files.chunks(name, 0..num_elems, chunk_elems).unwrap();
+    while let Some((first_elem, chunk)) = pollster::block_on(chunks.next_chunk()).unwrap() {
         assert_eq!(first_elem, elems.len());
         assert!((1..=chunk_elems).contains(&chunk.len()));
         elems.extend_from_slice(chunk);
@@ -66,7 +72,7 @@ fn copy_of(name: &str) -> (tempfile::TempDir, ModelFolder) {
 fn fixtures_have_the_tensors_the_forward_pass_reads_and_no_others() {
     for name in FIXTURES {
         let config = ModelConfig::open(&fixture(name)).unwrap();
-        WeightFiles::open(&fixture(name)).unwrap().check_all(&config).unwrap();
+        check_all(&open(&fixture(name)).unwrap(), &config).unwrap();
 
         let expected: BTreeSet<String> = expected_tensors(&config).into_iter().map(|(tensor, _)| tensor).collect();
         let mut on_disk = BTreeSet::new();
@@ -97,7 +103,7 @@ fn every_dtype_at_every_chunk_size() {
             ("empty", Dtype::F32, &[0], &[]),
         ]),
     )]);
-    let files = WeightFiles::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
     for chunk_elems in [1, 2, 4, 5, 6, usize::MAX] {
         assert_eq!(read(&files, "f", chunk_elems), values);
         assert_eq!(read(&files, "h", chunk_elems), values);
@@ -126,7 +132,7 @@ fn projections_of_several_types_are_joined_in_the_widest() {
     });
     fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
 
-    let files = WeightFiles::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
     let mut cpu = CpuBackend::default();
     let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config, WeightDtype::Auto)).unwrap();
     // A row of x that is 1 in one place picks a column.
@@ -155,9 +161,9 @@ fn a_missing_tensor_is_named() {
     let at = damaged.windows(name.len()).position(|window| window == name).expect("the fixture has this tensor");
     damaged[at + "model.layers.".len()] = b'9';
     fs::write(&path, damaged).unwrap();
-    let files = WeightFiles::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
     assert_refused(
-        files.check_all(&config),
+        check_all(&files, &config),
         &["model.safetensors", "tensor model.layers.1.mlp.up_proj.weight", "missing"],
     );
 }
@@ -167,9 +173,9 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
     let (_directory, folder) = copy_of("llama");
     let mut config = ModelConfig::open(&folder).unwrap();
     config.intermediate_size += 4;
-    let files = WeightFiles::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
     assert_refused(
-        files.check_all(&config),
+        check_all(&files, &config),
         &["model.safetensors", "tensor model.layers.0.mlp.gate_proj.weight", "[48, 64]", "[52, 64]"],
     );
 }
@@ -180,7 +186,7 @@ fn a_dtype_that_is_not_supported_matters_only_where_the_tensor_is_used() {
     let files = open_single(&bytes).unwrap();
     files.check("w", &[1]).unwrap();
     assert_refused(files.check("ids", &[1]), &["model.safetensors", "tensor ids", "I64", "BF16"]);
-    assert_refused(files.chunks("ids", 1), &["tensor ids", "I64"]);
+    assert_refused(files.chunks("ids", 0..1, 1), &["tensor ids", "I64"]);
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn a_truncated_file_is_named_with_both_sizes() {
     let len = whole.len().to_string();
     let cut = (whole.len() - 1).to_string();
     let (_directory, folder) = folder_of(&[("model.safetensors", &whole[..whole.len() - 1])]);
-    assert_refused(WeightFiles::open(&folder), &["model.safetensors", "truncated", &len, &cut]);
+    assert_refused(open(&folder), &["model.safetensors", "truncated", &len, &cut]);
     for len in [0, 7, 8, 100] {
         assert_refused(open_single(&whole[..len]), &["model.safetensors", "truncated", &format!("has {len} bytes")]);
     }
@@ -226,7 +232,7 @@ fn shards() {
         let files: [(&str, &[u8]); 3] =
             [("1.safetensors", &first), ("2.safetensors", &second), ("model.safetensors.index.json", index.as_bytes())];
         let (directory, folder) = folder_of(&files);
-        WeightFiles::open(&folder).map(|files| (directory, files))
+        open(&folder).map(|files| (directory, files))
     };
     let (_directory, files) = open(r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#).unwrap();
     assert_eq!((read(&files, "a", 1), read(&files, "b", 1)), (vec![1.5], vec![1.5]));
@@ -242,14 +248,14 @@ fn shards() {
 #[test]
 fn no_weights_at_all() {
     let (_directory, folder) = folder_of(&[("pytorch_model.bin", b"")]);
-    assert_refused(WeightFiles::open(&folder), &["cannot read", "model.safetensors"]);
+    assert_refused(open(&folder), &["cannot read", "model.safetensors"]);
 }
 
 #[test]
 fn a_file_that_shrinks_after_it_was_opened_is_an_error() {
     let (directory, folder) = copy_of("llama");
-    let files = WeightFiles::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
     fs::write(directory.path().join("model.safetensors"), b"short").unwrap();
-    let mut chunks = files.chunks("model.norm.weight", 8).unwrap();
-    assert_refused(chunks.next_chunk(), &["model.safetensors", "cannot read"]);
+    let mut chunks = files.chunks("model.norm.weight", 0..8, 8).unwrap();
+    assert_refused(pollster::block_on(chunks.next_chunk()), &["model.safetensors", "cannot read"]);
 }

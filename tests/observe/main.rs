@@ -14,7 +14,7 @@ use cb_lab::model::embedded::default_model;
 
 /// The default model within tight limits: 32 tokens a step, prompts in chunks of `prefill_chunk_size`, blocks of 4.
 fn engine(num_kv_blocks: usize, prefill_chunk_size: usize) -> Engine<CpuBackend> {
-    let folder = LoadedFolder::open(&default_model()).unwrap();
+    let folder = pollster::block_on(LoadedFolder::open(&default_model())).unwrap();
     let options = LimitOptions {
         block_size: Some(4),
         num_kv_blocks: Some(num_kv_blocks),

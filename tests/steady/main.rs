@@ -90,7 +90,7 @@ fn engine<B: Backend>(backend: B) -> cb_lab::Result<Engine<B>> {
         config["num_hidden_layers"] = 1.into();
         config["layer_types"] = ["full_attention"][..].into();
     });
-    let folder = LoadedFolder::open(&ModelFolder::open(copy.path())?)?;
+    let folder = pollster::block_on(LoadedFolder::open(&ModelFolder::open(copy.path())?))?;
     let limits = LimitOptions {
         block_size: Some(4),
         num_kv_blocks: Some(40),

@@ -57,7 +57,7 @@ pub fn limits(block_size: usize, num_kv_blocks: usize) -> EngineConfig {
 
 impl Workbench {
     pub fn new(limits: EngineConfig) -> Outcome<Self> {
-        let LoadedFolder { config, files, tokenizer, .. } = LoadedFolder::open(&default_model())?;
+        let LoadedFolder { config, files, tokenizer, .. } = pollster::block_on(LoadedFolder::open(&default_model()))?;
         let plan = MemoryPlan::new(&config, &limits, CpuBackend::default().max_buffer_words())?;
         let weights = block_on(Weights::load(&mut CpuBackend::default(), &files, &config, limits.weight_dtype))?;
         Ok(Self {

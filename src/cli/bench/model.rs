@@ -59,7 +59,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     in_range("prompt-len", args.prompt_len, 1 << 20)?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
     let model = open_model(args.model.as_deref())?;
-    let folder = LoadedFolder::open(&model)?;
+    let folder = LoadedFolder::open(&model).await?;
     let options = args.limits();
     let own = start(&args.common.backend, &options, &folder, |line| tell(line)).await?;
     let (mut labels, mut others) = (Vec::new(), Vec::new());
@@ -78,7 +78,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
     let mut sides = vec![Side::new(backend, folder, own.config).await?];
     for other in others {
-        sides.push(Side::new(other.backend, LoadedFolder::open(&model)?, other.config).await?);
+        sides.push(Side::new(other.backend, LoadedFolder::open(&model).await?, other.config).await?);
     }
     let mut report = report.repeated(args.repeats.repeats);
     bench(args, &mut sides, &labels, bytes, &mut report).await?;

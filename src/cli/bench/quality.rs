@@ -141,7 +141,7 @@ pub async fn run(args: &QualityArgs) -> Result<()> {
     };
     let mut reference: Option<Said> = None;
     for variant in variants() {
-        let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
+        let folder = LoadedFolder::open(&open_model(args.model.as_deref())?).await?;
         let Task { pieces, prompts } = Task::new(&folder, args, &text)?;
         let started = match start(&variant.backend, &limits(args, &variant), &folder, |_| ()).await {
             Ok(started) => started,

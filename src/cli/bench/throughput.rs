@@ -92,7 +92,7 @@ struct Arrival {
 /// An option that cannot work, a model that cannot be run, a device that fails.
 pub async fn run(args: &ThroughputArgs) -> Result<()> {
     args.validate()?;
-    let folder = LoadedFolder::open(&open_model(args.model.as_deref())?)?;
+    let folder = LoadedFolder::open(&open_model(args.model.as_deref())?).await?;
     let options = args.limits.options();
     let (backend, config, report) = open_for_model(&args.common, "throughput", &options, &folder).await?;
     let report = match backend {

@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn chunks_change_no_bit() {
         let logprobs = |chunk| {
-            let folder = LoadedFolder::open(&default_model()).unwrap();
+            let folder = pollster::block_on(LoadedFolder::open(&default_model())).unwrap();
             let config = LimitOptions { max_num_seqs: Some(chunk), num_kv_blocks: Some(8), ..LimitOptions::default() };
             let config = config.resolve(&folder.config, usize::MAX).unwrap();
             let mut engine = pollster::block_on(Engine::new(CpuBackend::default(), folder, config)).unwrap();

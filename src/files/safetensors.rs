@@ -1,20 +1,18 @@
-//! Weights on disk: where each tensor is, checked against the config before any of it is read.
+//! Weights in files: where each tensor is. What a model wants of them is checked before any of it is read.
 //!
 //! A safetensors file is 8 bytes (the header's length, little endian), the header (JSON: name, dtype, shape and offsets
 //! of each tensor), and the tensors one after the other.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
 
-use super::config::ModelConfig;
-use super::expected_tensors::expected_tensors;
-use super::folder::{FolderFile, ModelFolder};
+use super::folder::ModelFolder;
+use super::folder_file::FolderFile;
 use super::tensor_chunks::TensorChunks;
-use crate::backend::element_type::ElementType;
 use crate::error::{Error, Result};
 
 const SINGLE_FILE: &str = "model.safetensors";
@@ -55,10 +53,10 @@ impl WeightFiles {
     /// # Errors
     /// [`Error::ReadFile`] if there is neither, [`Error::InvalidFile`] if a file is truncated or its header makes no
     /// sense, [`Error::InvalidTensor`] if a shard lacks what the index says it holds.
-    pub fn open(folder: &ModelFolder) -> Result<Self> {
+    pub async fn open(folder: &ModelFolder) -> Result<Self> {
         let mut files = Self { folder: folder.clone(), shards: Vec::new(), shard_of: BTreeMap::new() };
         if folder.contains(SINGLE_FILE) || !folder.contains(INDEX_FILE) {
-            let shard = Shard::open(folder, SINGLE_FILE)?;
+            let shard = Shard::open(folder, SINGLE_FILE).await?;
             files.shard_of = shard.header.offset_keys().into_iter().map(|tensor| (tensor, 0)).collect();
             files.shards.push(shard);
             return Ok(files);
@@ -71,7 +69,7 @@ impl WeightFiles {
             let known = files.shards.iter().position(|shard| shard.name == name);
             let shard_idx = known.unwrap_or(files.shards.len());
             if known.is_none() {
-                files.shards.push(Shard::open(folder, &name)?);
+                files.shards.push(Shard::open(folder, &name).await?);
             }
             if files.shards[shard_idx].header.info(&tensor).is_none() {
                 let reason = format!("it is not in this file, although {INDEX_FILE} says so");
@@ -88,18 +86,6 @@ impl WeightFiles {
     /// [`Error::InvalidTensor`] if no file holds it.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.find(name).map(|(_, info)| info)
-    }
-
-    /// The type a tensor's elements are stored in.
-    ///
-    /// # Errors
-    /// [`Error::InvalidTensor`] if no file holds it.
-    pub fn element_type(&self, name: &str) -> Result<ElementType> {
-        Ok(match self.tensor(name)?.dtype {
-            Dtype::F16 => ElementType::F16,
-            Dtype::BF16 => ElementType::Bf16,
-            _ => ElementType::F32,
-        })
     }
 
     /// Checks that a tensor is there, has the shape `expected` and a dtype this engine reads: F32, F16 or BF16.
@@ -119,25 +105,24 @@ impl WeightFiles {
         Ok(())
     }
 
-    /// Checks every tensor the forward pass will read. Call it before any device memory is taken.
-    ///
-    /// # Errors
-    /// As [`WeightFiles::check`], for the first tensor that is wrong.
-    pub fn check_all(&self, config: &ModelConfig) -> Result<()> {
-        expected_tensors(config).iter().try_for_each(|(name, shape)| self.check(name, shape))
-    }
-
-    /// Opens a tensor for reading as f32, `chunk_elems` elements at a time. Host memory is bounded by the chunk, and
+    /// Opens elements of a tensor for reading as f32, `chunk_elems` at a time. Host memory is bounded by the chunk, and
     /// between two chunks the caller may wait for the device.
     ///
     /// # Errors
-    /// [`Error::InvalidTensor`] if no file holds it or its dtype is not supported, [`Error::ReadFile`] if the file
-    /// cannot be opened any more.
-    pub fn chunks(&self, name: &str, chunk_elems: usize) -> Result<TensorChunks> {
+    /// [`Error::InvalidTensor`] if no file holds it, it has fewer elements or its dtype is not supported;
+    /// [`Error::ReadFile`] if the file cannot be opened any more.
+    pub fn chunks(&self, name: &str, elems: Range<usize>, chunk_elems: usize) -> Result<TensorChunks> {
         let (shard, info) = self.find(name)?;
         self.check(name, &info.shape)?;
+        let path = self.folder.file_path(&shard.name);
+        // The product does not overflow: reading the header has compared it with the offsets.
+        let num_elems = info.shape.iter().product::<usize>();
+        if elems.start > elems.end || elems.end > num_elems {
+            let reason = format!("it has {num_elems} elements, and {elems:?} were asked for");
+            return Err(Error::InvalidTensor { path, tensor: name.to_owned(), reason });
+        }
         let file = self.folder.open_file(&shard.name)?;
-        TensorChunks::open(file, self.folder.file_path(&shard.name), shard.data_start, info, chunk_elems)
+        Ok(TensorChunks::new(file, path, shard.data_start, info, elems, chunk_elems))
     }
 
     fn find(&self, name: &str) -> Result<(&Shard, &TensorInfo)> {
@@ -152,11 +137,11 @@ impl WeightFiles {
 
 impl Shard {
     /// Reads the header and compares the file's length with what the header promises.
-    fn open(folder: &ModelFolder, name: &str) -> Result<Self> {
+    async fn open(folder: &ModelFolder, name: &str) -> Result<Self> {
         let path = folder.file_path(name);
         let mut file = folder.open_file(name)?;
-        let (header, data_start) = read_header(&mut file, path.clone())?;
-        let len = file.len_bytes().map_err(|source| Error::ReadFile { path: path.clone(), source })?;
+        let (header, data_start) = read_header(&mut file, path.clone()).await?;
+        let len = file.len_bytes().await.map_err(|source| Error::ReadFile { path: path.clone(), source })?;
         let promised = data_start.saturating_add(header.data_len() as u64);
         if len != promised {
             let verdict = if len < promised { "it is truncated" } else { "it is too long" };
@@ -168,17 +153,17 @@ impl Shard {
 }
 
 /// Reads the header and says where the data begins.
-fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, u64)> {
+async fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, u64)> {
     let invalid = |reason| Error::InvalidFile { path: path.clone(), reason };
     let unreadable = |source| Error::ReadFile { path: path.clone(), source };
-    let len = file.len_bytes().map_err(unreadable)?;
+    let len = file.len_bytes().await.map_err(unreadable)?;
     if len < PREFIX_BYTES {
         return Err(invalid(format!(
             "it is truncated: it has {len} bytes and the header begins at byte {PREFIX_BYTES}"
         )));
     }
     let mut prefix = [0; PREFIX_BYTES as usize];
-    file.read_exact(&mut prefix).map_err(unreadable)?;
+    file.read_at(0, &mut prefix).await.map_err(unreadable)?;
     if &prefix == b"version " {
         return Err(invalid(
             "it is a Git LFS pointer; fetch the file it stands for, for instance with git lfs pull".into(),
@@ -193,7 +178,7 @@ fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, u64)> 
         return Err(invalid(format!("it is truncated: it has {len} bytes and its header ends at byte {data_start}")));
     }
     let mut header = vec![0; header_bytes as usize];
-    file.read_exact(&mut header).map_err(unreadable)?;
+    file.read_at(PREFIX_BYTES, &mut header).await.map_err(unreadable)?;
     let header = serde_json::from_slice(&header).map_err(|error| invalid(format!("its header is wrong: {error}")))?;
     Ok((header, data_start))
 }

@@ -1,9 +1,10 @@
 //! A model folder: what `save_pretrained` writes, on disk or embedded in the binary.
 
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::folder_file::FolderFile;
 use crate::error::{Error, Result};
 
 /// Most bytes of a file that is read whole (JSON, templates). The largest tokenizer.json in use has about 35 MB.
@@ -17,15 +18,6 @@ pub struct ModelFolder {
     path: PathBuf,
     /// `(file name, contents)` of an embedded model.
     embedded: Option<&'static [(&'static str, &'static [u8])]>,
-}
-
-/// An open file of a model folder. It reads and seeks like [`File`].
-#[derive(Debug)]
-pub enum FolderFile {
-    /// On disk.
-    Disk(File),
-    /// In the binary.
-    Embedded(Cursor<&'static [u8]>),
 }
 
 impl ModelFolder {
@@ -80,7 +72,7 @@ impl ModelFolder {
             Some(files) => files
                 .iter()
                 .find(|(file_name, _)| *file_name == name)
-                .map(|(_, contents)| FolderFile::Embedded(Cursor::new(*contents)))
+                .map(|(_, contents)| FolderFile::Embedded(contents))
                 .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound)),
             None => File::open(&path).map(FolderFile::Disk),
         };
@@ -99,10 +91,13 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::open_file`], and [`Error::InvalidFile`] if it has more than 256 MiB.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let file = self.open_file(name)?;
         let mut contents = Vec::new();
-        // One byte more than allowed tells a file at the limit from one above it.
-        let read = file.take(MAX_WHOLE_FILE_BYTES + 1).read_to_end(&mut contents);
+        // One byte more than allowed tells a file at the limit from one above it. The length is not asked for: a pipe has
+        // none.
+        let read = match self.open_file(name)? {
+            FolderFile::Disk(file) => file.take(MAX_WHOLE_FILE_BYTES + 1).read_to_end(&mut contents),
+            FolderFile::Embedded(embedded) => embedded.take(MAX_WHOLE_FILE_BYTES + 1).read_to_end(&mut contents),
+        };
         read.map_err(|source| Error::ReadFile { path: self.file_path(name), source })?;
         if contents.len() as u64 > MAX_WHOLE_FILE_BYTES {
             let reason = format!("it has more than {MAX_WHOLE_FILE_BYTES} bytes, too many for this kind of file");
@@ -119,37 +114,6 @@ impl ModelFolder {
         match self.read(name) {
             Err(Error::ReadFile { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(Some),
-        }
-    }
-}
-
-impl FolderFile {
-    /// Its length in bytes.
-    ///
-    /// # Errors
-    /// Whatever the operating system reports.
-    pub fn len_bytes(&self) -> io::Result<u64> {
-        match self {
-            Self::Disk(file) => Ok(file.metadata()?.len()),
-            Self::Embedded(cursor) => Ok(cursor.get_ref().len() as u64),
-        }
-    }
-}
-
-impl Read for FolderFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Disk(file) => file.read(buffer),
-            Self::Embedded(cursor) => cursor.read(buffer),
-        }
-    }
-}
-
-impl Seek for FolderFile {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        match self {
-            Self::Disk(file) => file.seek(position),
-            Self::Embedded(cursor) => cursor.seek(position),
         }
     }
 }
