@@ -1,8 +1,10 @@
 //! The attention metadata: all index arrays of a [`RaggedBatch`] in one buffer of words, so that a kernel binds one
 //! buffer and finds each array by an offset in its params.
 
+use super::params::AttentionParams;
 use super::splits::{attended, max_num_splits, splits};
 use crate::core::batch_builder::RaggedBatch;
+use bytemuck::Zeroable;
 
 /// Most packed query rows that one work item of `ragged_attention` covers. The kernel keeps `rows · head_dim` f32 of
 /// queries in workgroup memory and as many accumulators in registers, so wider heads get fewer rows (8 KiB of each).
@@ -115,6 +117,17 @@ impl AttentionMetadata {
     pub fn paged(&self, window: u32) -> PagedWork {
         let of_window = self.paged.iter().find(|work| work.window == window);
         *of_window.expect("the shape lists every window")
+    }
+
+    /// Where the attention kernels find their arrays; all else is 0.
+    pub fn attention_params(&self) -> AttentionParams {
+        AttentionParams {
+            cu_seqlens_q_offset: self.cu_seqlens_q,
+            context_lens_offset: self.context_lens,
+            block_table_offsets_offset: self.block_table_offsets,
+            block_table_offset: self.block_table,
+            ..Zeroable::zeroed()
+        }
     }
 
     fn append_paged(&mut self, batch: &RaggedBatch, window: u32, is_paged: impl Fn(u32) -> bool) -> PagedWork {

@@ -31,6 +31,9 @@ pub struct RaggedBatch {
     pub cu_seqlens_q: Vec<u32>,
     /// `[num_seqs]` tokens of each sequence in the KV cache before this step.
     pub context_lens: Vec<u32>,
+    /// `[num_seqs]` tokens known of each sequence after this step, those that it does not compute included. Empty: no more
+    /// than it computes.
+    pub num_known: Vec<u32>,
     /// `[num_seqs + 1]` where each sequence's blocks begin in `block_table`.
     pub block_table_offsets: Vec<u32>,
     /// Physical blocks of all sequences, one after the other, in logical order.
@@ -72,6 +75,8 @@ impl RaggedBatch {
             self.slot_mapping.extend(positions.map(|position| block_table.slot(position, block_size)));
             self.cu_seqlens_q.push(self.num_tokens() as u32);
             self.context_lens.push(row.context_len as u32);
+            // Of a token in flight the sequence does not know yet.
+            self.num_known.push(sequence.num_tokens().max(row.seq_len()) as u32);
             // Only the blocks this step reads: a prompt in chunks holds more already.
             let blocks = &block_table.blocks()[..row.seq_len().div_ceil(block_size)];
             self.block_table.extend(blocks.iter().map(|block| block.0));
@@ -90,6 +95,7 @@ impl RaggedBatch {
         self.cu_seqlens_q.clear();
         self.cu_seqlens_q.push(0);
         self.context_lens.clear();
+        self.num_known.clear();
         self.block_table_offsets.clear();
         self.block_table_offsets.push(0);
         self.block_table.clear();
@@ -114,6 +120,11 @@ impl RaggedBatch {
     /// Tokens that sequence `seq_idx` of the batch attends to in its last row.
     pub fn seq_len(&self, seq_idx: usize) -> usize {
         self.context_lens[seq_idx] as usize + self.query_len(seq_idx)
+    }
+
+    /// Tokens known of sequence `seq_idx` of the batch, of which this step may compute only the first.
+    pub fn num_known(&self, seq_idx: usize) -> usize {
+        self.num_known.get(seq_idx).map_or(self.seq_len(seq_idx), |&num_known| num_known as usize)
     }
 
     /// Physical blocks of sequence `seq_idx` of the batch, in logical order.

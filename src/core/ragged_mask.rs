@@ -67,6 +67,7 @@ mod tests {
             slot_mapping: vec![31, 4, 1],
             cu_seqlens_q: vec![0, 2, 3],
             context_lens: vec![3, 5],
+            num_known: Vec::new(),
             block_table_offsets: vec![0, 2, 4],
             block_table: vec![7, 1, 2, 0],
             logit_indices: vec![1, 2],

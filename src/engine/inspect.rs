@@ -64,7 +64,8 @@ pub async fn gather_kv<B: Backend>(engine: &mut Engine<B>, seq_idx: usize) -> Re
 pub async fn attention_against_dense<B: Backend>(engine: &mut Engine<B>) -> Result<Difference> {
     let model = engine.model();
     let layer = model.num_layers - 1;
-    let (window, shape) = (model.window(layer), (engine.batch().num_tokens(), model.num_heads, model.head_dim));
+    let (window, shape) =
+        (model.layers[layer].attention().window, (engine.batch().num_tokens(), model.num_heads, model.head_dim));
     let num_words = shape.0 * shape.1 * shape.2;
     let pool = download_pool(engine, layer).await?;
     let (decoder, backend) = engine.device_mut();

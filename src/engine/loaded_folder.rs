@@ -3,8 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::{ModelFolder, WeightFiles};
-use crate::model::ModelConfig;
-use crate::model::expected_tensors::check_all;
+use crate::model::{ModelConfig, TensorTable};
 use crate::text::chat_template::ChatTemplate;
 use crate::text::tokenizer::Tokenizer;
 
@@ -29,7 +28,7 @@ impl LoadedFolder {
     pub async fn open(folder: &ModelFolder) -> Result<Self> {
         let config = ModelConfig::open(folder)?;
         let files = WeightFiles::open(folder).await?;
-        check_all(&files, &config)?;
+        TensorTable::new(&config).check(&files)?;
         let tokenizer = Tokenizer::open(folder)?;
         let chat_template = match ChatTemplate::open(folder) {
             Ok(template) => template.map(Ok),

@@ -19,7 +19,7 @@ use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::{Event, StepPlan};
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, TensorTable};
 use crate::model::decoder::Decoder;
 use crate::model::memory_plan::{MemoryPlan, PlannedMemory};
 use crate::model::weights::Weights;
@@ -112,7 +112,7 @@ impl<B: Backend> Engine<B> {
         let plan = MemoryPlan::new(&model, &config, backend.max_buffer_words())?;
         let planned_memory = plan.on(&backend, &model, &files, &config)?;
         let scheduler = Scheduler::new(config.clone())?;
-        let weights = Weights::load(&mut backend, &files, &model, config.weight_dtype).await?;
+        let weights = Weights::load(&mut backend, &files, &TensorTable::new(&model), config.weight_dtype).await?;
         let decoder = Decoder::new(&mut backend, model, &config, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
         let (batch, streams, steps_ahead) = (RaggedBatch::default(), BTreeMap::new(), backend.overlaps());

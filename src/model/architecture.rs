@@ -1,114 +1,131 @@
-//! What differs between the architectures, including what a key missing from config.json means.
+//! The architectures this engine runs, and what a key missing from config.json means in each.
 
-use super::config::MAX_POSITIONS;
 use super::config_keys::Keys;
+use super::refusals::missing_features;
 use crate::error::Result;
 use crate::ids::TokenId;
 
-/// The architectures this engine runs. All are one decoder with small differences, which [`super::ModelConfig`] spells out.
+/// The architectures this engine runs. All are one decoder; how their layers differ is in [`super::LayerPlan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// `LlamaForCausalLM`.
     Llama,
     /// `MistralForCausalLM`.
     Mistral,
+    /// `Phi3ForCausalLM`: Phi-3, Phi-3.5, Phi-4 and Phi-4-mini.
+    Phi3,
     /// `Qwen2ForCausalLM`.
     Qwen2,
     /// `Qwen3ForCausalLM`.
     Qwen3,
+    /// `SmolLM3ForCausalLM`.
+    SmolLm3,
 }
+
+/// What missing keys mean: the values of transformers' configuration classes.
+pub(super) struct Defaults {
+    pub(super) hidden_size: usize,
+    pub(super) intermediate_size: usize,
+    pub(super) num_layers: usize,
+    pub(super) num_heads: usize,
+    /// `None`: as many as query heads.
+    pub(super) num_kv_heads: Option<usize>,
+    /// `None`: `hidden_size / num_heads`.
+    pub(super) head_dim: Option<usize>,
+    pub(super) vocab_size: usize,
+    pub(super) max_positions: usize,
+    pub(super) rms_norm_eps: f64,
+    pub(super) rope_theta: f64,
+    pub(super) tie_word_embeddings: bool,
+    pub(super) bos_token_id: Option<TokenId>,
+    pub(super) eos_token_id: Option<TokenId>,
+}
+
+const LLAMA: Defaults = Defaults {
+    hidden_size: 4096,
+    intermediate_size: 11_008,
+    num_layers: 32,
+    num_heads: 32,
+    num_kv_heads: None,
+    head_dim: None,
+    vocab_size: 32_000,
+    max_positions: 2048,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10_000.0,
+    tie_word_embeddings: false,
+    bos_token_id: Some(1),
+    eos_token_id: Some(2),
+};
+const QWEN2: Defaults = Defaults {
+    intermediate_size: 22_016,
+    num_kv_heads: Some(32),
+    vocab_size: 151_936,
+    max_positions: 32_768,
+    bos_token_id: None,
+    eos_token_id: None,
+    ..LLAMA
+};
 
 impl Architecture {
+    const NAMES: [(&str, Self); 6] = [
+        ("LlamaForCausalLM", Self::Llama),
+        ("MistralForCausalLM", Self::Mistral),
+        ("Phi3ForCausalLM", Self::Phi3),
+        ("Qwen2ForCausalLM", Self::Qwen2),
+        ("Qwen3ForCausalLM", Self::Qwen3),
+        ("SmolLM3ForCausalLM", Self::SmolLm3),
+    ];
+
     pub(super) fn parse(config: &Keys) -> Result<Self> {
         let names = config.get("architectures").and_then(|value| value.as_array());
-        match names.and_then(|names| names.first()).and_then(|name| name.as_str()) {
-            Some("LlamaForCausalLM") => Ok(Self::Llama),
-            Some("MistralForCausalLM") => Ok(Self::Mistral),
-            Some("Qwen2ForCausalLM") => Ok(Self::Qwen2),
-            Some("Qwen3ForCausalLM") => Ok(Self::Qwen3),
-            _ => Err(config.refuse(
-                "architectures",
-                "supported are LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM",
-            )),
+        let name = names.and_then(|names| names.first()).and_then(|name| name.as_str()).unwrap_or_default();
+        if let Some((_, architecture)) = Self::NAMES.iter().find(|(known, _)| *known == name) {
+            return Ok(*architecture);
         }
+        let known = Self::NAMES.map(|(known, _)| known).join(", ");
+        let supported = match missing_features(name) {
+            Some(missing) => format!("not supported yet: {missing}; supported are {known}"),
+            None => format!("supported are {known}"),
+        };
+        Err(config.refuse("architectures", &supported))
     }
 
-    fn is_qwen(self) -> bool {
-        matches!(self, Self::Qwen2 | Self::Qwen3)
-    }
-
-    pub(super) fn default_intermediate_size(self) -> usize {
+    pub(super) fn defaults(self) -> Defaults {
         match self {
-            Self::Llama => 11_008,
-            Self::Mistral => 14_336,
-            Self::Qwen2 | Self::Qwen3 => 22_016,
+            Self::Llama => LLAMA,
+            Self::Mistral => {
+                Defaults { intermediate_size: 14_336, num_kv_heads: Some(8), max_positions: 4096 * 32, ..LLAMA }
+            }
+            Self::Phi3 => Defaults {
+                hidden_size: 3072,
+                intermediate_size: 8192,
+                vocab_size: 32_064,
+                max_positions: 4096,
+                rms_norm_eps: 1e-5,
+                eos_token_id: Some(32_000),
+                ..LLAMA
+            },
+            Self::Qwen2 => QWEN2,
+            Self::Qwen3 => Defaults { head_dim: Some(128), ..QWEN2 },
+            Self::SmolLm3 => Defaults {
+                hidden_size: 2048,
+                num_layers: 36,
+                num_heads: 16,
+                num_kv_heads: Some(4),
+                vocab_size: 128_256,
+                max_positions: 32_768,
+                rope_theta: 2_000_000.0,
+                tie_word_embeddings: true,
+                bos_token_id: Some(128_000),
+                eos_token_id: Some(128_001),
+                ..LLAMA
+            },
         }
     }
 
-    pub(super) fn default_num_kv_heads(self, num_heads: usize) -> usize {
-        match self {
-            Self::Llama => num_heads,
-            Self::Mistral => 8,
-            Self::Qwen2 | Self::Qwen3 => 32,
-        }
-    }
-
-    pub(super) fn default_max_positions(self) -> usize {
-        match self {
-            Self::Llama => 2048,
-            Self::Mistral => 4096 * 32,
-            Self::Qwen2 | Self::Qwen3 => 32_768,
-        }
-    }
-
-    pub(super) fn default_vocab_size(self) -> usize {
-        if self.is_qwen() { 151_936 } else { 32_000 }
-    }
-
-    /// `attention_bias`: a bias on q, k, v and o. Mistral and Qwen2 do not know the key.
+    /// `attention_bias`: a bias on q, k, v and o. Mistral, Phi-3 and Qwen2 do not know the key.
     pub(super) fn attention_bias(self, config: &Keys) -> Result<bool> {
         let asked = config.flag("attention_bias", false)?;
-        Ok(asked && matches!(self, Self::Llama | Self::Qwen3))
+        Ok(asked && matches!(self, Self::Llama | Self::Qwen3 | Self::SmolLm3))
     }
-
-    /// Token ids at `key`; a missing key means `llama_default` for Llama and Mistral and none for Qwen.
-    pub(super) fn token_ids(self, config: &Keys, key: &str, llama_default: TokenId) -> Result<Vec<TokenId>> {
-        let missing = !config.has(key) && !self.is_qwen();
-        let default = if missing { vec![llama_default] } else { Vec::new() };
-        Ok(config.token_ids(key)?.unwrap_or(default))
-    }
-
-    /// The sliding window of each layer.
-    pub(super) fn windows(self, config: &Keys, num_layers: usize) -> Result<Vec<Option<usize>>> {
-        let window = config.count("sliding_window", MAX_POSITIONS)?;
-        let window_or_default = if config.has("sliding_window") { window } else { Some(4096) };
-        match self {
-            Self::Llama => Ok(vec![None; num_layers]),
-            Self::Mistral => Ok(vec![window_or_default; num_layers]),
-            Self::Qwen2 | Self::Qwen3 => {
-                let window = if config.flag("use_sliding_window", false)? { window_or_default } else { None };
-                if config.get("layer_types").is_some() {
-                    return windows_of_layer_types(config, num_layers, window);
-                }
-                // The first layers see everything, those from `max_window_layers` on have the window.
-                let num_full = config.count_or_zero("max_window_layers", MAX_POSITIONS)?.unwrap_or(28);
-                Ok((0..num_layers).map(|layer| window.filter(|_| layer >= num_full)).collect())
-            }
-        }
-    }
-}
-
-/// `layer_types` names the kind of every layer.
-fn windows_of_layer_types(config: &Keys, num_layers: usize, window: Option<usize>) -> Result<Vec<Option<usize>>> {
-    let refuse = |supported: &str| config.refuse("layer_types", supported);
-    let kinds = config.get("layer_types").and_then(|value| value.as_array());
-    let kinds = kinds.filter(|kinds| kinds.len() == num_layers);
-    let kinds = kinds.ok_or_else(|| refuse(&format!("use a list of {num_layers} texts, one per layer")))?;
-    let window_of = |kind: &serde_json::Value| match kind.as_str() {
-        Some("full_attention") => Ok(None),
-        Some("sliding_attention") if window.is_some() => Ok(window),
-        Some("sliding_attention") => Err(refuse("sliding_attention needs use_sliding_window and sliding_window")),
-        _ => Err(refuse("supported are full_attention and sliding_attention")),
-    };
-    kinds.iter().map(window_of).collect()
 }

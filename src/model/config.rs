@@ -1,7 +1,9 @@
 //! The shape of a model, from config.json and generation_config.json. Missing keys mean what they mean in transformers.
 
-use super::architecture::Architecture;
-use super::config_keys::Keys;
+use super::architecture::{Architecture, Defaults};
+use super::config_keys::{Keys, MAX_POSITIONS};
+use super::layer_plan::{LayerPlan, parse_layers};
+use super::refusals::refuse_missing;
 use super::rope::RopeConfig;
 use crate::backend::attention_metadata::AttentionShape;
 use crate::error::Result;
@@ -19,6 +21,8 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Decoder layers.
     pub num_layers: usize,
+    /// What each of them computes.
+    pub layers: Vec<LayerPlan>,
     /// Query heads.
     pub num_heads: usize,
     /// Key and value heads; `num_heads` is a multiple of it.
@@ -39,14 +43,21 @@ pub struct ModelConfig {
     pub qkv_bias: bool,
     /// `o_proj` has a bias.
     pub o_bias: bool,
-    /// Each head of Q and K is normalised before rope.
-    pub qk_norm: bool,
-    /// The sliding window of each layer, see [`ModelConfig::window`].
-    pub windows: Vec<Option<usize>>,
+    /// How the checkpoint keeps projections of one input.
+    pub projections: Projections,
     /// The token a sequence begins with, if the model has one.
     pub bos_token_id: Option<TokenId>,
     /// Tokens that end a sequence. May be empty.
     pub eos_token_ids: Vec<TokenId>,
+}
+
+/// How a checkpoint keeps the projections that read the same input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projections {
+    /// `q_proj`, `k_proj` and `v_proj`; `gate_proj` and `up_proj`.
+    Separate,
+    /// `qkv_proj`; `gate_up_proj`.
+    Fused,
 }
 
 // Sizes beyond these are typing errors or attacks. Whether a device can hold the model is not decided here.
@@ -55,7 +66,6 @@ const MAX_INTERMEDIATE_SIZE: usize = 1 << 18;
 const MAX_LAYERS: usize = 1024;
 const MAX_HEADS: usize = 1024;
 const MAX_VOCAB_SIZE: usize = 1 << 22;
-pub(super) const MAX_POSITIONS: usize = 1 << 24;
 
 impl ModelConfig {
     /// Reads config.json and, if it is there, generation_config.json.
@@ -77,93 +87,76 @@ impl ModelConfig {
     }
 
     fn parse(config: &Keys) -> Result<Self> {
+        refuse_missing(config)?;
         let architecture = Architecture::parse(config)?;
-        refuse_unsupported(config)?;
+        let defaults = architecture.defaults();
         let count = |key, max, default| config.count(key, max).map(|count| count.unwrap_or(default));
 
-        let hidden_size = count("hidden_size", MAX_HIDDEN_SIZE, 4096)?;
-        let intermediate_size =
-            count("intermediate_size", MAX_INTERMEDIATE_SIZE, architecture.default_intermediate_size())?;
+        let hidden_size = count("hidden_size", MAX_HIDDEN_SIZE, defaults.hidden_size)?;
+        let intermediate_size = count("intermediate_size", MAX_INTERMEDIATE_SIZE, defaults.intermediate_size)?;
         for (key, size) in [("hidden_size", hidden_size), ("intermediate_size", intermediate_size)] {
             if !size.is_multiple_of(4) {
                 return Err(config.refuse(key, "it must be a multiple of 4"));
             }
         }
-        let num_layers = count("num_hidden_layers", MAX_LAYERS, 32)?;
-        let num_heads = count("num_attention_heads", MAX_HEADS, 32)?;
+        let num_layers = count("num_hidden_layers", MAX_LAYERS, defaults.num_layers)?;
+        let num_heads = count("num_attention_heads", MAX_HEADS, defaults.num_heads)?;
         let num_kv_heads = match config.count("num_key_value_heads", MAX_HEADS)? {
             Some(num_kv_heads) => num_kv_heads,
             None if config.has("num_key_value_heads") => num_heads,
-            None => architecture.default_num_kv_heads(num_heads),
+            None => defaults.num_kv_heads.unwrap_or(num_heads),
         };
         if !num_heads.is_multiple_of(num_kv_heads) {
             let supported = format!("it must divide num_attention_heads, which is {num_heads}");
             return Err(config.refuse("num_key_value_heads", &supported));
         }
-        let max_position_embeddings =
-            count("max_position_embeddings", MAX_POSITIONS, architecture.default_max_positions())?;
+        let head_dim = parse_head_dim(config, &defaults, hidden_size, num_heads)?;
+        let max_position_embeddings = count("max_position_embeddings", MAX_POSITIONS, defaults.max_positions)?;
+        let o_bias = architecture.attention_bias(config)?;
+        let is_phi3 = architecture == Architecture::Phi3;
+        // A missing key has a default, and null is none.
+        let or_default = |key, default: Option<TokenId>| match config.token_ids(key)? {
+            None if !config.has(key) => Ok(default.into_iter().collect()),
+            ids => Ok(ids.unwrap_or_default()),
+        };
+        let bos_token_ids: Vec<TokenId> = or_default("bos_token_id", defaults.bos_token_id)?;
 
         Ok(Self {
             architecture,
             hidden_size,
             intermediate_size,
             num_layers,
+            layers: parse_layers(config, architecture, num_layers, head_dim)?,
             num_heads,
             num_kv_heads,
-            head_dim: parse_head_dim(config, architecture, hidden_size, num_heads)?,
-            vocab_size: count("vocab_size", MAX_VOCAB_SIZE, architecture.default_vocab_size())?,
-            rms_norm_eps: config.positive("rms_norm_eps")?.unwrap_or(1e-6) as f32,
-            rope: RopeConfig::parse(config, max_position_embeddings)?,
+            head_dim,
+            vocab_size: count("vocab_size", MAX_VOCAB_SIZE, defaults.vocab_size)?,
+            rms_norm_eps: config.positive("rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps) as f32,
+            rope: RopeConfig::parse(config, architecture, head_dim, max_position_embeddings)?,
             max_position_embeddings,
-            tie_word_embeddings: config.flag("tie_word_embeddings", false)?,
-            qkv_bias: architecture == Architecture::Qwen2 || architecture.attention_bias(config)?,
-            o_bias: architecture.attention_bias(config)?,
-            qk_norm: architecture == Architecture::Qwen3,
-            windows: architecture.windows(config, num_layers)?,
-            bos_token_id: architecture.token_ids(config, "bos_token_id", 1)?.first().copied(),
-            eos_token_ids: architecture.token_ids(config, "eos_token_id", 2)?,
+            tie_word_embeddings: config.flag("tie_word_embeddings", defaults.tie_word_embeddings)?,
+            qkv_bias: architecture == Architecture::Qwen2 || o_bias,
+            o_bias,
+            projections: if is_phi3 { Projections::Fused } else { Projections::Separate },
+            bos_token_id: bos_token_ids.first().copied(),
+            eos_token_ids: or_default("eos_token_id", defaults.eos_token_id)?,
         })
-    }
-
-    /// The sliding window of a layer: the query at position `i` sees the keys from `i - window + 1` to `i`.
-    /// `None`: it sees all keys up to `i`.
-    pub fn window(&self, layer: usize) -> Option<usize> {
-        self.windows.get(layer).copied().flatten()
-    }
-
-    /// The same as kernels take it: `u32::MAX` where the query sees all keys.
-    pub fn window_or_all(&self, layer: usize) -> u32 {
-        self.window(layer).map_or(u32::MAX, |window| window as u32)
     }
 
     /// What attention's work depends on besides the batch.
     pub fn attention_shape(&self) -> AttentionShape {
-        let mut windows: Vec<u32> = (0..self.num_layers).map(|layer| self.window_or_all(layer)).collect();
+        let mut windows: Vec<u32> = self.layers.iter().map(|layer| layer.attention().window_or_all()).collect();
         windows.sort_unstable();
         windows.dedup();
         AttentionShape { group: self.num_heads / self.num_kv_heads, head_dim: self.head_dim, windows }
     }
 }
 
-/// Refuses what would silently change the mathematics if it were ignored.
-fn refuse_unsupported(config: &Keys) -> Result<()> {
-    if config.get("quantization_config").is_some() {
-        return Err(config.refuse("quantization_config", "quantized weights are not supported, use f32, f16 or bf16"));
-    }
-    if config.text("hidden_act")?.is_some_and(|name| name != "silu" && name != "swish") {
-        return Err(config.refuse("hidden_act", "only silu is supported"));
-    }
-    if config.flag("mlp_bias", false)? {
-        return Err(config.refuse("mlp_bias", "only an MLP without bias is supported"));
-    }
-    Ok(())
-}
-
 /// The width of a head, given or derived.
-fn parse_head_dim(config: &Keys, architecture: Architecture, hidden_size: usize, num_heads: usize) -> Result<usize> {
-    let (key, head_dim) = match config.count("head_dim", 256)? {
+fn parse_head_dim(config: &Keys, defaults: &Defaults, hidden_size: usize, num_heads: usize) -> Result<usize> {
+    let default = defaults.head_dim.filter(|_| !config.has("head_dim"));
+    let (key, head_dim) = match config.count("head_dim", 256)?.or(default) {
         Some(head_dim) => ("head_dim", head_dim),
-        None if architecture == Architecture::Qwen3 && !config.has("head_dim") => ("head_dim", 128),
         None if hidden_size.is_multiple_of(num_heads) => ("hidden_size", hidden_size / num_heads),
         None => {
             let supported = format!("without head_dim it must divide hidden_size, which is {hidden_size}");

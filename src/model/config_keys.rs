@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 
+/// Most positions of a model. More is a typing error or an attack.
+pub(super) const MAX_POSITIONS: usize = 1 << 24;
+
 /// A JSON object of a model folder.
 pub(super) struct Keys {
     path: PathBuf,
@@ -68,6 +71,14 @@ impl Keys {
         let Some(value) = self.get(key) else { return Ok(None) };
         let number = value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
         number.map(Some).ok_or_else(|| self.refuse(key, "use a number above 0"))
+    }
+
+    /// A list of finite numbers above 0, or `None` where it is missing or null.
+    pub(super) fn positives(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let number = |value: &Value| value.as_f64().filter(|number| number.is_finite() && *number > 0.0);
+        let numbers = value.as_array().and_then(|values| values.iter().map(number).collect());
+        numbers.map(Some).ok_or_else(|| self.refuse(key, "use a list of numbers above 0"))
     }
 
     /// True or false; `default` where it is missing or null.

@@ -1,7 +1,9 @@
 //! The decoder: embedding, layers of attention and MLP, norm, logits. It reads like the papers (Touvron et al. 2023).
 
 use super::config::ModelConfig;
+use super::layer_plan::{AttentionPlan, BlockNorms, LayerPlan, Mixer, Mlp};
 use super::memory_plan::MemoryPlan;
+use super::rope_table::{RopeRows, RopeTable};
 use super::weights::{LayerWeights, Projection, Weights};
 use crate::backend::attention_metadata::{AttentionMetadata, AttentionShape, DecodeRows, PagedWork};
 use crate::backend::params::*;
@@ -17,7 +19,9 @@ pub struct Decoder<B: Backend> {
     block_size: u32,
     weights: Weights<B>,
     kv_pools: Vec<KvPool<B::Buffer>>,
+    rope: RopeTable,
     rope_table: B::Buffer,
+    rope_rows: RopeRows,
     metadata: AttentionMetadata,
     step: B::Buffer,
     activations: Activations<B::Buffer>,
@@ -71,8 +75,8 @@ impl<B: Backend> Decoder<B> {
             kv_pools.push(KvPool { k, v: backend.alloc("v_pool", plan.kv_pool)?, elements: config.kv_dtype });
         }
         let mut rope_table = backend.alloc("rope table", plan.rope_table)?;
-        let angles = model.rope.table(model.head_dim, config.max_model_len);
-        backend.upload(&mut rope_table, 0, bytemuck::cast_slice(&angles));
+        let rope = RopeTable::new(&model, config.max_model_len);
+        backend.upload(&mut rope_table, 0, bytemuck::cast_slice(&rope.values()));
 
         let activations = Activations {
             residual: backend.alloc("residual", plan.hidden)?,
@@ -94,7 +98,9 @@ impl<B: Backend> Decoder<B> {
             block_size,
             weights,
             kv_pools,
+            rope,
             rope_table,
+            rope_rows: RopeRows::default(),
             metadata: AttentionMetadata::default(),
             step,
             activations,
@@ -132,14 +138,20 @@ impl<B: Backend> Decoder<B> {
     ) -> Logits<'_, B::Buffer> {
         let decode = if backend.batch_invariant() { DecodeRows::Ragged } else { DecodeRows::Paged };
         self.metadata.pack(batch, &self.attention_shape, decode);
+        self.rope_rows = self.rope.pack(batch, &mut self.metadata);
         backend.upload(&mut self.step, 0, &self.metadata.words);
 
         backend.enter_layer(None);
         self.embed(backend, batch.num_tokens() as u32, sampled_tokens);
         for layer in 0..self.model.num_layers {
             backend.enter_layer(Some(layer));
-            self.attention_block(backend, layer, batch.num_tokens() as u32);
-            self.mlp_block(backend, layer, batch.num_tokens() as u32);
+            let LayerPlan { mixer, mlp, norms: BlockNorms::Before } = self.model.layers[layer];
+            match mixer {
+                Mixer::Attention(plan) => self.attention_block(backend, layer, plan, batch.num_tokens() as u32),
+            }
+            match mlp {
+                Mlp::SiluGated => self.mlp_block(backend, layer, batch.num_tokens() as u32),
+            }
         }
         backend.enter_layer(None);
         self.head(backend, batch.logit_indices.len() as u32);
@@ -163,7 +175,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// `residual += o_proj(attention(norm(residual)))`
-    fn attention_block(&mut self, backend: &mut B, layer: usize, num_tokens: u32) {
+    fn attention_block(&mut self, backend: &mut B, layer: usize, plan: AttentionPlan, num_tokens: u32) {
         let Self { model, weights, activations: a, step, metadata, .. } = self;
         let LayerWeights { input_layernorm, qkv_proj, head_norms, o_proj, .. } = &weights.layers[layer];
         let [num_heads, num_kv_heads, head_dim] =
@@ -177,22 +189,22 @@ impl<B: Backend> Decoder<B> {
         let to_qkv = LinearParams::of_shape(num_tokens, hidden_size, q_width + 2 * num_kv_heads * head_dim);
         project(backend, qkv_proj, to_qkv, &a.normed, &mut a.qkv_or_attended);
 
-        let rope = RopeStoreKvParams {
+        let turn = RopeStoreKvParams {
             num_tokens,
             num_heads,
             num_kv_heads,
             head_dim,
             block_size,
-            positions_offset: metadata.positions,
+            positions_offset: self.rope_rows.of(plan.rope),
             slot_mapping_offset: metadata.slot_mapping,
             has_norms: 0,
             eps,
         };
         let tables = HeadTables { rope: &self.rope_table, norms: head_norms.as_ref() };
         let kv = &mut self.kv_pools[layer];
-        backend.rope_store_kv(rope, step, tables, &a.qkv_or_attended, &mut a.q, kv.as_mut());
+        backend.rope_store_kv(turn, step, tables, &a.qkv_or_attended, &mut a.q, kv.as_mut());
 
-        let window = model.window_or_all(layer);
+        let window = plan.window_or_all();
         let PagedWork { items, num_items, num_whole, merges, num_merges, .. } = metadata.paged(window);
         let attention = |num_items, num_whole, items_offset| AttentionParams {
             num_items,
@@ -202,12 +214,9 @@ impl<B: Backend> Decoder<B> {
             head_dim,
             block_size,
             window,
-            scale: 1.0 / (head_dim as f32).sqrt(),
+            scale: plan.scale,
             items_offset,
-            cu_seqlens_q_offset: metadata.cu_seqlens_q,
-            context_lens_offset: metadata.context_lens,
-            block_table_offsets_offset: metadata.block_table_offsets,
-            block_table_offset: metadata.block_table,
+            ..metadata.attention_params()
         };
         let attended = &mut a.qkv_or_attended;
         if metadata.num_ragged_items > 0 {

@@ -4,6 +4,8 @@
 //! in `MemoryPlan::buffers` says how many there are of it and what for.
 
 use super::config::ModelConfig;
+use super::rope_table::RopeTable;
+use super::tensor_table::TensorTable;
 use super::weights::weights_size;
 use crate::backend::attention_metadata::AttentionMetadata;
 use crate::backend::params::SamplingInput;
@@ -20,7 +22,7 @@ pub struct MemoryPlan {
     pub kv_pool: usize,
     /// Layers, each with a K and a V pool.
     pub num_layers: usize,
-    /// Cosines and sines of every position.
+    /// Cosines and sines: see [`RopeTable`].
     pub rope_table: usize,
     /// The packed attention metadata.
     pub metadata: usize,
@@ -112,14 +114,16 @@ impl MemoryPlan {
         let num_logit_rows = config.max_num_seqs.min(num_tokens);
         let logits = num_logit_rows * model.vocab_size;
         let num_splits = max_num_splits(config);
+        let rope_table = RopeTable::new(model, config.max_model_len);
         let kernels_per_layer = KERNELS_PER_LAYER + usize::from(num_splits > 0);
         let plan = Self {
             kv_pool: config
                 .kv_dtype
                 .words(config.num_kv_blocks * config.block_size * model.num_kv_heads * model.head_dim),
             num_layers: model.num_layers,
-            rope_table: config.max_model_len * model.head_dim,
-            metadata: AttentionMetadata::max_words(config, &model.attention_shape()),
+            rope_table: rope_table.words(),
+            metadata: AttentionMetadata::max_words(config, &model.attention_shape())
+                + rope_table.metadata_words(num_tokens),
             hidden: num_tokens * model.hidden_size,
             q: num_tokens * model.num_heads * model.head_dim,
             qkv: num_tokens * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim,
@@ -187,7 +191,7 @@ impl MemoryPlan {
         needs
     }
 
-    /// What all of it takes on a backend, weights included. The files were checked before ([`check_all`](super::expected_tensors::check_all)).
+    /// What all of it takes on a backend, weights included. The files were checked before ([`TensorTable::check`]).
     ///
     /// # Errors
     /// [`Error::Device`] if a weight is too wide for the backend.
@@ -198,7 +202,7 @@ impl MemoryPlan {
         files: &WeightFiles,
         config: &EngineConfig,
     ) -> Result<PlannedMemory> {
-        let weights = weights_size(backend, files, model, config.weight_dtype)?;
+        let weights = weights_size(backend, files, &TensorTable::new(model), config.weight_dtype)?;
         let all = self.buffers(config);
         let bytes_of = |part| {
             let buffers = all.iter().filter(|buffers| buffers.part == part);

@@ -1,8 +1,8 @@
 //! From a Hugging Face model folder to what a forward pass needs.
 //!
 //! ```text
-//! ModelFolder ── config.json, generation_config.json ──▶ ModelConfig ──▶ expected_tensors
-//!             └─ *.safetensors ──▶ WeightFiles ── check_all ──▶ TensorChunks ──▶ Weights ──▶ Decoder
+//! config.json, generation_config.json ──▶ ModelConfig: sizes, and a LayerPlan for each layer ──▶ TensorTable
+//! *.safetensors ──▶ WeightFiles ── checked, measured and loaded by the TensorTable ──▶ Weights ──▶ Decoder
 //! ```
 
 pub mod architecture;
@@ -10,12 +10,19 @@ pub mod config;
 mod config_keys;
 pub mod decoder;
 pub mod embedded;
-pub mod expected_tensors;
+pub mod head_order;
+pub mod layer_plan;
 pub mod memory_plan;
+mod refusals;
 pub mod rope;
+mod rope_parse;
+pub mod rope_table;
+pub mod tensor_table;
 pub mod weights;
 
 pub use crate::files::{ModelFolder, WeightFiles};
 pub use architecture::Architecture;
-pub use config::ModelConfig;
-pub use rope::{RopeConfig, RopeScaling};
+pub use config::{ModelConfig, Projections};
+pub use layer_plan::LayerPlan;
+pub use rope::{Reach, RopeConfig, RopeScaling};
+pub use tensor_table::TensorTable;

@@ -1,13 +1,12 @@
-//! Rotary position embedding: which angle each pair of a head turns by, and the table the `rope` kernel reads.
-
-use super::config_keys::Keys;
-use crate::error::Result;
+//! Rotary position embedding (Su et al. 2021): which angle each pair of a head turns by.
 
 /// How positions become angles: pair `i` of a head turns by `position · inv_freq[i]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeConfig {
-    /// The base: `inv_freq[i] = theta^(-2i / head_dim)` before scaling.
+    /// The base: `inv_freq[i] = theta^(-2i / rotary_dim)` before scaling.
     pub theta: f64,
+    /// How many of a head's values turn, an even number: its first ones, `i` with `i + rotary_dim / 2`. Mostly all.
+    pub rotary_dim: usize,
     /// What was done to reach further than the positions of the first training.
     pub scaling: RopeScaling,
 }
@@ -33,85 +32,79 @@ pub enum RopeScaling {
         /// Longest sequence of the first training, in tokens.
         original_max_position_embeddings: usize,
     },
+    /// `yarn`: the same with a ramp over pairs instead of frequencies, and Q and K are scaled (Peng et al. 2023).
+    Yarn {
+        /// How much further it reaches.
+        factor: f64,
+        /// The ramp: pairs up to its first number are left alone, those from its second on are divided by `factor`.
+        ramp: [f64; 2],
+        /// Cosines and sines are multiplied by it.
+        attention_factor: f64,
+    },
+    /// `longrope`: each pair has a divisor of its own, and another one in sequences that are longer than the original
+    /// length (Ding et al. 2024).
+    LongRope {
+        /// Divisors of the pairs in sequences up to the original length, `[rotary_dim / 2]`.
+        short_factor: Vec<f64>,
+        /// Divisors in longer ones, `[rotary_dim / 2]`.
+        long_factor: Vec<f64>,
+        /// Cosines and sines are multiplied by it.
+        attention_factor: f64,
+        /// Longest sequence of the first training, in tokens.
+        original_max_position_embeddings: usize,
+    },
+}
+
+/// How long a sequence is, for rope that depends on it. All of a sequence's keys and queries must have the same: K that
+/// was computed at one is of no use at the other, so it is part of what identifies a block of the KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Up to the original length.
+    Short,
+    /// Longer than that.
+    Long,
 }
 
 impl RopeConfig {
-    /// Reads either form: `rope_theta` and `rope_scaling` (up to transformers 4), or `rope_parameters` (from 5 on).
-    /// As in transformers, `rope_scaling` wins over `rope_parameters`, and a value inside the object wins over the same
-    /// key beside it, with one exception: `original_max_position_embeddings` beside the object wins.
-    pub(super) fn parse(config: &Keys, max_position_embeddings: usize) -> Result<Self> {
-        let parameters = config.object("rope_scaling")?.or(config.object("rope_parameters")?);
-        let outer_theta = config.positive("rope_theta")?.unwrap_or(10_000.0);
-        refuse_partial(config)?;
-        let Some(parameters) = parameters else { return Ok(Self { theta: outer_theta, scaling: RopeScaling::None }) };
-
-        if let Some(key) = parameters.nested_key() {
-            return Err(parameters.refuse(key, "rope that differs by kind of layer is not supported"));
+    /// The longest sequence whose angles are those of [`Reach::Short`]; `None` where all have the same angles.
+    pub fn longest_short(&self) -> Option<usize> {
+        match self.scaling {
+            RopeScaling::LongRope { original_max_position_embeddings, .. } => Some(original_max_position_embeddings),
+            _ => None,
         }
-        refuse_partial(&parameters)?;
-        let theta = parameters.positive("rope_theta")?.unwrap_or(outer_theta);
-        let type_key = if parameters.get("rope_type").is_some() { "rope_type" } else { "type" };
-        let required = |key| {
-            let value = parameters.positive(key)?;
-            value.ok_or_else(|| parameters.refuse(key, "this rope type needs it, a number above 0"))
-        };
-        let scaling = match parameters.text(type_key)?.unwrap_or("default") {
-            "default" => RopeScaling::None,
-            "linear" => RopeScaling::Linear { factor: required("factor")? },
-            "llama3" => {
-                let original = config.count("original_max_position_embeddings", u32::MAX as usize)?;
-                let inner = parameters.count("original_max_position_embeddings", u32::MAX as usize)?;
-                let low_freq_factor = required("low_freq_factor")?;
-                let high_freq_factor = required("high_freq_factor")?;
-                if high_freq_factor <= low_freq_factor {
-                    let supported = format!("it must be above low_freq_factor, which is {low_freq_factor}");
-                    return Err(parameters.refuse("high_freq_factor", &supported));
-                }
-                RopeScaling::Llama3 {
-                    factor: required("factor")?,
-                    low_freq_factor,
-                    high_freq_factor,
-                    original_max_position_embeddings: original.or(inner).unwrap_or(max_position_embeddings),
-                }
-            }
-            _ => return Err(parameters.refuse(type_key, "supported are default, linear and llama3")),
-        };
-        Ok(Self { theta, scaling })
     }
 
-    /// The angle per position of each pair of a head, `[head_dim / 2]`.
+    /// What cosines and sines are multiplied by, so that attention gets sharper in long sequences.
+    pub fn attention_factor(&self) -> f64 {
+        match self.scaling {
+            RopeScaling::Yarn { attention_factor, .. } | RopeScaling::LongRope { attention_factor, .. } => {
+                attention_factor
+            }
+            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+        }
+    }
+
+    /// The angle per position of each pair that turns, `[rotary_dim / 2]`.
     ///
     /// Every operation is rounded to f32 where the reference implementation rounds: a model was trained with those very
     /// numbers, and one unit in the last place of a frequency is an angle of 1e-4 at position 2000.
-    pub fn inv_freq(&self, head_dim: usize) -> Vec<f32> {
-        let base = (0..head_dim / 2).map(|pair| {
-            let exponent = (2 * pair) as f32 / head_dim as f32;
-            (self.theta.powf(f64::from(exponent)) as f32).recip()
-        });
-        base.map(|inv_freq| self.scaling.scale(inv_freq)).collect()
-    }
-
-    /// What the `rope` kernel reads, `[num_positions, head_dim]`: the cosines of a position's pairs, then their sines.
-    pub fn table(&self, head_dim: usize, num_positions: usize) -> Vec<f32> {
-        let inv_freq = self.inv_freq(head_dim);
-        let mut table = Vec::with_capacity(num_positions * head_dim);
-        for position in 0..num_positions {
-            // The angle is rounded to f32 as in the reference; its cosine and sine are then exact but for one rounding.
-            let angle = |inv_freq: &f32| f64::from(position as f32 * inv_freq);
-            table.extend(inv_freq.iter().map(|inv_freq| angle(inv_freq).cos() as f32));
-            table.extend(inv_freq.iter().map(|inv_freq| angle(inv_freq).sin() as f32));
-        }
-        table
+    pub fn inv_freq(&self, reach: Reach) -> Vec<f32> {
+        let power = |pair: usize| {
+            let exponent = (2 * pair) as f32 / self.rotary_dim as f32;
+            self.theta.powf(f64::from(exponent)) as f32
+        };
+        (0..self.rotary_dim / 2).map(|pair| self.scaling.inv_freq(pair, power(pair), reach)).collect()
     }
 }
 
 impl RopeScaling {
-    /// The scaled frequency of a pair.
-    fn scale(&self, inv_freq: f32) -> f32 {
-        match *self {
+    /// The frequency of a pair whose frequency before scaling is `1 / power`.
+    fn inv_freq(&self, pair: usize, power: f32, reach: Reach) -> f32 {
+        let inv_freq = power.recip();
+        match self {
             Self::None => inv_freq,
-            Self::Linear { factor } => inv_freq / factor as f32,
-            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+            Self::Linear { factor } => inv_freq / *factor as f32,
+            &Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
                 let (factor, original) = (factor as f32, original_max_position_embeddings as f64);
                 // Positions of one whole turn.
                 let wavelen = inv_freq.recip() * (2.0 * std::f64::consts::PI) as f32;
@@ -125,14 +118,15 @@ impl RopeScaling {
                     (1.0 - smooth) * inv_freq / factor + smooth * inv_freq
                 }
             }
+            Self::Yarn { factor, ramp: [first, last], .. } => {
+                let along = ((pair as f32 - *first as f32) / (last - first) as f32).clamp(0.0, 1.0);
+                let kept = 1.0 - along;
+                (*factor as f32 * power).recip() * (1.0 - kept) + inv_freq * kept
+            }
+            Self::LongRope { short_factor, long_factor, .. } => {
+                let factors = if reach == Reach::Long { long_factor } else { short_factor };
+                (factors[pair] as f32 * power).recip()
+            }
         }
-    }
-}
-
-/// Refuses rope that turns only a part of each head.
-fn refuse_partial(keys: &Keys) -> Result<()> {
-    match keys.positive("partial_rotary_factor")? {
-        Some(factor) if factor != 1.0 => Err(keys.refuse("partial_rotary_factor", "only 1 is supported")),
-        _ => Ok(()),
     }
 }

@@ -1,7 +1,9 @@
 //! The weights on a backend, read from the files a bounded piece at a time.
 
-use super::config::ModelConfig;
-use super::expected_tensors::{EMBED_TOKENS, LAYERS, expected_tensors, layer_tensor};
+use super::head_order::HeadOrder;
+use super::tensor_table::{
+    LayerTensors, MatrixRole, MatrixSource, ProjectionSource, TensorRows, TensorTable, VectorSource,
+};
 use crate::backend::element_type::ElementType;
 use crate::backend::memory_tracker::MatrixSize;
 use crate::backend::{Backend, UPLOAD_ROWS};
@@ -52,26 +54,26 @@ pub struct Projection<B: Backend> {
 }
 
 impl<B: Backend> Weights<B> {
-    /// Reads all weights. The files were checked before ([`check_all`](super::expected_tensors::check_all)).
+    /// Reads all weights. The files were checked before ([`TensorTable::check`]).
     ///
     /// # Errors
     /// A file that cannot be read any more, or a device without memory.
     pub async fn load(
         backend: &mut B,
         files: &WeightFiles,
-        config: &ModelConfig,
+        table: &TensorTable,
         weight_dtype: WeightDtype,
     ) -> Result<Self> {
         let mut loader = Loader { backend, files, weight_dtype, words_since_flush: 0 };
-        let embed_tokens = loader.matrix(EMBED_TOKENS).await?;
-        let mut layers = Vec::with_capacity(config.num_layers);
-        for layer in 0..config.num_layers {
-            layers.push(loader.layer(layer, config).await?);
+        let embed_tokens = loader.matrix(&table.embed_tokens).await?;
+        let mut layers = Vec::with_capacity(table.layers.len());
+        for layer in &table.layers {
+            layers.push(loader.layer(layer).await?);
         }
-        let norm = loader.vector("model.norm.weight").await?;
-        let lm_head = match config.tie_word_embeddings {
-            true => None,
-            false => Some(loader.matrix("lm_head.weight").await?),
+        let norm = loader.vector(&table.norm).await?;
+        let lm_head = match &table.lm_head {
+            Some(lm_head) => Some(loader.matrix(lm_head).await?),
+            None => None,
         };
         loader.backend.flush().await?;
         Ok(Self { embed_tokens, layers, norm, lm_head })
@@ -85,63 +87,44 @@ impl<B: Backend> Weights<B> {
 pub fn weights_size<B: Backend>(
     backend: &B,
     files: &WeightFiles,
-    config: &ModelConfig,
+    table: &TensorTable,
     weight_dtype: WeightDtype,
 ) -> Result<MatrixSize> {
     let mut total = MatrixSize { bytes: 0, num_pieces: 0 };
-    for (name, shape) in expected_tensors(config) {
-        let names = together(&name);
-        if names[0] != name {
-            continue;
-        }
-        let rows = names.iter().map(|name| Ok(files.tensor(name)?.shape[0])).sum::<Result<usize>>()?;
-        match shape[1..] {
-            [cols] => {
-                let matrix = backend.matrix_size(rows, cols, element_type(files, &name, weight_dtype)?)?;
-                total.bytes += matrix.bytes;
-                total.num_pieces += matrix.num_pieces;
-            }
-            _ => total.bytes += backend.buffer_bytes(rows),
-        }
+    for matrix in table.matrices() {
+        let size = matrix_size(backend, files, matrix, weight_dtype)?;
+        total.bytes += size.bytes;
+        total.num_pieces += size.num_pieces;
     }
+    total.bytes += table.vectors().map(|vector| backend.buffer_bytes(vector.len())).sum::<u64>();
     Ok(total)
 }
 
-/// Tensors of a layer that are one on the backend, in the order of their rows.
-const TOGETHER: [&[&str]; 2] = [&["q_proj", "k_proj", "v_proj"], &["q_norm", "k_norm"]];
-
-/// Matrices of a layer that have one element type on the backend, since one kernel call takes them.
-const OF_ONE_TYPE: [&[&str]; 2] = [TOGETHER[0], &["gate_proj", "up_proj"]];
-
-/// All that a tensor is together with, by its name in the checkpoint; most are by themselves.
-fn together(name: &str) -> Vec<String> {
-    group_of(name, &TOGETHER)
+/// What one matrix takes.
+///
+/// # Errors
+/// As [`weights_size`].
+pub fn matrix_size<B: Backend>(
+    backend: &B,
+    files: &WeightFiles,
+    matrix: &MatrixSource,
+    weight_dtype: WeightDtype,
+) -> Result<MatrixSize> {
+    backend.matrix_size(matrix.num_rows(), matrix.cols, element_type(files, matrix, weight_dtype)?)
 }
 
-fn group_of(name: &str, groups: &[&[&str]]) -> Vec<String> {
-    let split = |member: &&str| name.split_once(&format!(".{member}."));
-    for members in groups {
-        if let Some((before, after)) = members.iter().find_map(split) {
-            return members.iter().map(|member| format!("{before}.{member}.{after}")).collect();
-        }
-    }
-    vec![name.to_owned()]
-}
-
-/// The element type of a matrix on the backend. [`WeightDtype::Auto`]: the narrowest that rounds no value of its group.
+/// The element type of a matrix on the backend. [`WeightDtype::Auto`]: the narrowest that rounds no value of its tensors.
 /// Embeddings and logits are not quantized: a row of the table stands for a token alone, and nothing averages its errors.
-pub fn element_type(files: &WeightFiles, name: &str, weight_dtype: WeightDtype) -> Result<ElementType> {
-    let is_of_a_layer = name.starts_with(LAYERS);
-    match weight_dtype {
-        WeightDtype::F32 => return Ok(ElementType::F32),
-        WeightDtype::F16 => return Ok(ElementType::F16),
-        WeightDtype::Bf16 => return Ok(ElementType::Bf16),
-        WeightDtype::Int8 if is_of_a_layer => return Ok(ElementType::Int8),
-        WeightDtype::Int4 if is_of_a_layer => return Ok(ElementType::Int4),
-        WeightDtype::Auto | WeightDtype::Int8 | WeightDtype::Int4 => {}
+fn element_type(files: &WeightFiles, matrix: &MatrixSource, weight_dtype: WeightDtype) -> Result<ElementType> {
+    match (weight_dtype, matrix.role) {
+        (WeightDtype::F32, _) => return Ok(ElementType::F32),
+        (WeightDtype::F16, _) => return Ok(ElementType::F16),
+        (WeightDtype::Bf16, _) => return Ok(ElementType::Bf16),
+        (WeightDtype::Int8, MatrixRole::Layer) => return Ok(ElementType::Int8),
+        (WeightDtype::Int4, MatrixRole::Layer) => return Ok(ElementType::Int4),
+        (WeightDtype::Auto, _) | (WeightDtype::Int8 | WeightDtype::Int4, MatrixRole::Vocabulary) => {}
     }
-    let names = group_of(name, &OF_ONE_TYPE);
-    let types: Vec<ElementType> = names.iter().map(|name| stored_type(files, name)).collect::<Result<_>>()?;
+    let types: Vec<ElementType> = matrix.typed_by.iter().map(|name| stored_type(files, name)).collect::<Result<_>>()?;
     Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))
 }
 
@@ -162,43 +145,40 @@ struct Loader<'a, B: Backend> {
 }
 
 impl<B: Backend> Loader<'_, B> {
-    async fn layer(&mut self, layer: usize, config: &ModelConfig) -> Result<LayerWeights<B>> {
-        let name = |rest: &str| layer_tensor(layer, rest);
-        let head_norms = match config.qk_norm {
-            true => Some(self.vector(&name("self_attn.q_norm.weight")).await?),
-            false => None,
-        };
+    async fn layer(&mut self, tensors: &LayerTensors) -> Result<LayerWeights<B>> {
         Ok(LayerWeights {
-            input_layernorm: self.vector(&name("input_layernorm.weight")).await?,
-            qkv_proj: self.projection(&name("self_attn.q_proj"), config.qkv_bias).await?,
-            head_norms,
-            o_proj: self.projection(&name("self_attn.o_proj"), config.o_bias).await?,
-            post_attention_layernorm: self.vector(&name("post_attention_layernorm.weight")).await?,
-            gate_proj: self.matrix(&name("mlp.gate_proj.weight")).await?,
-            up_proj: self.matrix(&name("mlp.up_proj.weight")).await?,
-            down_proj: self.projection(&name("mlp.down_proj"), false).await?,
+            input_layernorm: self.vector(&tensors.input_layernorm).await?,
+            qkv_proj: self.projection(&tensors.qkv_proj).await?,
+            head_norms: self.optional_vector(&tensors.head_norms).await?,
+            o_proj: self.projection(&tensors.o_proj).await?,
+            post_attention_layernorm: self.vector(&tensors.post_attention_layernorm).await?,
+            gate_proj: self.matrix(&tensors.gate_proj).await?,
+            up_proj: self.matrix(&tensors.up_proj).await?,
+            down_proj: self.projection(&tensors.down_proj).await?,
         })
     }
 
-    /// A projection, and those of the same input that are one with it.
-    async fn projection(&mut self, name: &str, has_bias: bool) -> Result<Projection<B>> {
-        let weight = self.matrix(&format!("{name}.weight")).await?;
-        let bias = if has_bias { Some(self.vector(&format!("{name}.bias")).await?) } else { None };
-        Ok(Projection { weight, bias })
+    async fn projection(&mut self, source: &ProjectionSource) -> Result<Projection<B>> {
+        let weight = self.matrix(&source.weight).await?;
+        Ok(Projection { weight, bias: self.optional_vector(&source.bias).await? })
     }
 
-    /// A matrix, with those that are one with it below. All but the last have a multiple of [`UPLOAD_ROWS`] rows.
-    async fn matrix(&mut self, name: &str) -> Result<B::Matrix> {
-        let names = together(name);
-        let shapes: Vec<[usize; 2]> = names.iter().map(|name| self.shape(name)).collect::<Result<_>>()?;
-        let (rows, cols) = (shapes.iter().map(|shape| shape[0]).sum(), shapes[0][1]);
-        let elements = element_type(self.files, name, self.weight_dtype)?;
-        let mut matrix = self.backend.alloc_matrix(&names.join(" and "), rows, cols, elements)?;
-        let whole_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(UPLOAD_ROWS) * cols;
-        let mut first_row = 0;
-        for (name, [rows, _]) in names.iter().zip(shapes) {
-            let mut chunks = self.files.chunks(name, 0..rows * cols, whole_rows)?;
+    async fn matrix(&mut self, source: &MatrixSource) -> Result<B::Matrix> {
+        let cols = source.cols;
+        let label = label(&source.parts);
+        let elements = element_type(self.files, source, self.weight_dtype)?;
+        let mut matrix = self.backend.alloc_matrix(&label, source.num_rows(), cols, elements)?;
+        let (mut first_row, mut scratch) = (0, Vec::new());
+        for part in &source.parts {
+            // Rows of whole heads, where those are reordered.
+            let together = part.head_order.map_or(UPLOAD_ROWS, HeadOrder::head_dim);
+            let chunk_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(together);
+            let elems = part.rows.start * cols..part.rows.end * cols;
+            let mut chunks = self.files.chunks(&part.tensor, elems, chunk_rows * cols)?;
             while let Some((first_elem, values)) = chunks.next_chunk().await? {
+                if let Some(order) = part.head_order {
+                    order.apply(values, cols, &mut scratch);
+                }
                 self.backend.upload_rows(&mut matrix, first_row + first_elem / cols, values);
                 self.words_since_flush += values.len();
                 if self.words_since_flush > FLUSH_WORDS {
@@ -206,29 +186,39 @@ impl<B: Backend> Loader<'_, B> {
                     self.words_since_flush = 0;
                 }
             }
-            first_row += rows;
+            first_row += part.rows.len();
         }
         Ok(matrix)
     }
 
-    fn shape(&self, name: &str) -> Result<[usize; 2]> {
-        let shape = &self.files.tensor(name)?.shape;
-        Ok(shape[..].try_into().expect("check_all saw two dimensions"))
+    async fn optional_vector(&mut self, source: &Option<VectorSource>) -> Result<Option<B::Buffer>> {
+        match source {
+            Some(source) => Ok(Some(self.vector(source).await?)),
+            None => Ok(None),
+        }
     }
 
-    /// A vector, with those that are one with it behind.
-    async fn vector(&mut self, name: &str) -> Result<B::Buffer> {
-        let names = together(name);
-        let mut values = Vec::new();
-        for name in &names {
-            let num_elems = self.files.tensor(name)?.shape[0];
-            let mut chunks = self.files.chunks(name, 0..num_elems, CHUNK_ELEMS)?;
+    async fn vector(&mut self, source: &VectorSource) -> Result<B::Buffer> {
+        let mut values = Vec::with_capacity(source.len());
+        for part in &source.0 {
+            let first = values.len();
+            let mut chunks = self.files.chunks(&part.tensor, part.rows.clone(), CHUNK_ELEMS)?;
             while let Some((_, chunk)) = chunks.next_chunk().await? {
                 values.extend_from_slice(chunk);
             }
+            if let Some(order) = part.head_order {
+                order.apply(&mut values[first..], 1, &mut Vec::new());
+            }
         }
-        let mut buffer = self.backend.alloc(&names.join(" and "), values.len())?;
+        let mut buffer = self.backend.alloc(&label(&source.0), values.len())?;
         self.backend.upload(&mut buffer, 0, bytemuck::cast_slice(&values));
         Ok(buffer)
     }
+}
+
+/// `a.weight and b.weight`
+fn label(parts: &[TensorRows]) -> String {
+    let mut names: Vec<&str> = parts.iter().map(|part| part.tensor.as_str()).collect();
+    names.dedup();
+    names.join(" and ")
 }

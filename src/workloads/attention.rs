@@ -248,10 +248,7 @@ impl<B: Backend> Workload<B> {
             window: u32::MAX,
             scale: 1.0 / (head_dim as f32).sqrt(),
             items_offset,
-            cu_seqlens_q_offset: table.cu_seqlens_q,
-            context_lens_offset: table.context_lens,
-            block_table_offsets_offset: table.block_table_offsets,
-            block_table_offset: table.block_table,
+            ..table.attention_params()
         };
         Ok(Self { shape, params, merge, step, q, out, partials })
     }

@@ -1,12 +1,14 @@
 //! The model as the papers write it, for one whole sequence at a time, in f64: no batch, no cache, no blocks.
 
 use cb_lab::engine::loaded_folder::LoadedFolder;
-use cb_lab::model::{ModelConfig, WeightFiles};
+use cb_lab::model::layer_plan::{HeadNorms, LayerRope};
+use cb_lab::model::{ModelConfig, Reach, WeightFiles};
 use ndarray::{Array1, Array2, Array3, Axis, Slice};
 
 /// What a forward of a sequence leaves behind.
 pub struct DenseRun {
-    /// K after rope and V of each layer, `[seq_len, num_kv_heads * head_dim]`.
+    /// K after rope and V of each layer, `[seq_len, num_kv_heads * head_dim]`. K as pools have it: of a head whose values
+    /// turn in part, each half begins with its share of those.
     pub kv: Vec<(Array2<f64>, Array2<f64>)>,
     /// `[seq_len, vocab_size]`
     pub logits: Array2<f64>,
@@ -22,23 +24,26 @@ pub fn forward(folder: &LoadedFolder, token_ids: &[u32]) -> DenseRun {
     for layer in 0..config.num_layers {
         let name = |rest: &str| format!("model.layers.{layer}.{rest}");
         let eps = f64::from(config.rms_norm_eps);
+        let plan = config.layers[layer].attention();
 
         let normed = rms_norm(&x, &weights.vector(&name("input_layernorm.weight")), eps);
-        let mut q = weights.project(&normed, &name("self_attn.q_proj"), config.qkv_bias);
-        let mut k = weights.project(&normed, &name("self_attn.k_proj"), config.qkv_bias);
-        let v = weights.project(&normed, &name("self_attn.v_proj"), config.qkv_bias);
-        if config.qk_norm {
+        let widths = [config.num_heads, config.num_kv_heads, config.num_kv_heads].map(|heads| heads * config.head_dim);
+        let attn = name("self_attn");
+        let [mut q, mut k, v] = weights.of_one_input(&normed, &attn, ["q", "k", "v"], widths, config.qkv_bias);
+        if plan.head_norms == HeadNorms::PerHead {
             q = norm_heads(q, &weights.vector(&name("self_attn.q_norm.weight")), eps);
             k = norm_heads(k, &weights.vector(&name("self_attn.k_norm.weight")), eps);
         }
-        let (q, k) = (rope(q, config), rope(k, config));
+        if plan.rope == LayerRope::OfModel {
+            (q, k) = (rope(q, config), rope(k, config));
+        }
         let attended = attention(config, layer, &q, &k, &v);
         x += &weights.project(&attended, &name("self_attn.o_proj"), config.o_bias);
-        kv.push((k, v));
+        kv.push((turning_first(k, config), v));
 
         let normed = rms_norm(&x, &weights.vector(&name("post_attention_layernorm.weight")), eps);
-        let gate = weights.project(&normed, &name("mlp.gate_proj"), false);
-        let up = weights.project(&normed, &name("mlp.up_proj"), false);
+        let [gate, up] =
+            weights.of_one_input(&normed, &name("mlp"), ["gate", "up"], [config.intermediate_size; 2], false);
         let activated = gate.mapv(|gate| gate / (1.0 + (-gate).exp())) * up;
         x += &weights.project(&activated, &name("mlp.down_proj"), false);
     }
@@ -65,6 +70,27 @@ impl DenseWeights<'_> {
         self.vector(name).into_shape_with_order((shape[0], shape[1])).expect("a matrix has two dimensions")
     }
 
+    /// `q_proj`, `k_proj` and `v_proj`, or a `qkv_proj` that has their rows one below the other.
+    fn of_one_input<const N: usize>(
+        &self,
+        x: &Array2<f64>,
+        block: &str,
+        names: [&str; N],
+        widths: [usize; N],
+        bias: bool,
+    ) -> [Array2<f64>; N] {
+        let fused = format!("{block}.{}_proj", names.join(if N == 3 { "" } else { "_" }));
+        if self.0.tensor(&format!("{fused}.weight")).is_err() {
+            return names.map(|name| self.project(x, &format!("{block}.{name}_proj"), bias));
+        }
+        let all = self.project(x, &fused, bias);
+        let mut end = 0;
+        widths.map(|width| {
+            end += width;
+            all.slice_axis(Axis(1), Slice::from(end - width..end)).to_owned()
+        })
+    }
+
     fn project(&self, x: &Array2<f64>, name: &str, bias: bool) -> Array2<f64> {
         let out = x.dot(&self.matrix(&format!("{name}.weight")).t());
         if bias { out + self.vector(&format!("{name}.bias")) } else { out }
@@ -88,22 +114,34 @@ fn norm_heads(x: Array2<f64>, weight: &Array1<f64>, eps: f64) -> Array2<f64> {
     rms_norm(&heads, weight, eps).into_shape_with_order(shape).expect("as before")
 }
 
-/// Multiplies each pair `(x[i], x[i + head_dim/2])`, taken as a complex number, by `e^(i · position · inv_freq[i])`.
-/// The frequencies are the library's; that they are those of the reference has a test of its own.
+/// Multiplies each pair `(x[i], x[i + rotary_dim/2])`, taken as a complex number, by `f · e^(i · position · inv_freq[i])`.
+/// The frequencies and the factor are the library's; that they are those of the reference has a test of its own.
 fn rope(mut x: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
-    let half = config.head_dim / 2;
-    let inv_freq = config.rope.inv_freq(config.head_dim);
+    let half = config.rope.rotary_dim / 2;
+    let is_long = config.rope.longest_short().is_some_and(|longest| x.nrows() > longest);
+    let inv_freq = config.rope.inv_freq(if is_long { Reach::Long } else { Reach::Short });
+    let factor = config.rope.attention_factor();
     for (position, mut row) in x.outer_iter_mut().enumerate() {
         for mut head in row.exact_chunks_mut(config.head_dim) {
             for (i, inv_freq) in inv_freq.iter().enumerate() {
                 let (sin, cos) = (position as f64 * f64::from(*inv_freq)).sin_cos();
-                let (re, im) = (head[i], head[i + half]);
+                let (re, im) = (factor * head[i], factor * head[i + half]);
                 head[i] = re * cos - im * sin;
                 head[i + half] = re * sin + im * cos;
             }
         }
     }
     x
+}
+
+/// The order of a head's values in a pool.
+fn turning_first(k: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
+    let (turning, all) = (config.rope.rotary_dim, config.head_dim);
+    let middle = turning + (all - turning) / 2;
+    let order = [0..turning / 2, turning..middle, turning / 2..turning, middle..all].into_iter().flatten();
+    let order: Vec<usize> = order.collect();
+    let heads = (0..k.ncols() / all).flat_map(|head| order.iter().map(move |i| head * all + i));
+    k.select(Axis(1), &heads.collect::<Vec<_>>())
 }
 
 /// `softmax(q kᵀ / sqrt(head_dim)) v` over the keys that each query sees, for each head.
@@ -119,7 +157,7 @@ fn attention(config: &ModelConfig, layer: usize, q: &Array2<f64>, k: &Array2<f64
         let (k, v) = (k.index_axis(Axis(1), kv_head), v.index_axis(Axis(1), kv_head));
         for (position, (q, mut out)) in q.outer_iter().zip(out.outer_iter_mut()).enumerate() {
             let end = position + 1;
-            let first = config.window(layer).map_or(0, |window| end.saturating_sub(window));
+            let first = config.layers[layer].attention().window.map_or(0, |window| end.saturating_sub(window));
             let seen = Slice::from(first..end);
             let scores = k.slice_axis(Axis(0), seen).dot(&q) / (config.head_dim as f64).sqrt();
             let max = scores.fold(f64::NEG_INFINITY, |max, &score| max.max(score));

@@ -31,7 +31,9 @@ pub fn folder(name: &str) -> LoadedFolder {
     if name == "mistral" {
         // Splits of a window, of all tokens, and windows that are one split.
         let windows = [Some(600), None, Some(24)].into_iter().cycle();
-        folder.config.windows = windows.take(folder.config.num_layers).collect();
+        for (layer, window) in folder.config.layers.iter_mut().zip(windows) {
+            layer.attention_mut().window = window;
+        }
     }
     folder
 }

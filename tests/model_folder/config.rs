@@ -1,7 +1,8 @@
 //! config.json and generation_config.json, in the forms of both generations of transformers.
 
 use cb_lab::Result;
-use cb_lab::model::{Architecture, ModelConfig, RopeScaling};
+use cb_lab::model::layer_plan::{HeadNorms, LayerRope};
+use cb_lab::model::{Architecture, ModelConfig, Projections, Reach, RopeScaling};
 use serde_json::{Value, json};
 
 use crate::{FIXTURES, assert_refused, fixture, folder_of};
@@ -20,6 +21,14 @@ fn config_with(changes: Value) -> Result<ModelConfig> {
     ModelConfig::open(&folder)
 }
 
+fn windows_of(config: &ModelConfig) -> Vec<Option<usize>> {
+    config.layers.iter().map(|layer| layer.attention().window).collect()
+}
+
+fn has_head_norms(config: &ModelConfig) -> bool {
+    config.layers.iter().all(|layer| layer.attention().head_norms == HeadNorms::PerHead)
+}
+
 fn scaling(changes: Value) -> RopeScaling {
     config_with(changes).unwrap().rope.scaling
 }
@@ -32,11 +41,11 @@ fn fixtures() {
     let mistral = ModelConfig::open(&fixture("mistral")).unwrap();
     assert_eq!(mistral.architecture, Architecture::Mistral);
     assert_eq!((mistral.num_heads, mistral.num_kv_heads, mistral.head_dim), (6, 2, 16));
-    assert_eq!(mistral.windows, [Some(24); 3]);
+    assert_eq!(windows_of(&mistral), [Some(24); 3]);
     assert_eq!((mistral.bos_token_id, mistral.eos_token_ids.as_slice()), (Some(1), [2].as_slice()));
 
     let qwen3 = ModelConfig::open(&fixture("qwen3")).unwrap();
-    assert!(qwen3.qk_norm && qwen3.tie_word_embeddings && !qwen3.qkv_bias);
+    assert!(has_head_norms(&qwen3) && qwen3.tie_word_embeddings && !qwen3.qkv_bias);
     assert_eq!((qwen3.head_dim, qwen3.rope.theta), (64, 1e6));
     assert_eq!((qwen3.bos_token_id, qwen3.eos_token_ids.as_slice()), (None, [397, 395].as_slice()));
 }
@@ -85,11 +94,7 @@ fn rope_in_all_its_forms() {
 
 #[test]
 fn sliding_windows() {
-    let windows = |changes| {
-        let config = config_with(changes).unwrap();
-        let windows: Vec<_> = (0..config.num_layers).map(|layer| config.window(layer)).collect();
-        windows
-    };
+    let windows = |changes| windows_of(&config_with(changes).unwrap());
     let mistral = |window: Value| json!({"architectures": ["MistralForCausalLM"], "sliding_window": window});
     assert_eq!(windows(mistral(json!(32))), [Some(32); 4]);
     assert_eq!(windows(mistral(json!(null))), [None; 4]);
@@ -121,7 +126,7 @@ fn sliding_windows() {
 fn biases_and_norms_by_architecture() {
     let flags = |architecture: &str, asked: bool| {
         let config = config_with(json!({"architectures": [architecture], "attention_bias": asked})).unwrap();
-        (config.qkv_bias, config.o_bias, config.qk_norm)
+        (config.qkv_bias, config.o_bias, has_head_norms(&config))
     };
     assert_eq!(flags("LlamaForCausalLM", false), (false, false, false));
     assert_eq!(flags("LlamaForCausalLM", true), (true, true, false));
@@ -159,11 +164,16 @@ fn what_cannot_work_is_refused_by_name() {
     let cases: &[(Value, &[&str])] = &[
         (json!({"architectures": ["GPT2LMHeadModel"]}), &["architectures", "GPT2LMHeadModel", "LlamaForCausalLM"]),
         (json!({"architectures": null}), &["architectures", "Qwen3ForCausalLM"]),
-        (json!({"rope_scaling": {"type": "yarn", "factor": 2}}), &["rope_scaling.type", "yarn", "llama3"]),
+        (json!({"rope_scaling": {"type": "yarn"}}), &["rope_scaling.factor is missing"]),
+        (json!({"rope_scaling": {"type": "yarn", "factor": 2}, "rope_theta": 1}), &["rope_theta", "above 1"]),
+        (json!({"rope_scaling": {"type": "longrope", "factor": 2}}), &["rope_scaling.type", "Phi3ForCausalLM alone"]),
+        (json!({"rope_parameters": {"rope_type": "proportional"}}), &["rope_parameters.rope_type", "proportional"]),
+        (json!({"rope_parameters": {"llama_4_scaling_beta": 0.1}}), &["llama_4_scaling_beta is 0.1", "position"]),
+        (json!({"rope_parameters": {"mrope_section": [8, 4, 4]}}), &["mrope_section", "several dimensions"]),
         (json!({"rope_parameters": {"rope_type": "dynamic"}}), &["rope_parameters.rope_type", "dynamic"]),
         (json!({"rope_scaling": {"type": "linear"}}), &["rope_scaling.factor is missing"]),
         (json!({"rope_parameters": {"full_attention": {}}}), &["rope_parameters.full_attention", "kind of layer"]),
-        (json!({"partial_rotary_factor": 0.5}), &["partial_rotary_factor is 0.5"]),
+        (json!({"partial_rotary_factor": 0.5}), &["partial_rotary_factor is 0.5", "only 1"]),
         (json!({"rope_theta": 0}), &["rope_theta is 0"]),
         (json!({"hidden_act": "gelu"}), &["hidden_act", "gelu", "silu"]),
         (json!({"quantization_config": {"bits": 4}}), &["quantization_config", "bf16"]),
@@ -185,6 +195,169 @@ fn what_cannot_work_is_refused_by_name() {
     for (changes, parts) in cases {
         let with_file: Vec<&str> = parts.iter().copied().chain(["config.json"]).collect();
         assert_refused(config_with(changes.clone()), &with_file);
+    }
+}
+
+#[test]
+fn phi3_in_both_forms() {
+    let (short, long) = (json!([1.0, 1.5, 2.0, 2.5, 3.0, 3.5]), json!([2, 3, 4, 5, 6, 7]));
+    let old = |kind: &str| {
+        json!({
+            "architectures": ["Phi3ForCausalLM"], "original_max_position_embeddings": 128, "partial_rotary_factor": 0.75,
+            "rope_scaling": {"type": kind, "short_factor": short, "long_factor": long},
+        })
+    };
+    let config = config_with(old("longrope")).unwrap();
+    assert_eq!((config.architecture, config.projections), (Architecture::Phi3, Projections::Fused));
+    assert_eq!((config.rope.rotary_dim, config.rope.longest_short()), (12, Some(128)));
+    assert_eq!(windows_of(&config), [None; 4]);
+    let RopeScaling::LongRope { attention_factor, .. } = config.rope.scaling else { panic!("not longrope") };
+    // 512 positions are four times the original ones.
+    assert_eq!(attention_factor, (1.0 + 4.0_f64.ln() / 128.0_f64.ln()).sqrt());
+    // The first files called it otherwise.
+    for kind in ["su", "yarn"] {
+        assert_eq!(config_with(old(kind)).unwrap(), config, "{kind}");
+    }
+    let new = json!({
+        "architectures": ["Phi3ForCausalLM"], "original_max_position_embeddings": 128, "rope_scaling": null,
+        "rope_parameters": {
+            "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75, "short_factor": short,
+            "long_factor": long, "original_max_position_embeddings": 64,
+        },
+    });
+    assert_eq!(config_with(new).unwrap(), config, "the key beside the object wins");
+    let plain = config_with(json!({"architectures": ["Phi3ForCausalLM"], "sliding_window": 32})).unwrap();
+    assert_eq!((plain.rope.rotary_dim, plain.rope.longest_short()), (16, None));
+    assert_eq!(windows_of(&plain), [Some(32); 4]);
+
+    let refused = |key: &str, value: Value, parts: &[&str]| {
+        let mut config = old("longrope");
+        match key.strip_prefix("rope_scaling.") {
+            Some(key) => config["rope_scaling"][key] = value,
+            None => config[key] = value,
+        }
+        assert_refused(config_with(config), parts);
+    };
+    refused("rope_scaling.short_factor", json!([1, 2]), &["rope_scaling.short_factor is [1,2]", "6 numbers"]);
+    refused("rope_scaling.long_factor", Value::Null, &["rope_scaling.long_factor", "6 numbers"]);
+    refused("rope_scaling.long_factor", json!([1, 2, 3, 4, 5, 0]), &["rope_scaling.long_factor", "above 0"]);
+    refused("rope_scaling.type", json!("llama3"), &["rope_scaling.type", "longrope"]);
+    refused("original_max_position_embeddings", json!(1), &["attention_factor is missing", "length is 1"]);
+    refused("partial_rotary_factor", json!(0.7), &["partial_rotary_factor is 0.7", "11 of a head's 16 values"]);
+    refused("partial_rotary_factor", json!(1.5), &["partial_rotary_factor is 1.5", "at most 1"]);
+    refused("long_mscale", json!(1.2), &["long_mscale is 1.2", "longrope"]);
+}
+
+#[test]
+fn smollm3_has_layers_without_rope() {
+    let with = |more: Value| {
+        let mut changes = json!({"architectures": ["SmolLM3ForCausalLM"], "rope_theta": null});
+        for (key, value) in more.as_object().unwrap() {
+            changes[key] = value.clone();
+        }
+        config_with(changes)
+    };
+    let has_rope = |more| -> Vec<bool> {
+        let config = with(more).unwrap();
+        config.layers.iter().map(|layer| layer.attention().rope == LayerRope::OfModel).collect()
+    };
+    assert_eq!(has_rope(json!({})), [true, true, true, false]);
+    assert_eq!(has_rope(json!({"no_rope_layer_interval": 2})), [true, false, true, false]);
+    let marks = json!({"no_rope_layers": [0, 1, 1, 0, 1], "no_rope_layer_interval": 2});
+    assert_eq!(has_rope(marks), [false, true, true, false]);
+    let config = with(json!({})).unwrap();
+    assert_eq!((config.rope.theta, config.tie_word_embeddings, config.o_bias), (2e6, true, false));
+
+    let sliding = json!({"use_sliding_window": true, "sliding_window": 32});
+    assert_eq!(windows_of(&with(sliding).unwrap()), [None, None, None, Some(32)]);
+    assert_eq!(windows_of(&with(json!({"sliding_window": 32})).unwrap()), [None; 4]);
+    let (full, window) = ("full_attention", "sliding_attention");
+    let kinds = json!({"use_sliding_window": true, "sliding_window": 32, "layer_types": [window, full, full, full]});
+    assert_eq!(windows_of(&with(kinds).unwrap()), [Some(32), None, None, None]);
+
+    assert_refused(with(json!({"no_rope_layers": [1, 0]})), &["no_rope_layers is [1,0]", "4 numbers"]);
+    assert_refused(with(json!({"no_rope_layers": [1, 0, 2, 1]})), &["no_rope_layers", "4 numbers"]);
+    assert_refused(with(json!({"no_rope_layer_interval": 0})), &["no_rope_layer_interval is 0"]);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let by_key: &[(&str, Value, &str)] = &[
+        ("text_config", json!({"hidden_size": 64}), "images"),
+        ("num_experts", json!(8), "mixtures of experts"),
+        ("num_local_experts", json!(8), "mixtures of experts"),
+        ("kv_lora_rank", json!(512), "latent attention"),
+        ("conv_L_cache", json!(3), "short convolutions"),
+        ("linear_num_value_heads", json!(16), "delta nets"),
+        ("final_logit_softcapping", json!(30.0), "softcapping"),
+        ("query_pre_attn_scalar", json!(256), "attention scale"),
+        ("attention_multiplier", json!(0.5), "attention scale"),
+        ("embedding_multiplier", json!(12.0), "embeddings that are scaled"),
+        ("residual_multiplier", json!(0.22), "residual stream"),
+        ("logits_scaling", json!(8), "logits that are scaled"),
+        ("rope_local_base_freq", json!(1e4), "kind of layer"),
+        ("num_kv_shared_layers", json!(10), "share their K and V"),
+        ("use_post_norm", json!(true), "norms after a block are not supported"),
+        ("attn_output_gate", json!(true), "gate on the output"),
+        ("hidden_activation", json!("gelu_pytorch_tanh"), "only silu"),
+    ];
+    for (key, value, missing) in by_key {
+        assert_refused(config_with(json!({*key: value.clone()})), &["config.json", key, missing]);
+        config_with(json!({*key: null})).unwrap();
+    }
+    // What asks for nothing is no reason to refuse.
+    config_with(json!({"num_experts": 0, "embedding_multiplier": 1.0, "attn_output_gate": false})).unwrap();
+
+    let by_architecture = [
+        ("Olmo2ForCausalLM", "norms after a block"),
+        ("Gemma3ForCausalLM", "norms after a block"),
+        ("Glm4ForCausalLM", "norms after a block"),
+        ("GptOssForCausalLM", "attention sinks"),
+        ("Qwen3MoeForCausalLM", "mixtures of experts"),
+        ("Qwen3_5ForCausalLM", "gated delta nets"),
+        ("MambaForCausalLM", "state space"),
+    ];
+    for (architecture, missing) in by_architecture {
+        let refused = config_with(json!({"architectures": [architecture]}));
+        assert_refused(refused, &["architectures", architecture, missing, "Phi3ForCausalLM"]);
+    }
+}
+
+/// Nothing in a config.json may take the process down, or much memory.
+#[test]
+fn hostile_numbers_and_nesting_are_refused() {
+    let parse = |json: &str| {
+        let (_directory, folder) = folder_of(&[("config.json", json.as_bytes())]);
+        ModelConfig::open(&folder)
+    };
+    let deep = format!(r#"{{"rope_scaling": {}1{}}}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+    assert_refused(parse(&deep), &["config.json", "not JSON", "recursion limit"]);
+    assert_refused(parse(&"[".repeat(100_000)), &["config.json", "not JSON"]);
+    assert_refused(parse(r#"{"rope_theta": 1e999}"#), &["config.json", "not JSON", "out of range"]);
+    for (key, value) in [
+        ("hidden_size", json!(u64::MAX)),
+        ("num_hidden_layers", json!(1_000_000_000)),
+        ("vocab_size", json!(u64::MAX)),
+        ("head_dim", json!(u64::MAX)),
+        ("max_position_embeddings", json!(u64::MAX)),
+        ("sliding_window", json!(u64::MAX)),
+        ("rms_norm_eps", json!(-1e308)),
+        ("num_attention_heads", json!(1e308)),
+    ] {
+        assert_refused(config_with(json!({key: value})), &["config.json", key]);
+    }
+    let long_text = "x".repeat(1 << 20);
+    let message = config_with(json!({"hidden_act": long_text})).unwrap_err().to_string();
+    assert!(message.len() < 500, "a long value is cut");
+    // The smallest and largest numbers that rope takes give numbers, if useless ones.
+    for theta in [f64::MIN_POSITIVE, f64::MAX] {
+        for scaling in
+            [json!(null), json!({"type": "yarn", "factor": 1e300}), json!({"type": "linear", "factor": 1e-300})]
+        {
+            if let Ok(config) = config_with(json!({"rope_theta": theta, "rope_scaling": scaling})) {
+                assert_eq!(config.rope.inv_freq(Reach::Short).len(), 8);
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use cb_lab::model::ModelFolder;
 use serde_json::Value;
 
 /// The small models under tests/fixtures.
-const FIXTURES: [&str; 6] = ["llama", "llama3", "mistral", "qwen2", "qwen3", "smollm2"];
+const FIXTURES: [&str; 9] = ["llama", "llama3", "mistral", "phi3", "qwen2", "qwen3", "smollm2", "smollm3", "yarn"];
 
 fn fixture_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)

@@ -8,9 +8,8 @@ use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::params::LinearParams;
 use cb_lab::config::WeightDtype;
 use cb_lab::files::{ModelFolder, WeightFiles};
-use cb_lab::model::ModelConfig;
-use cb_lab::model::expected_tensors::{check_all, expected_tensors};
 use cb_lab::model::weights::Weights;
+use cb_lab::model::{ModelConfig, TensorTable};
 use half::{bf16, f16};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -72,9 +71,10 @@ fn copy_of(name: &str) -> (tempfile::TempDir, ModelFolder) {
 fn fixtures_have_the_tensors_the_forward_pass_reads_and_no_others() {
     for name in FIXTURES {
         let config = ModelConfig::open(&fixture(name)).unwrap();
-        check_all(&open(&fixture(name)).unwrap(), &config).unwrap();
+        TensorTable::new(&config).check(&open(&fixture(name)).unwrap()).unwrap();
 
-        let expected: BTreeSet<String> = expected_tensors(&config).into_iter().map(|(tensor, _)| tensor).collect();
+        let table = TensorTable::new(&config);
+        let expected: BTreeSet<String> = table.tensors().into_iter().map(|(tensor, _)| tensor.to_owned()).collect();
         let mut on_disk = BTreeSet::new();
         for entry in fs::read_dir(fixture_path(name)).unwrap() {
             let path = entry.unwrap().path();
@@ -134,7 +134,8 @@ fn projections_of_several_types_are_joined_in_the_widest() {
 
     let files = open(&folder).unwrap();
     let mut cpu = CpuBackend::default();
-    let weights = pollster::block_on(Weights::load(&mut cpu, &files, &config, WeightDtype::Auto)).unwrap();
+    let weights =
+        pollster::block_on(Weights::load(&mut cpu, &files, &TensorTable::new(&config), WeightDtype::Auto)).unwrap();
     // A row of x that is 1 in one place picks a column.
     let (rows, cols, column) = (shape[0] * 2 + config.num_heads * config.head_dim, config.hidden_size, 5);
     let mut x = cpu.alloc("x", cols).unwrap();
@@ -151,6 +152,50 @@ fn projections_of_several_types_are_joined_in_the_widest() {
     assert!(joined.eq(columns));
 }
 
+/// Fused Q, K and V: heads of 24 of which 18 values turn, the rows of Q and K in the kernel's order and those of V as
+/// they are; and the two halves of a fused MLP.
+#[test]
+fn fused_projections_are_cut_and_put_in_order() {
+    let folder = fixture("phi3");
+    let config = ModelConfig::open(&folder).unwrap();
+    let files = open(&folder).unwrap();
+    let mut cpu = CpuBackend::default();
+    let table = TensorTable::new(&config);
+    let weights = pollster::block_on(Weights::load(&mut cpu, &files, &table, WeightDtype::Auto)).unwrap();
+    // A row of x that is 1 in one place picks a column.
+    let (cols, column) = (config.hidden_size, 7);
+    let mut x = cpu.alloc("x", cols).unwrap();
+    cpu.upload(&mut x, column, &[1.0f32.to_bits()]);
+    let stored = |name: &str| {
+        let elems = read(&files, &format!("model.layers.1.{name}.weight"), usize::MAX);
+        elems.chunks_exact(cols).map(|row| row[column]).collect::<Vec<_>>()
+    };
+
+    let rows = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim;
+    let mut out = cpu.alloc("out", rows).unwrap();
+    let p = LinearParams::of_shape(1, cols as u32, rows as u32);
+    cpu.linear(p, &x, &weights.layers[1].qkv_proj.weight, None, &mut out);
+    let qkv: Vec<f32> = pollster::block_on(cpu.download(&out, rows)).unwrap().into_iter().map(f32::from_bits).collect();
+    let order: Vec<usize> = [0..9, 18..21, 9..18, 21..24].into_iter().flatten().collect();
+    let stored_qkv = stored("self_attn.qkv_proj");
+    for (head, (ours, stored)) in qkv.chunks_exact(24).zip(stored_qkv.chunks_exact(24)).enumerate() {
+        let is_value = head >= config.num_heads + config.num_kv_heads;
+        let expected: Vec<f32> = (0..24).map(|i| stored[if is_value { i } else { order[i] }]).collect();
+        assert_eq!(ours, expected, "head {head}");
+    }
+
+    let rows = config.intermediate_size;
+    let stored_halves = stored("mlp.gate_up_proj");
+    let p = LinearParams::of_shape(1, cols as u32, rows as u32);
+    for (half, stored) in
+        [&weights.layers[1].gate_proj, &weights.layers[1].up_proj].into_iter().zip(stored_halves.chunks(rows))
+    {
+        cpu.linear(p, &x, half, None, &mut out);
+        let ours = pollster::block_on(cpu.download(&out, rows)).unwrap().into_iter().map(f32::from_bits);
+        assert!(ours.eq(stored.iter().copied()));
+    }
+}
+
 #[test]
 fn a_missing_tensor_is_named() {
     let (directory, folder) = copy_of("llama");
@@ -163,7 +208,7 @@ fn a_missing_tensor_is_named() {
     fs::write(&path, damaged).unwrap();
     let files = open(&folder).unwrap();
     assert_refused(
-        check_all(&files, &config),
+        TensorTable::new(&config).check(&files),
         &["model.safetensors", "tensor model.layers.1.mlp.up_proj.weight", "missing"],
     );
 }
@@ -175,7 +220,7 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
     config.intermediate_size += 4;
     let files = open(&folder).unwrap();
     assert_refused(
-        check_all(&files, &config),
+        TensorTable::new(&config).check(&files),
         &["model.safetensors", "tensor model.layers.0.mlp.gate_proj.weight", "[48, 64]", "[52, 64]"],
     );
 }
@@ -187,6 +232,27 @@ fn a_dtype_that_is_not_supported_matters_only_where_the_tensor_is_used() {
     files.check("w", &[1]).unwrap();
     assert_refused(files.check("ids", &[1]), &["model.safetensors", "tensor ids", "I64", "BF16"]);
     assert_refused(files.chunks("ids", 0..1, 1), &["tensor ids", "I64"]);
+}
+
+#[test]
+fn a_part_of_a_tensor_is_read_alone() {
+    let bytes: Vec<u8> = [1.0_f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (_directory, folder) =
+        folder_of(&[("model.safetensors", &safetensors_of(&[("w", Dtype::F32, &[2, 2], &bytes)]))]);
+    let files = open(&folder).unwrap();
+    let read = |elems| {
+        let mut chunks = files.chunks("w", elems, 1)?;
+        let mut elems = Vec::new();
+        while let Some((first_elem, chunk)) = pollster::block_on(chunks.next_chunk())? {
+            assert_eq!(first_elem, elems.len());
+            elems.extend_from_slice(chunk);
+        }
+        cb_lab::Result::Ok(elems)
+    };
+    assert_eq!(read(2..4).unwrap(), [3.0, 4.0]);
+    assert_eq!(read(1..2).unwrap(), [2.0]);
+    assert_eq!(read(4..4).unwrap(), [0.0; 0]);
+    assert_refused(read(3..5), &["model.safetensors", "tensor w", "4 elements", "3..5"]);
 }
 
 #[test]
@@ -220,6 +286,13 @@ fn a_header_that_makes_no_sense_is_refused() {
     for (header, num_bytes) in cases {
         assert_refused(open(header, num_bytes), &["model.safetensors", "header is wrong"]);
     }
+    // Nesting beyond what a stack holds, a name for each byte, and sizes whose sum overflows.
+    let deep = format!(r#"{{"__metadata__": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_refused(open(&deep, 0), &["model.safetensors", "header is wrong"]);
+    let huge = r#"{"w": {"dtype": "F32", "shape": [4611686018427387904], "data_offsets": [0, 18446744073709551615]}}"#;
+    assert_refused(open(huge, 0), &["model.safetensors"]);
+    let backwards = r#"{"w": {"dtype": "F32", "shape": [1], "data_offsets": [8, 4]}}"#;
+    assert_refused(open(backwards, 8), &["model.safetensors", "header is wrong"]);
     assert_refused(open_single(&[0xff; 64]), &["model.safetensors", "header claims", "18446744073709551615"]);
     assert_refused(open_single(b"version https://git-lfs.github.com/spec/v1\noid"), &["Git LFS pointer"]);
 }

@@ -10,6 +10,7 @@ use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
 use cb_lab::engine::loaded_folder::LoadedFolder;
 use cb_lab::engine::sampler::{self, SampledToken, Sampler};
+use cb_lab::model::TensorTable;
 use cb_lab::model::decoder::Decoder;
 use cb_lab::model::embedded::default_model;
 use cb_lab::model::memory_plan::MemoryPlan;
@@ -59,7 +60,12 @@ impl Workbench {
     pub fn new(limits: EngineConfig) -> Outcome<Self> {
         let LoadedFolder { config, files, tokenizer, .. } = pollster::block_on(LoadedFolder::open(&default_model()))?;
         let plan = MemoryPlan::new(&config, &limits, CpuBackend::default().max_buffer_words())?;
-        let weights = block_on(Weights::load(&mut CpuBackend::default(), &files, &config, limits.weight_dtype))?;
+        let weights = block_on(Weights::load(
+            &mut CpuBackend::default(),
+            &files,
+            &TensorTable::new(&config),
+            limits.weight_dtype,
+        ))?;
         Ok(Self {
             decoder: block_on(Decoder::new(&mut CpuBackend::default(), config, &limits, &plan, weights))?,
             sampler: Sampler::new(&mut CpuBackend::default(), &plan)?,

@@ -16,8 +16,8 @@ use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
-use crate::model::expected_tensors::EMBED_TOKENS;
-use crate::model::weights::{element_type, weights_size};
+use crate::model::TensorTable;
+use crate::model::weights::{matrix_size, weights_size};
 use sides::Side;
 use std::path::PathBuf;
 
@@ -229,12 +229,12 @@ fn weight_bytes(folder: &LoadedFolder, backend: &Chosen, weight_dtype: WeightDty
 
 fn bytes_on<B: Backend>(backend: &B, folder: &LoadedFolder, weight_dtype: WeightDtype) -> Result<f64> {
     let LoadedFolder { config, files, .. } = folder;
-    let all = weights_size(backend, files, config, weight_dtype)?.bytes;
+    let table = TensorTable::new(config);
+    let all = weights_size(backend, files, &table, weight_dtype)?.bytes;
     if config.tie_word_embeddings {
         return Ok(all as f64);
     }
-    let elements = element_type(files, EMBED_TOKENS, weight_dtype)?;
-    Ok((all - backend.matrix_size(config.vocab_size, config.hidden_size, elements)?.bytes) as f64)
+    Ok((all - matrix_size(backend, files, &table.embed_tokens, weight_dtype)?.bytes) as f64)
 }
 
 /// A multiplication and an addition for every weight: of the layers for each row, of the head for each row that samples.

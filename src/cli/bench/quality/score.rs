@@ -52,6 +52,7 @@ fn rows_of_one_sequence(token_ids: &[TokenId], first: usize, end: usize, block_s
         positions,
         cu_seqlens_q: vec![0, (end - first) as u32],
         context_lens: vec![first as u32],
+        num_known: vec![token_ids.len() as u32],
         block_table_offsets: vec![0, num_blocks],
         block_table: (0..num_blocks).collect(),
         logit_indices: (0..(end - first) as u32).collect(),
