@@ -6,6 +6,7 @@
 //!                       ▲      takes blocks        │      frees blocks
 //!                       └──────────────────────────┘
 //!                  schedule, for an older sequence: frees blocks
+//!                  commit, for one that is to be computed again (recompute_past): the same
 //! ```
 
 mod ahead;
@@ -30,6 +31,8 @@ use crate::ids::RequestId;
 #[derive(Debug)]
 pub struct Scheduler {
     config: EngineConfig,
+    /// See [`Scheduler::recomputing_past`].
+    recompute_past: Option<usize>,
     allocator: BlockAllocator,
     sequences: Slab,
     /// Oldest first, like `running`: a preempted sequence finds back to its old place.
@@ -55,6 +58,7 @@ impl Scheduler {
         Ok(Self {
             allocator: BlockAllocator::new(config.num_kv_blocks),
             config,
+            recompute_past: None,
             sequences: Slab::default(),
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -63,6 +67,15 @@ impl Scheduler {
             unreported: Vec::new(),
             oldest_first: Vec::new(),
         })
+    }
+
+    /// The same for a model whose K and V are others in sequences of more tokens than `longest`: which of the two a
+    /// sequence has follows from its number of tokens, and is part of what identifies its blocks. One that grows past
+    /// `longest` gives its blocks back when its token is committed, and is computed again from the start. Until it is
+    /// admitted again younger ones may run.
+    #[must_use]
+    pub fn recomputing_past(self, longest: Option<usize>) -> Self {
+        Self { recompute_past: longest, ..self }
     }
 
     /// Puts a request in the queue, at the place its id gives it. Once accepted it will finish: it fits the pool alone.

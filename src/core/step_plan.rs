@@ -171,7 +171,9 @@ pub enum Event {
         /// Why.
         reason: FinishReason,
     },
-    /// The request lost its blocks to an older one. It waits and will be computed again, its output stays.
+    /// The request lost its blocks to an older one, or has grown so long that its K and V are others
+    /// ([`Scheduler::recomputing_past`](crate::core::scheduler::Scheduler::recomputing_past)). It waits and will be computed
+    /// again, its output stays.
     Preempted {
         /// The request.
         id: RequestId,

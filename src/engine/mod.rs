@@ -19,10 +19,10 @@ use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::{Event, StepPlan};
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
-use crate::model::{ModelConfig, TensorTable};
 use crate::model::decoder::Decoder;
 use crate::model::memory_plan::{MemoryPlan, PlannedMemory};
 use crate::model::weights::Weights;
+use crate::model::{ModelConfig, TensorTable};
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
 use loaded_folder::LoadedFolder;
@@ -96,7 +96,8 @@ pub enum Update {
         /// The sentence of the error.
         reason: String,
     },
-    /// It lost its blocks to an older request and will be computed again. What it has given out stays.
+    /// It lost its blocks, to an older request or because it grew past the length at which its angles change, and will be
+    /// computed again. What it has given out stays.
     Preempted(RequestId),
 }
 
@@ -111,7 +112,7 @@ impl<B: Backend> Engine<B> {
         limits::check(&model, &config)?;
         let plan = MemoryPlan::new(&model, &config, backend.max_buffer_words())?;
         let planned_memory = plan.on(&backend, &model, &files, &config)?;
-        let scheduler = Scheduler::new(config.clone())?;
+        let scheduler = Scheduler::new(config.clone())?.recomputing_past(model.rope.longest_short());
         let weights = Weights::load(&mut backend, &files, &TensorTable::new(&model), config.weight_dtype).await?;
         let decoder = Decoder::new(&mut backend, model, &config, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;

@@ -9,7 +9,7 @@ use cb_lab::model::ModelFolder;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-pub const NAMES: [&str; 8] = ["llama", "llama3", "smollm2", "qwen2", "qwen3", "mistral", "smollm3", "yarn"];
+pub const NAMES: [&str; 9] = ["llama", "llama3", "smollm2", "qwen2", "qwen3", "mistral", "phi3", "smollm3", "yarn"];
 
 /// The model that is part of the binary, in the folder models.
 pub const EMBEDDED: &str = "tiny";

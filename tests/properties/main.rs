@@ -3,6 +3,7 @@
 //! * `examples` are to be read: one idea each, with the plans written out.
 //! * `random_operations` submits, steps, fails, aborts and finishes at random and checks all of `checks` after each.
 //! * `same_tokens` runs the same requests under different limits and wants the same tokens.
+//! * `recompute` does it for a model whose K and V are others in long sequences.
 //! * `allocator` compares the block pool with a naive one.
 //!
 //! Everything is seeded: a red run is red again. `PROPTEST_CASES` sets how many cases are tried: 4 times as many.
@@ -13,6 +14,7 @@ mod examples;
 mod model;
 mod operations;
 mod random_operations;
+mod recompute;
 mod same_tokens;
 mod world;
 

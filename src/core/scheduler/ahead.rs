@@ -17,8 +17,8 @@ impl Scheduler {
     /// end-of-sequence token, a stop text): what was computed for these is passed over in [`commit`](Self::commit).
     ///
     /// `None` where the next step cannot be foreseen: somebody is in the middle of a prompt; somebody who waits could be
-    /// admitted, or a request is sure to end and make room; a block is needed and none is free; `plan` is not the only one
-    /// in flight; or nobody goes on.
+    /// admitted, or a request is sure to end and make room; a block is needed and none is free; somebody is about to be
+    /// computed again; `plan` is not the only one in flight; or nobody goes on.
     ///
     /// Requests that end while both steps are in flight free their blocks, which a third plan may hand out. That is safe:
     /// a device executes steps in the order of their plans, so whoever gets such a block writes to it later, and reads
@@ -76,6 +76,9 @@ impl Scheduler {
             num_running += 1;
             // Of a plan that was itself made ahead the sequence knows all tokens but the one in flight, too.
             let is_last = sequence.output_token_ids().len() + 1 == sequence.request().params.max_new_tokens;
+            if !is_last && self.recompute_past == Some(sequence.num_tokens()) {
+                return None;
+            }
             if !is_last {
                 going_on.push(GoesOn { seq_idx: row.seq_idx, sample_idx });
             } else if !self.waiting.is_empty() {

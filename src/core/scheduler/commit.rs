@@ -43,7 +43,13 @@ impl Scheduler {
                 Some(FinishReason::Stop)
             } else {
                 let is_last = sequence.output_token_ids().len() + 1 == params.max_new_tokens;
+                let grows_past = self.recompute_past == Some(sequence.num_tokens());
                 sequence.push_output(token_id);
+                if grows_past && !is_last {
+                    sequence.preempt(&mut self.allocator);
+                    self.waiting.extend(self.running.remove_entry(&row.id));
+                    events.push(Event::Preempted { id: row.id });
+                }
                 events.push(Event::Token { id: row.id, token_id });
                 is_last.then_some(FinishReason::Length)
             };
