@@ -36,9 +36,9 @@ fn what_this_engine_does_not_do() {
     let model = ModelCopy::of("llama").edit_config(|config| config["architectures"][0] = "MambaForCausalLM".into());
     refuse(model.path(), &["config.json", "MambaForCausalLM", "supported are LlamaForCausalLM"]);
     let model = ModelCopy::of("llama3").edit_config(|config| config["rope_scaling"]["rope_type"] = "magic".into());
-    refuse(model.path(), &["config.json", "rope_type is \"magic\"", "supported are default, linear and llama3"]);
-    let model = ModelCopy::of("llama").edit_config(|config| config["rope_parameters"]["rope_type"] = "yarn".into());
-    refuse(model.path(), &["config.json", "rope_type is \"yarn\"", "supported are"]);
+    refuse(model.path(), &["config.json", "rope_type is \"magic\"", "supported are default, linear, llama3 and yarn"]);
+    let model = ModelCopy::of("llama").edit_config(|config| config["rope_parameters"]["rope_type"] = "dynamic".into());
+    refuse(model.path(), &["config.json", "rope_type is \"dynamic\"", "supported are"]);
     let model = ModelCopy::of("llama").edit("config.json", |contents| contents.truncate(20));
     refuse(model.path(), &["config.json", "EOF"]);
     let model = ModelCopy::of("llama").edit("tokenizer.json", |contents| contents.truncate(20));
