@@ -152,6 +152,20 @@ fn projections_of_several_types_are_joined_in_the_widest() {
     assert!(joined.eq(columns));
 }
 
+/// One kernel call takes both, so that their elements have one type, whatever the types of their tensors.
+#[test]
+fn the_tensors_of_gate_and_up_decide_the_type_of_both() {
+    for name in FIXTURES {
+        let table = TensorTable::new(&ModelConfig::open(&fixture(name)).unwrap());
+        for layer in &table.layers {
+            let tensors = [&layer.gate_proj, &layer.up_proj].map(|matrix| &matrix.parts[0].tensor);
+            for matrix in [&layer.gate_proj, &layer.up_proj] {
+                assert!(matrix.typed_by.iter().eq(tensors), "{name}: {matrix:?}");
+            }
+        }
+    }
+}
+
 /// Fused Q, K and V: heads of 24 of which 18 values turn, the rows of Q and K in the kernel's order and those of V as
 /// they are; and the two halves of a fused MLP.
 #[test]

@@ -45,6 +45,7 @@ impl Scheduler {
                 let is_last = sequence.output_token_ids().len() + 1 == params.max_new_tokens;
                 let grows_past = self.recompute_past == Some(sequence.num_tokens());
                 sequence.push_output(token_id);
+                // Told before the token: whoever gets that may end the request for it.
                 if grows_past && !is_last {
                     sequence.preempt(&mut self.allocator);
                     self.waiting.extend(self.running.remove_entry(&row.id));
