@@ -10,6 +10,7 @@ use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
+use cb_lab::core::timestamp::Timestamp;
 use cb_lab::{EngineConfig, RequestId};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -46,7 +47,7 @@ fn decoding_sequences(num_seqs: usize) -> Scheduler {
         scheduler.submit(request).expect("the request fits");
     }
     loop {
-        let plan = scheduler.schedule();
+        let plan = scheduler.schedule(Timestamp::ZERO);
         let num_samples = plan.num_samples();
         scheduler.commit(&plan, &vec![7; num_samples]);
         if num_samples == num_seqs {
@@ -71,7 +72,7 @@ fn step_of_decodes(c: &mut Criterion) {
                     let steps = steps_left.min(STEPS_PER_SET);
                     let start = Instant::now();
                     for _ in 0..steps {
-                        let plan = scheduler.schedule();
+                        let plan = scheduler.schedule(Timestamp::ZERO);
                         batch.build_into(black_box(&plan), &scheduler);
                         black_box(&batch);
                         black_box(scheduler.commit(&plan, &sampled));

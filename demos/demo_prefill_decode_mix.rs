@@ -7,7 +7,7 @@ use cb_lab::backend::Backend;
 use cb_lab::core::request::FinishReason;
 use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::Update;
-use cb_lab::engine::record::Step;
+use cb_lab::observe::Step;
 use clap::Parser;
 use common::{Demo, Device, Lab, Limits, Outcome, Requests, Sampling, Screen};
 use std::collections::BTreeMap;
@@ -60,15 +60,11 @@ impl Demo for Args {
             for preemption in &step.preempted {
                 told.remove(&preemption.victim);
             }
-            for skipped in &step.skipped {
+            for (id, why) in lab.skipped() {
                 // A reason is told once, until another takes its place.
-                if told.insert(skipped.id, skipped.why).is_none_or(|before| !is_same(&before, &skipped.why)) {
-                    let verb = if matches!(skipped.why, Skipped::Preempted { .. }) { "" } else { " waits:" };
-                    writeln!(
-                        screen,
-                        "      {}",
-                        screen.paint(skipped.id, &format!("{}{verb} {}", skipped.id, skipped.why))
-                    )?;
+                if told.insert(id, why).is_none_or(|before| !is_same(&before, &why)) {
+                    let verb = if matches!(why, Skipped::Preempted { .. }) { "" } else { " waits:" };
+                    writeln!(screen, "      {}", screen.paint(id, &format!("{id}{verb} {why}")))?;
                 }
             }
             for update in updates {

@@ -46,8 +46,8 @@ impl Demo for Args {
             let line = format!("request {}: {what} (context {} + query {})", row.id, row.context_len, row.query_len);
             writeln!(screen, "{}", screen.paint(row.id, &line))?;
         }
-        for skipped in &step.skipped {
-            writeln!(screen, "request {} has no row: {}", skipped.id, skipped.why)?;
+        for (id, why) in lab.skipped() {
+            writeln!(screen, "request {id} has no row: {why}")?;
         }
 
         let ids: Vec<RequestId> = step.rows.iter().map(|row| row.id).collect();

@@ -4,8 +4,8 @@ mod common;
 
 use cb_lab::EngineConfig;
 use cb_lab::backend::Backend;
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::views::{Cell, Summary, budget_use, latencies, summary, timeline};
+use cb_lab::observe::Recording;
+use cb_lab::observe::views::{Cell, Summary, budget_use, latencies, summary, timeline};
 use clap::Parser;
 use common::scenario::Scenario;
 use common::{Demo, Device, Lab, Limits, Outcome, Screen};

@@ -3,7 +3,7 @@
 mod common;
 
 use cb_lab::backend::Backend;
-use cb_lab::engine::record::views::{Summary, summary};
+use cb_lab::observe::views::{Summary, summary};
 use clap::Parser;
 use common::{Demo, Device, Lab, Limits, Outcome, Screen};
 use std::io::Write;

@@ -60,6 +60,9 @@ pub enum Error {
     /// The device refused or lost what was asked of it.
     #[error("device: {0}")]
     Device(String),
+    /// The device is gone, and with it all that was in its memory. A new one can go on.
+    #[error("device lost: {0}")]
+    DeviceLost(String),
     /// Results could not be written.
     #[error("cannot write the results: {0}")]
     WriteOutput(std::io::Error),

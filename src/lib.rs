@@ -26,6 +26,7 @@ pub mod model;
 pub mod text;
 
 pub mod engine;
+pub mod observe;
 
 pub mod workloads;
 

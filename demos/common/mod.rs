@@ -7,17 +7,17 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::cli::choose_backend::{BackendChoice, Chosen, choose_backend};
 use cb_lab::core::request::SamplingParams;
+use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::loaded_folder::LoadedFolder;
-use cb_lab::engine::record::{Entry, Recorder, Recording, Run, Step, VERSION};
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Engine, Update};
 use cb_lab::model::embedded::default_model;
+use cb_lab::observe::{Entry, Recorder, Recording, Run, Step, VERSION};
 use cb_lab::{Error, RequestId, TokenId};
 use pollster::block_on;
 use std::error;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::process::ExitCode;
-use web_time::Instant;
 
 pub type Outcome<T = ()> = Result<T, Box<dyn error::Error>>;
 
@@ -165,10 +165,9 @@ pub fn digit(id: RequestId) -> char {
 
 /// An engine with the default model, and the log of what it does.
 pub struct Lab<B: Backend> {
-    pub engine: Engine<B>,
+    pub engine: DeviceEngine<B>,
     pub recording: Recording,
     recorder: Recorder,
-    begin: Instant,
 }
 
 impl<B: Backend> Lab<B> {
@@ -192,7 +191,8 @@ impl<B: Backend> Lab<B> {
         let mut engine = block_on(Engine::new(backend, folder, limits))?;
         // Demos show how each step left things.
         engine.step_one_by_one();
-        Ok(Self { engine, recording: Recording::new(run), recorder: Recorder::default(), begin: Instant::now() })
+        let recorder = Recorder::new(&run.config);
+        Ok(Self { engine, recording: Recording::new(run), recorder })
     }
 
     /// Submits `len` tokens of a story, for which `max_new_tokens` are to be generated.
@@ -201,9 +201,7 @@ impl<B: Backend> Lab<B> {
         let (temperature, seed) = sampling.map_or((0.0, 0), |sampling| (sampling.temperature, sampling.seed));
         let params = SamplingParams { max_new_tokens, temperature, seed, ..Default::default() };
         let id = self.engine.submit(prompt, params)?;
-        let at_ms = self.now_ms();
-        let entry = self.recorder.submitted(self.engine.scheduler(), id, at_ms);
-        entry.into_iter().for_each(|entry| self.recording.push(entry));
+        self.recording.push(self.recorder.submitted(id, len, max_new_tokens, self.engine.now()));
         Ok(id)
     }
 
@@ -218,28 +216,30 @@ impl<B: Backend> Lab<B> {
     /// Gives a request up, unless it has ended.
     pub fn abort(&mut self, id: RequestId) -> Outcome {
         if self.engine.abort(id)?.is_some() {
-            let at_ms = self.now_ms();
-            self.recording.push(self.recorder.aborted(id, at_ms));
+            self.recording.push(self.recorder.aborted(id, self.engine.now()));
         }
         Ok(())
     }
 
     /// Computes a step and records it.
     pub fn step(&mut self) -> Outcome<(Step, Vec<Update>)> {
-        let start_ms = self.now_ms();
         let report = block_on(self.engine.step())?;
-        let ms = self.now_ms() - start_ms;
-        let entry = self.recorder.step(&report, self.engine.batch(), self.engine.scheduler(), start_ms, ms);
+        let entry = self.recorder.step(&report);
         let Entry::Step(step) = entry.clone() else { unreachable!("the recorder was shown a step") };
         self.recording.push(entry);
         Ok((step, report.updates))
+    }
+
+    /// Who got no row in the last step, and why: those that run, then those that wait.
+    pub fn skipped(&self) -> Vec<(RequestId, Skipped)> {
+        self.recording.skipped().pop().unwrap_or_default()
     }
 
     /// Lets the device prepare its kernels before time counts: a request 0 that is not recorded.
     pub fn warm_up(&mut self) -> Outcome {
         self.engine.submit(self.prompt(2)?, SamplingParams { max_new_tokens: 2, ..Default::default() })?;
         block_on(self.engine.run_until_idle())?;
-        self.begin = Instant::now();
+        self.engine.runner_mut().restart_clock();
         Ok(())
     }
 
@@ -252,9 +252,5 @@ impl<B: Backend> Lab<B> {
             self.step()?;
         }
         Ok(())
-    }
-
-    fn now_ms(&self) -> f64 {
-        self.begin.elapsed().as_secs_f64() * 1e3
     }
 }

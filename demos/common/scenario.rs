@@ -2,7 +2,7 @@
 
 use super::{Lab, Limits, Outcome, Requests, Sampling};
 use cb_lab::backend::Backend;
-use cb_lab::engine::record::Recording;
+use cb_lab::observe::Recording;
 
 /// Too few for all at a time, so that somebody is preempted.
 const POOL_TOKENS: usize = 48;

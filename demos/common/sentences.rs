@@ -1,8 +1,8 @@
 //! What happened in a step, and why, in sentences. All of it is in the log.
 
 use cb_lab::RequestId;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind};
-use cb_lab::engine::record::{Blocks, Entry, Recording};
+use cb_lab::observe::snapshots::{Snapshot, TokenKind};
+use cb_lab::observe::{Blocks, Entry, Recording};
 
 /// A sentence, and whom it is about.
 pub struct Sentence {
@@ -77,8 +77,8 @@ pub fn in_step(snapshot: &Snapshot) -> Vec<Sentence> {
             all.push(Sentence { id, topic: Topic::Ended, text });
         }
     }
-    for skipped in &step.skipped {
-        all.push(Sentence { id: skipped.id, topic: Topic::Skipped, text: format!("has no row: {}", skipped.why) });
+    for (id, why) in &snapshot.skipped {
+        all.push(Sentence { id: *id, topic: Topic::Skipped, text: format!("has no row: {why}") });
     }
     all
 }

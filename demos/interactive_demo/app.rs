@@ -5,7 +5,7 @@ use crate::keys::Command;
 use crate::knobs::Knob;
 use crate::plan::{MAX_STEPS, Plan};
 use cb_lab::RequestId;
-use cb_lab::engine::record::Recording;
+use cb_lab::observe::Recording;
 
 /// Records a plan.
 pub type Runner<'a> = &'a dyn Fn(&Plan) -> Outcome<Recording>;

@@ -5,7 +5,7 @@ use crate::common::scenario::Scenario;
 use crate::common::{Lab, Limits, Outcome, Sampling};
 use cb_lab::RequestId;
 use cb_lab::backend::Backend;
-use cb_lab::engine::record::{Entry, Recording};
+use cb_lab::observe::{Entry, Recording};
 
 /// Of a run. A user who turns knobs waits for all of them.
 pub const MAX_STEPS: usize = 500;

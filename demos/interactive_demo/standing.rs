@@ -3,8 +3,8 @@
 use crate::sentences::in_step;
 use cb_lab::RequestId;
 use cb_lab::core::request::FinishReason;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind};
-use cb_lab::engine::record::{Entry, Recording, Submitted};
+use cb_lab::observe::snapshots::{Snapshot, TokenKind};
+use cb_lab::observe::{Entry, Recording, Submitted};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

@@ -8,7 +8,7 @@ use crate::keys::{Command, KEYS, command_of_name};
 use crate::plan::Plan;
 use crate::script::play;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::engine::record::{Entry, Recording};
+use cb_lab::observe::{Entry, Recording};
 use clap::{CommandFactory, Parser};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

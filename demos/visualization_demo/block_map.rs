@@ -2,8 +2,8 @@
 
 use crate::svg::{LEFT, Point, Size, Svg, TOP, fill, ink, limits, step_width};
 use cb_lab::RequestId;
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::snapshots::Snapshot;
+use cb_lab::observe::Recording;
+use cb_lab::observe::snapshots::Snapshot;
 
 /// Pixels of a block, and of one among many.
 const HIGHEST: usize = 20;

@@ -1,8 +1,8 @@
 //! What the token budget of each step went to.
 
 use crate::svg::{LEFT, Point, Size, Svg, TOP, limits, step_width};
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind};
+use cb_lab::observe::Recording;
+use cb_lab::observe::snapshots::{Snapshot, TokenKind};
 
 const HEIGHT: usize = 168;
 /// From the bottom of a bar to its top.

@@ -18,8 +18,8 @@ mod tests;
 mod timeline;
 
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::snapshots::snapshots;
+use cb_lab::observe::Recording;
+use cb_lab::observe::snapshots::snapshots;
 use clap::Parser;
 use common::scenario::Scenario;
 use common::{Lab, Outcome};

@@ -5,9 +5,9 @@ use crate::sentences::{Sentence, Topic, between_steps, in_step};
 use crate::svg::{escape, limits};
 use cb_lab::RequestId;
 use cb_lab::core::request::FinishReason;
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind};
-use cb_lab::engine::record::views::{Cell, timeline};
+use cb_lab::observe::Recording;
+use cb_lab::observe::snapshots::{Snapshot, TokenKind};
+use cb_lab::observe::views::{Cell, timeline};
 use serde::Serialize;
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! Who attends to whom in one step: what a request has in the cache on the left, the tokens of the step on the right.
 
 use crate::svg::{LEFT, Svg, TOP, fill};
-use cb_lab::engine::record::Step;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenRow};
+use cb_lab::observe::Step;
+use cb_lab::observe::snapshots::{Snapshot, TokenRow};
 
 const CELL: usize = 22;
 /// Columns of cached tokens that are drawn. A longer context is cut, and its number says how long it is.

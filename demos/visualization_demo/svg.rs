@@ -2,7 +2,7 @@
 
 use crate::palette::COLOURS;
 use cb_lab::RequestId;
-use cb_lab::engine::record::Recording;
+use cb_lab::observe::Recording;
 use std::fmt::Write;
 
 /// Where plots begin: below title and subtitle, right of the labels of the y axis.

@@ -3,7 +3,7 @@
 use super::{Args, check, pictures, shown};
 use crate::common::Lab;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::engine::record::Recording;
+use cb_lab::observe::Recording;
 use clap::Parser;
 
 fn recording(knobs: &[&str]) -> Recording {

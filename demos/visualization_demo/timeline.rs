@@ -2,9 +2,9 @@
 
 use crate::svg::{LEFT, Point, Svg, TOP, fill, ink, limits, outline, step_width};
 use cb_lab::RequestId;
-use cb_lab::engine::record::Recording;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind, TokenRow};
-use cb_lab::engine::record::views::{Cell, Lane, timeline};
+use cb_lab::observe::Recording;
+use cb_lab::observe::snapshots::{Snapshot, TokenKind, TokenRow};
+use cb_lab::observe::views::{Cell, Lane, timeline};
 
 const LANE: usize = 34;
 /// Of what is computed, in a lane. Above it is room for a mark.

@@ -8,7 +8,7 @@ use super::wording::{complain, tell};
 use crate::backend::Backend;
 use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
-use crate::engine::{Engine, Update};
+use crate::engine::{DeviceEngine, Engine, Update};
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 use crate::text::{ChatTemplate, Message};
@@ -68,7 +68,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
 
 /// A conversation with a model.
 struct Chat<B: Backend> {
-    engine: Engine<B>,
+    engine: DeviceEngine<B>,
     template: ChatTemplate,
     system: Option<Message>,
     params: SamplingParams,
@@ -77,7 +77,12 @@ struct Chat<B: Backend> {
 }
 
 impl<B: Backend> Chat<B> {
-    fn new(engine: Engine<B>, template: ChatTemplate, system: Option<Message>, params: SamplingParams) -> Result<Self> {
+    fn new(
+        engine: DeviceEngine<B>,
+        template: ChatTemplate,
+        system: Option<Message>,
+        params: SamplingParams,
+    ) -> Result<Self> {
         let messages = system.iter().cloned().collect();
         Ok(Self { engine, template, system, params, messages, interrupt: Interrupt::install()? })
     }

@@ -14,7 +14,7 @@ use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::admission;
 use crate::engine::loaded_folder::LoadedFolder;
-use crate::engine::{Engine, Update};
+use crate::engine::{DeviceEngine, Engine, Update};
 use crate::error::Result;
 use crate::ids::TokenId;
 use crate::model::ModelFolder;
@@ -131,7 +131,6 @@ async fn generate<B: Backend>(
     }
     progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
     while !engine.is_idle() {
-        record.begin_step();
         let report = match engine.step().await {
             Ok(report) => report,
             Err(error) => {
@@ -182,7 +181,7 @@ async fn generate<B: Backend>(
 
 /// Computes each request alone, as a server without batching would, and counts the steps.
 async fn one_at_a_time<B: Backend>(
-    engine: &mut Engine<B>,
+    engine: &mut DeviceEngine<B>,
     prompts: Vec<(usize, Vec<TokenId>)>,
     jobs: &[PromptJob],
 ) -> Result<usize> {

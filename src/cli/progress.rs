@@ -83,8 +83,8 @@ impl Progress {
             self.num_steps,
             plan.num_decodes(),
             plan.num_tokens() - plan.num_decodes(),
-            report.num_waiting,
-            report.num_free_blocks,
+            report.plan.num_waiting,
+            report.plan.num_free_blocks,
             self.num_generated as f64 / self.begin.elapsed().as_secs_f64(),
         ));
     }
@@ -149,9 +149,9 @@ fn step_line(step: usize, report: &StepReport) -> String {
         "step={step} decode={} prefill={} active={} waiting={} free_blocks={} decode_ids=[{}] prefill=[{}]",
         plan.num_decodes(),
         prefills().map(|row| row.query_len).sum::<usize>(),
-        report.num_running,
-        report.num_waiting,
-        report.num_free_blocks,
+        report.plan.num_running,
+        report.plan.num_waiting,
+        report.plan.num_free_blocks,
         join(decodes.map(|row| row.id.to_string()).collect()),
         join(prefills().map(|row| format!("({},{})", row.id, row.query_len)).collect()),
     )

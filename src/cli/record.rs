@@ -2,16 +2,15 @@
 //! the same as a trace, which is one JSON object and so is written at the end.
 
 use crate::backend::Backend;
-use crate::engine::record::trace::trace;
-use crate::engine::record::{Entry, Recorder, Recording, Run, VERSION};
-use crate::engine::{Engine, StepReport};
+use crate::engine::{DeviceEngine, StepReport};
 use crate::error::{Error, Result};
 use crate::ids::RequestId;
 use crate::model::ModelFolder;
+use crate::observe::trace::trace;
+use crate::observe::{Entry, Recorder, Recording, Run, VERSION};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use web_time::Instant;
 
 /// Where a run is to be recorded.
 #[derive(clap::Args)]
@@ -30,8 +29,6 @@ pub struct RecordFile {
     /// What the trace will be made of.
     traced: Option<(Recording, BufWriter<File>, PathBuf)>,
     recorder: Recorder,
-    begin: Instant,
-    step_began_ms: f64,
 }
 
 impl RecordFile {
@@ -39,17 +36,14 @@ impl RecordFile {
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
-    pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut Engine<B>) -> Result<Self> {
+    pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.device_mut().1.name());
         let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
         let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
         let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));
-        if out.is_some() || traced.is_some() {
-            // A log says how each step left things; the next one must not have begun by then.
-            engine.step_one_by_one();
-        }
-        let mut file = Self { out, traced, recorder: Recorder::default(), begin: Instant::now(), step_began_ms: 0.0 };
+        let recorder = Recorder::new(&run.config);
+        let mut file = Self { out, traced, recorder };
         file.write_line(&Entry::Run(run))?;
         Ok(file)
     }
@@ -58,26 +52,23 @@ impl RecordFile {
     ///
     /// # Errors
     /// [`Error::WriteFile`]
-    pub fn submitted<B: Backend>(&mut self, engine: &Engine<B>, id: RequestId) -> Result<()> {
-        let entry = self.recorder.submitted(engine.scheduler(), id, self.now_ms());
-        entry.map_or(Ok(()), |entry| self.write(&entry))
-    }
-
-    /// A step is about to be computed.
-    pub fn begin_step(&mut self) {
-        self.step_began_ms = self.now_ms();
+    pub fn submitted<B: Backend>(&mut self, engine: &DeviceEngine<B>, id: RequestId) -> Result<()> {
+        let Some(sequence) = engine.scheduler().get(id) else { return Ok(()) };
+        let request = sequence.request();
+        let (prompt_len, max_new_tokens) = (request.prompt_token_ids.len(), request.params.max_new_tokens);
+        let entry = self.recorder.submitted(id, prompt_len, max_new_tokens, engine.now());
+        self.write(&entry)
     }
 
     /// A step was computed.
     ///
     /// # Errors
     /// [`Error::WriteFile`]
-    pub fn step<B: Backend>(&mut self, report: &StepReport, engine: &mut Engine<B>) -> Result<()> {
-        let ms = self.now_ms() - self.step_began_ms;
+    pub fn step<B: Backend>(&mut self, report: &StepReport, engine: &mut DeviceEngine<B>) -> Result<()> {
         if self.out.is_none() && self.traced.is_none() {
             return Ok(());
         }
-        let mut entry = self.recorder.step(report, engine.batch(), engine.scheduler(), self.step_began_ms, ms);
+        let mut entry = self.recorder.step(report);
         if let Entry::Step(step) = &mut entry {
             step.kernels = engine.device_mut().1.take_kernel_times();
         }
@@ -92,10 +83,6 @@ impl RecordFile {
         let Some((recording, mut out, path)) = self.traced else { return Ok(()) };
         let written = writeln!(out, "{}", trace(&recording)).and_then(|()| out.flush());
         written.map_err(|source| Error::WriteFile { path, source })
-    }
-
-    fn now_ms(&self) -> f64 {
-        self.begin.elapsed().as_secs_f64() * 1e3
     }
 
     fn write(&mut self, entry: &Entry) -> Result<()> {

@@ -145,10 +145,10 @@ impl BlockTable {
         true
     }
 
-    /// Gives all blocks back, last first: the head of a sequence is what another may share, so it is reused last.
-    pub fn release(&mut self, allocator: &mut BlockAllocator) {
-        for block in self.blocks.drain(..).rev() {
-            allocator.release(block);
-        }
+    /// Gives all blocks back, last first: the head of a sequence is what another may share, so it is reused last. Returns
+    /// them in logical order.
+    pub fn release(&mut self, allocator: &mut BlockAllocator) -> Vec<BlockId> {
+        self.blocks.iter().rev().for_each(|&block| allocator.release(block));
+        std::mem::take(&mut self.blocks)
     }
 }

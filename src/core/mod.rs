@@ -13,4 +13,5 @@ pub mod skipped;
 pub mod batch_builder;
 pub mod ragged_mask;
 
+pub mod timestamp;
 pub mod wording;

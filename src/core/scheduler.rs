@@ -10,6 +10,7 @@
 //! ```
 
 mod ahead;
+mod blocks;
 mod commit;
 mod schedule;
 
@@ -19,9 +20,12 @@ use crate::config::EngineConfig;
 use crate::core::kv_cache::BlockAllocator;
 use crate::core::request::{FinishReason, Request, check_request};
 use crate::core::sequence::{SeqIdx, Sequence, Slab};
-use crate::core::step_plan::{Event, Preemption};
+use crate::core::step_plan::{BlockChange, Event, Preemption, StepPlan};
 use crate::error::{Error, Result};
 use crate::ids::RequestId;
+
+/// The longest queue. Who submits faster than an engine computes is told so before memory runs out.
+const MOST_WAITING: usize = 1 << 20;
 
 /// Every request that has not ended, and the pool of blocks they share.
 ///
@@ -44,6 +48,8 @@ pub struct Scheduler {
     in_flight: VecDeque<u64>,
     /// Who lost their blocks since the last commit.
     unreported: Vec<Preemption>,
+    /// Blocks that changed hands in plans that are not committed, with the step of the plan.
+    unreported_blocks: Vec<(u64, BlockChange)>,
     /// Working memory of `schedule`, kept so that it is allocated once: what ran before the step.
     oldest_first: Vec<SeqIdx>,
 }
@@ -65,6 +71,7 @@ impl Scheduler {
             step: 0,
             in_flight: VecDeque::with_capacity(2),
             unreported: Vec::new(),
+            unreported_blocks: Vec::new(),
             oldest_first: Vec::new(),
         })
     }
@@ -81,7 +88,7 @@ impl Scheduler {
     /// Puts a request in the queue, at the place its id gives it. Once accepted it will finish: it fits the pool alone.
     ///
     /// # Errors
-    /// [`Error::RequestRefused`] with the figures if it could never finish, or if its id is in use;
+    /// [`Error::RequestRefused`] with the figures if it could never finish, if its id is in use, or if the queue is full;
     /// [`Error::InvalidOption`] if a sampling parameter cannot work.
     pub fn submit(&mut self, request: Request) -> Result<()> {
         let id = request.id;
@@ -89,6 +96,11 @@ impl Scheduler {
             return Err(Error::RequestRefused(format!("id {id} belongs to a request that has not finished")));
         }
         check_request(&self.config, request.prompt_token_ids.len(), &request.params)?;
+        if self.waiting.len() >= MOST_WAITING {
+            return Err(Error::RequestRefused(format!(
+                "{MOST_WAITING} requests wait already, as many as may: submit it again when some have ended"
+            )));
+        }
         let idx = self.sequences.insert(Sequence::new(request));
         self.waiting.insert(id, idx);
         Ok(())
@@ -96,9 +108,9 @@ impl Scheduler {
 
     /// Gives a request up and frees its blocks at once, also while steps are in flight: only a later plan can hand them
     /// out, a device executes steps in the order of their plans, and what those in flight still write is overwritten
-    /// before a later one reads it. False if there is no such request.
-    pub fn abort(&mut self, id: RequestId) -> bool {
-        self.finish(id, FinishReason::Abort).is_some()
+    /// before a later one reads it. `None` if there is no such request.
+    pub fn abort(&mut self, id: RequestId) -> Option<Event> {
+        self.finish(id, FinishReason::Abort)
     }
 
     /// Ends a request for a reason the scheduler cannot see, such as a stop text. `None` if there is no such request.
@@ -106,8 +118,27 @@ impl Scheduler {
         let idx = self.waiting.remove(&id).or_else(|| self.running.remove(&id))?;
         let mut sequence = self.sequences.remove(idx)?;
         self.unreported.retain(|preemption| preemption.victim != id);
-        sequence.block_table.release(&mut self.allocator);
-        Some(Event::Finished { id, reason })
+        let blocks = sequence.block_table.release(&mut self.allocator);
+        Some(Event::Finished { id, reason, blocks })
+    }
+
+    /// Takes the blocks of all that run, since what is in them is lost, and drops all plans in flight. Everybody waits, keeps
+    /// its output, and is computed again. The next commit tells of it.
+    pub fn preempt_all(&mut self) {
+        self.in_flight.clear();
+        while let Some((id, _)) = self.running.last_key_value() {
+            let id = *id;
+            let mut changes = Vec::new();
+            self.preempt_youngest(&mut changes);
+            self.unreported.push(Preemption { victim: id, needer: None });
+            self.unreported_blocks.extend(changes.into_iter().map(|change| (self.step, change)));
+        }
+        self.debug_check_integrity();
+    }
+
+    /// Whether a plan is the next to be committed, and some of its requests have not ended since it was made.
+    pub fn is_next(&self, plan: &StepPlan) -> bool {
+        self.in_flight.front() == Some(&plan.step) && plan.rows.iter().any(|row| self.get(row.id).is_some())
     }
 
     /// The limits it works within.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::core::kv_cache::{BlockAllocator, BlockTable};
 use crate::core::request::Request;
-use crate::ids::{RequestId, TokenId};
+use crate::ids::{BlockId, RequestId, TokenId};
 
 /// A request from its submission to its end.
 ///
@@ -98,10 +98,10 @@ impl Sequence {
         self.output_token_ids.push(token_id);
     }
 
-    /// Gives up all blocks and what was computed in them. The tokens stay.
-    pub(super) fn preempt(&mut self, allocator: &mut BlockAllocator) {
-        self.block_table.release(allocator);
+    /// Gives up all blocks and what was computed in them, and returns them in logical order. The tokens stay.
+    pub(super) fn preempt(&mut self, allocator: &mut BlockAllocator) -> Vec<BlockId> {
         self.context_len = 0;
+        self.block_table.release(allocator)
     }
 }
 

@@ -53,22 +53,8 @@ impl fmt::Display for Skipped {
 ///
 /// `plan` is the scheduler's newest. It may be committed by then: what changes in `commit` had a row.
 pub fn why_not(scheduler: &Scheduler, plan: &StepPlan, id: RequestId) -> Option<Skipped> {
-    if plan.rows.iter().any(|row| row.id == id) {
-        return None;
-    }
-    if let Some(preemption) = plan.preempted.iter().find(|preemption| preemption.victim == id) {
-        return Some(Skipped::Preempted { needer: preemption.needer });
-    }
-    if scheduler.get(id)?.is_running() {
-        return Some(Skipped::BudgetUsedUp { max_tokens_per_step: scheduler.config().max_tokens_per_step });
-    }
-    let first = scheduler.waiting().next()?.id();
-    match plan.admission_stop {
-        // It was submitted after the plan was made.
-        AdmissionStop::NobodyWaits => None,
-        stop if id == first => Some(Skipped::NotAdmitted(stop)),
-        _ => Some(Skipped::BehindFirst { first }),
-    }
+    let has_row = plan.rows.iter().any(|row| row.id == id);
+    if has_row { None } else { why_without_row(scheduler, plan, id) }
 }
 
 /// [`why_not`] of every request without a row: those that run, then those that wait, each oldest first.
@@ -76,5 +62,23 @@ pub fn all_skipped(scheduler: &Scheduler, plan: &StepPlan) -> Vec<(RequestId, Sk
     let with_row: BTreeSet<RequestId> = plan.rows.iter().map(|row| row.id).collect();
     let unfinished = scheduler.running().chain(scheduler.waiting()).map(|sequence| sequence.id());
     let without_row = unfinished.filter(|id| !with_row.contains(id));
-    without_row.filter_map(|id| Some((id, why_not(scheduler, plan, id)?))).collect()
+    without_row.filter_map(|id| Some((id, why_without_row(scheduler, plan, id)?))).collect()
+}
+
+fn why_without_row(scheduler: &Scheduler, plan: &StepPlan, id: RequestId) -> Option<Skipped> {
+    if plan.left_out.contains(&id) {
+        return Some(Skipped::BudgetUsedUp { max_tokens_per_step: scheduler.config().max_tokens_per_step });
+    }
+    let preemption = plan.preempted.iter().find(|preemption| preemption.victim == id);
+    if let Some(needer) = preemption.and_then(|preemption| preemption.needer) {
+        return Some(Skipped::Preempted { needer });
+    }
+    scheduler.get(id).and_then(|_| why_waits(plan.admission_stop, plan.first_waiting, id))
+}
+
+/// Why a request waits, by what a plan says of the queue: one reason for the first, and one for all behind it. `None` if
+/// nobody waited when the plan was made.
+pub fn why_waits(stop: AdmissionStop, first: Option<RequestId>, id: RequestId) -> Option<Skipped> {
+    let first = first?;
+    Some(if id == first { Skipped::NotAdmitted(stop) } else { Skipped::BehindFirst { first } })
 }

@@ -6,34 +6,83 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::request::FinishReason;
 use crate::core::sequence::SeqIdx;
+use crate::core::timestamp::Timestamp;
 use crate::core::wording::count_text;
-use crate::ids::{RequestId, TokenId};
+use crate::ids::{BlockId, RequestId, TokenId};
 
-/// The work of one step. It has no phase: it is a list of (sequence, context_len, query_len).
+/// The work of one step, and all that planning it changed: whoever executes, records or draws a step needs nothing else of
+/// the scheduler. It has no phase: it is a list of (sequence, context_len, query_len).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepPlan {
     /// Steps scheduled so far, this one included.
     pub step: u64,
+    /// When it was planned.
+    pub now: Timestamp,
     /// At most one row per sequence: decodes, then unfinished prompts, then newly admitted requests.
     pub rows: Vec<ScheduledRow>,
     /// Sequences that lost their blocks to this step, youngest first.
     pub preempted: Vec<Preemption>,
     /// The same of earlier plans that were never committed, oldest first: nobody has been told of it yet.
     pub preempted_before: Vec<Preemption>,
-    /// Why no further request was admitted.
+    /// Blocks that went to a sequence or came back, in the order in which they did.
+    pub block_changes: Vec<BlockChange>,
+    /// The same of earlier plans that were never committed.
+    pub block_changes_before: Vec<BlockChange>,
+    /// Blocks to copy on the device before any row is computed. None yet: no two sequences share a block.
+    pub copies: Vec<BlockCopy>,
+    /// Why the first in the queue was not admitted.
     pub admission_stop: AdmissionStop,
+    /// The first in the queue. All behind it wait because it came first.
+    pub first_waiting: Option<RequestId>,
+    /// Who runs and got no row, since others used up the budget.
+    pub left_out: Vec<RequestId>,
+    /// Sequences with blocks, once it was planned.
+    pub num_running: usize,
+    /// Requests without.
+    pub num_waiting: usize,
+    /// Blocks nobody holds.
+    pub num_free_blocks: usize,
     /// Of a plan that was made while the step before it was in flight: which of that step's samples the token of each row
     /// is, since nobody knows it yet. Else empty.
     pub sampled_by: Vec<u32>,
 }
 
-/// A sequence that lost its blocks because an older one had none for its next token.
+/// A sequence that lost its blocks because an older one had none for its next token, or because all blocks were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preemption {
     /// Who lost them: the youngest that ran.
     pub victim: RequestId,
-    /// Who needed one. The victim itself, if it was the youngest.
-    pub needer: RequestId,
+    /// Who needed one. The victim itself, if it was the youngest. `None` if the device was lost, and the blocks with it.
+    pub needer: Option<RequestId>,
+}
+
+/// A block that went from the pool into a sequence's table, or came back. Tables may share a block: it is free again when
+/// the last of them has released it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockChange {
+    /// Appended to the table.
+    Taken {
+        /// Whose table.
+        id: RequestId,
+        /// The block.
+        block: BlockId,
+    },
+    /// Gone from the table, as all others of it.
+    Released {
+        /// Whose table.
+        id: RequestId,
+        /// The block.
+        block: BlockId,
+    },
+}
+
+/// K and V of a block that are to be copied to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockCopy {
+    /// What to copy.
+    pub from: BlockId,
+    /// Where to.
+    pub to: BlockId,
 }
 
 /// Why a step admitted no further waiting request.
@@ -148,6 +197,11 @@ impl StepPlan {
         self.preempted_before.iter().chain(&self.preempted)
     }
 
+    /// All blocks that changed hands since the last step that was committed, but for those that came back with an [`Event`].
+    pub fn all_block_changes(&self) -> impl Iterator<Item = &BlockChange> {
+        self.block_changes_before.iter().chain(&self.block_changes)
+    }
+
     /// Whether there is nothing to compute.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -155,7 +209,7 @@ impl StepPlan {
 }
 
 /// What a step brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A token to show to whoever asked.
     Token {
@@ -164,12 +218,14 @@ pub enum Event {
         /// Its next token.
         token_id: TokenId,
     },
-    /// The request ended; its blocks are free.
+    /// The request ended.
     Finished {
         /// The request.
         id: RequestId,
         /// Why.
         reason: FinishReason,
+        /// The blocks it released, in logical order.
+        blocks: Vec<BlockId>,
     },
     /// The request lost its blocks to an older one, or has grown so long that its K and V are others
     /// ([`Scheduler::recomputing_past`](crate::core::scheduler::Scheduler::recomputing_past)). It waits and will be computed
@@ -177,5 +233,7 @@ pub enum Event {
     Preempted {
         /// The request.
         id: RequestId,
+        /// The blocks it released just now, in logical order. None if a plan says so already.
+        blocks: Vec<BlockId>,
     },
 }

@@ -1,7 +1,7 @@
 //! Looks at what a step left on the device: the KV pools, and attention against the reference. For demos and tests; it
 //! reads whole pools back. The engine must [step one by one](Engine::step_one_by_one).
 
-use super::Engine;
+use super::DeviceEngine;
 use crate::backend::cpu::dense_attention::{CausalMask, dense_attention};
 use crate::backend::element_type::unpack_f16;
 use crate::backend::{Backend, KvPool};
@@ -47,7 +47,7 @@ impl Difference {
 ///
 /// # Errors
 /// [`crate::Error::Device`]
-pub async fn gather_kv<B: Backend>(engine: &mut Engine<B>, seq_idx: usize) -> Result<Vec<DenseKv>> {
+pub async fn gather_kv<B: Backend>(engine: &mut DeviceEngine<B>, seq_idx: usize) -> Result<Vec<DenseKv>> {
     let mut layers = Vec::new();
     for layer in 0..engine.model().num_layers {
         let pool = download_pool(engine, layer).await?;
@@ -61,7 +61,7 @@ pub async fn gather_kv<B: Backend>(engine: &mut Engine<B>, seq_idx: usize) -> Re
 ///
 /// # Errors
 /// [`crate::Error::Device`]
-pub async fn attention_against_dense<B: Backend>(engine: &mut Engine<B>) -> Result<Difference> {
+pub async fn attention_against_dense<B: Backend>(engine: &mut DeviceEngine<B>) -> Result<Difference> {
     let model = engine.model();
     let layer = model.num_layers - 1;
     let (window, shape) =
@@ -89,7 +89,7 @@ pub async fn attention_against_dense<B: Backend>(engine: &mut Engine<B>) -> Resu
 }
 
 /// K and V of a layer: `[num_blocks, num_kv_heads, block_size, head_dim]`.
-async fn download_pool<B: Backend>(engine: &mut Engine<B>, layer: usize) -> Result<KvPool<Array4<f32>>> {
+async fn download_pool<B: Backend>(engine: &mut DeviceEngine<B>, layer: usize) -> Result<KvPool<Array4<f32>>> {
     let (model, config) = (engine.model(), engine.scheduler().config());
     let shape = (config.num_kv_blocks, model.num_kv_heads, config.block_size, model.head_dim);
     let kv_dtype = config.kv_dtype;

@@ -1,153 +1,129 @@
-//! The engine: requests in, text out, one step at a time.
+//! The engine: requests in, text out, one step at a time. It is a scheduler that decides, a runner that computes, and streams
+//! that turn tokens into text.
 
 pub mod admission;
+pub mod device_runner;
 pub mod inspect;
 pub mod limits;
 pub mod loaded_folder;
 pub mod philox;
-pub mod record;
+pub mod report;
+pub mod runner;
 pub mod sampler;
 pub mod stream;
+mod streams;
+
+pub use device_runner::DeviceRunner;
+pub use report::{StepReport, Update};
+pub use runner::ModelRunner;
 
 use crate::backend::Backend;
 use crate::backend::memory_tracker::MemoryUse;
-use crate::backend::params::SamplingInput;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
-use crate::core::request::{FinishReason, SamplingParams};
+use crate::core::request::SamplingParams;
 use crate::core::scheduler::Scheduler;
-use crate::core::step_plan::{Event, StepPlan};
-use crate::error::{Error, Result};
+use crate::core::step_plan::StepPlan;
+use crate::core::timestamp::Timestamp;
+use crate::error::Result;
 use crate::ids::{RequestId, TokenId};
+use crate::model::ModelConfig;
 use crate::model::decoder::Decoder;
-use crate::model::memory_plan::{MemoryPlan, PlannedMemory};
-use crate::model::weights::Weights;
-use crate::model::{ModelConfig, TensorTable};
+use crate::model::memory_plan::PlannedMemory;
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
 use loaded_folder::LoadedFolder;
-use sampler::{SampledToken, Sampler};
-use std::collections::BTreeMap;
-use stream::{Output, Pushed, Stream};
+use sampler::SampledToken;
+use stream::Output;
+use streams::Streams;
 
-/// Serves requests by continuous batching on one backend.
-pub struct Engine<B: Backend> {
-    backend: B,
-    decoder: Decoder<B>,
-    sampler: Sampler<B>,
+/// Serves requests by continuous batching.
+pub struct Engine<R: ModelRunner> {
     scheduler: Scheduler,
-    batch: RaggedBatch,
-    tokenizer: Tokenizer,
-    streams: BTreeMap<RequestId, Stream>,
+    runner: R,
+    streams: Streams,
+    model: ModelConfig,
     next_id: u64,
-    planned_memory: PlannedMemory,
     /// A step that was begun before the one before it had ended.
-    ahead: Option<BegunStep<B>>,
-    steps_ahead: bool,
+    ahead: Option<BegunStep<R>>,
+    async_scheduling: bool,
 }
 
-/// A step that the device computes, or has computed.
-struct BegunStep<B: Backend> {
+/// An engine that runs a model on a backend.
+pub type DeviceEngine<B> = Engine<DeviceRunner<B>>;
+
+/// A step that is being computed.
+struct BegunStep<R: ModelRunner> {
     plan: StepPlan,
-    num_running: usize,
-    num_waiting: usize,
-    num_free_blocks: usize,
-    sampled_tokens: B::Readback,
+    sampled: R::Sampled,
 }
 
-/// What a step brought, for people and programs that watch.
-#[derive(Debug)]
-pub struct StepReport {
-    /// What the step computed.
-    pub plan: StepPlan,
-    /// Sequences that held blocks while it was computed.
-    pub num_running: usize,
-    /// Requests that waited.
-    pub num_waiting: usize,
-    /// Blocks nobody held.
-    pub num_free_blocks: usize,
-    /// What came of it, in the order of the plan.
-    pub updates: Vec<Update>,
-}
-
-/// News of one request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Update {
-    /// It got a token.
-    Token {
-        /// The request.
-        id: RequestId,
-        /// The token.
-        token_id: TokenId,
-        /// Text that is now certain: often the token's own, sometimes nothing, sometimes that of several tokens.
-        text: String,
-    },
-    /// It ended.
-    Finished {
-        /// Text that was held back, in case it had become part of a stop text.
-        rest: String,
-        /// All it brought.
-        output: Output,
-    },
-    /// It ended because its text could not be decoded. Others go on.
-    Failed {
-        /// What it had brought.
-        output: Output,
-        /// The sentence of the error.
-        reason: String,
-    },
-    /// It lost its blocks, to an older request or because it grew past the length at which its angles change, and will be
-    /// computed again. What it has given out stays.
-    Preempted(RequestId),
-}
-
-impl<B: Backend> Engine<B> {
+impl<B: Backend> Engine<DeviceRunner<B>> {
     /// Puts a checked model folder on a backend.
     ///
     /// # Errors
-    /// A limit that does not fit the device, before any of its memory is taken; a file that cannot be read any more; a
-    /// device without memory.
-    pub async fn new(mut backend: B, folder: LoadedFolder, config: EngineConfig) -> Result<Self> {
+    /// As [`DeviceRunner::new`].
+    pub async fn new(backend: B, folder: LoadedFolder, config: EngineConfig) -> Result<Self> {
         let LoadedFolder { config: model, files, tokenizer, .. } = folder;
-        limits::check(&model, &config)?;
-        let plan = MemoryPlan::new(&model, &config, backend.max_buffer_words())?;
-        let planned_memory = plan.on(&backend, &model, &files, &config)?;
-        let scheduler = Scheduler::new(config.clone())?.recomputing_past(model.rope.longest_short());
-        let weights = Weights::load(&mut backend, &files, &TensorTable::new(&model), config.weight_dtype).await?;
-        let decoder = Decoder::new(&mut backend, model, &config, &plan, weights).await?;
-        let sampler = Sampler::new(&mut backend, &plan)?;
-        let (batch, streams, steps_ahead) = (RaggedBatch::default(), BTreeMap::new(), backend.overlaps());
+        let runner = DeviceRunner::new(backend, model.clone(), &files, &config).await?;
+        Self::with_runner(runner, model, tokenizer, config)
+    }
+
+    /// The token table of the step that was begun last, to look at.
+    pub fn batch(&self) -> &RaggedBatch {
+        &self.runner.batch
+    }
+
+    /// What was planned before any device memory was taken. [`Backend::memory`] says what was taken.
+    pub fn planned_memory(&self) -> PlannedMemory {
+        self.runner.planned_memory
+    }
+
+    /// What the backend holds now, and has held at most.
+    pub fn memory(&self) -> MemoryUse {
+        self.runner.backend.memory()
+    }
+
+    /// The decoder and its backend, for tests that look at or poison the KV pools.
+    pub fn device_mut(&mut self) -> (&mut Decoder<B>, &mut B) {
+        (&mut self.runner.decoder, &mut self.runner.backend)
+    }
+}
+
+impl<R: ModelRunner> Engine<R> {
+    /// An engine of parts: whatever computes, and the model and the tokenizer that requests are checked and read with.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if a limit cannot work.
+    pub fn with_runner(runner: R, model: ModelConfig, tokenizer: Tokenizer, config: EngineConfig) -> Result<Self> {
         Ok(Self {
-            backend,
-            decoder,
-            sampler,
-            scheduler,
-            batch,
-            tokenizer,
-            streams,
+            scheduler: Scheduler::new(config)?.recomputing_past(model.rope.longest_short()),
+            async_scheduling: runner.overlaps(),
+            runner,
+            streams: Streams::new(tokenizer),
+            model,
             next_id: 0,
             ahead: None,
-            steps_ahead,
-            planned_memory,
         })
     }
 
     /// From now on begins no step before the last one has ended: for those who look at what a step left behind, in the
     /// scheduler, on the device or in [`Engine::batch`]. What requests get is the same.
     pub fn step_one_by_one(&mut self) {
-        self.steps_ahead = false;
+        self.async_scheduling = false;
     }
 
     /// Queues a request; its output comes from later steps. Ids count up from 0 in the order of submission.
     /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
     ///
     /// # Errors
-    /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
+    /// [`Error::RequestRefused`](crate::Error::RequestRefused) or [`Error::InvalidOption`](crate::Error::InvalidOption) if it
+    /// can never run; the message has the figures.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
-        let request = request_for(self.decoder.model(), id, prompt_token_ids, params)?;
+        let request = request_for(&self.model, id, prompt_token_ids, params)?;
         self.scheduler.submit(request.clone())?;
-        self.streams.insert(id, Stream::new(request));
+        self.streams.open(request);
         self.next_id += 1;
         Ok(id)
     }
@@ -155,70 +131,48 @@ impl<B: Backend> Engine<B> {
     /// Gives a request up; its blocks are free at once. `None` if there is no such request.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the text it had could not be decoded; the request is gone all the same.
     pub fn abort(&mut self, id: RequestId) -> Result<Option<Output>> {
         self.scheduler.abort(id);
-        let Some(mut stream) = self.streams.remove(&id) else { return Ok(None) };
-        let (_, reason) = stream.end(FinishReason::Abort, &self.tokenizer)?;
-        Ok(Some(stream.into_output(reason)))
+        self.streams.abort(id).transpose()
     }
 
-    /// Computes one step: every running request that the token budget reaches gets a token or a chunk of its prompt.
+    /// Computes one step: every running request that the token budget reaches gets a token or a chunk of its prompt. While a
+    /// device computes it, the next one is planned and begun, where that can be foreseen.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step again, and reports
-    /// what was preempted for this one. A request whose text cannot be decoded is no error: see [`Update::Failed`].
+    /// [`Error::Device`](crate::Error::Device) if the device failed. Nothing is lost: the next call computes the same step
+    /// again, and reports what was preempted for this one. After [`Error::DeviceLost`](crate::Error::DeviceLost) that takes a
+    /// new runner first: [`Engine::resume`]. A request whose text cannot be decoded is no error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
-        let step = match self.begun_ahead() {
-            Some(step) => step,
-            None => {
-                let plan = self.scheduler.schedule();
-                self.begin(plan)?
-            }
+        let BegunStep { plan, sampled } = match self.ahead.take().filter(|ahead| self.scheduler.is_next(&ahead.plan)) {
+            Some(begun) => begun,
+            None => self.schedule_and_begin()?,
         };
-        // While the device computes this step, it is told the next one, where that can be foreseen.
-        let next = if self.steps_ahead { self.scheduler.schedule_ahead(&step.plan) } else { None };
-        let next = match next.map(|plan| self.begin(plan)).transpose() {
-            Ok(next) => next,
-            Err(error) => {
-                self.backend.discard(step.sampled_tokens);
-                return Err(error);
-            }
-        };
-        let BegunStep { plan, num_running, num_waiting, num_free_blocks, sampled_tokens } = step;
-        let sampled_tokens = match self.sampler.read(&mut self.backend, sampled_tokens).await {
-            Ok(sampled_tokens) => sampled_tokens,
-            Err(error) => {
-                next.into_iter().for_each(|step| self.backend.discard(step.sampled_tokens));
-                return Err(error);
-            }
-        };
-        let token_ids: Vec<TokenId> = sampled_tokens.iter().map(|sampled_token| sampled_token.token_id).collect();
-        let events = self.scheduler.commit(&plan, &token_ids);
-        let updates = self.stream(&plan, &events, &sampled_tokens);
-        self.ahead = next;
-        Ok(StepReport { plan, num_running, num_waiting, num_free_blocks, updates })
+        let next = if self.async_scheduling { self.scheduler.schedule_ahead(&plan, self.runner.now()) } else { None };
+        self.ahead = next.map(|plan| self.begin(plan)).transpose()?;
+        let sampled = self.runner.read(sampled).await?;
+        let mut events = self.scheduler.commit(&plan, &token_ids(&sampled));
+        let updates = self.streams.update(&plan, &sampled, &mut events, &mut self.scheduler);
+        Ok(StepReport { plan, end: self.runner.now(), events, updates })
     }
 
-    /// The step that was begun before the last one had ended, unless all of its requests have ended since.
-    fn begun_ahead(&mut self) -> Option<BegunStep<B>> {
-        let step = self.ahead.take()?;
-        if step.plan.rows.iter().any(|row| self.scheduler.get(row.id).is_some()) {
-            return Some(step);
-        }
-        self.backend.discard(step.sampled_tokens);
-        None
+    fn schedule_and_begin(&mut self) -> Result<BegunStep<R>> {
+        let plan = self.scheduler.schedule(self.runner.now());
+        self.begin(plan)
     }
 
-    /// Has the device compute a plan: its batch, the logits, and a sampled token for each row that samples.
-    fn begin(&mut self, plan: StepPlan) -> Result<BegunStep<B>> {
-        let (num_running, num_waiting) = (self.scheduler.num_running(), self.scheduler.num_waiting());
-        let num_free_blocks = self.scheduler.num_free_blocks();
-        self.batch.build_into(&plan, &self.scheduler);
-        let logits = self.decoder.forward(&mut self.backend, &self.batch, self.sampler.sampled_tokens());
-        let sampling_inputs = sampling_inputs(&plan, &self.scheduler);
-        let sampled_tokens = self.sampler.submit(&mut self.backend, &logits, &sampling_inputs)?;
-        Ok(BegunStep { plan, num_running, num_waiting, num_free_blocks, sampled_tokens })
+    fn begin(&mut self, plan: StepPlan) -> Result<BegunStep<R>> {
+        let sampled = self.runner.begin(&plan, &self.scheduler)?;
+        Ok(BegunStep { plan, sampled })
+    }
+
+    /// Goes on with a new runner, of the same model and limits, after the old one was lost with its device. Requests that ran
+    /// are computed again: they get the tokens that they would have got, and nothing twice.
+    pub fn resume(&mut self, runner: R) {
+        self.scheduler.preempt_all();
+        self.ahead = None;
+        self.runner = runner;
     }
 
     /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
@@ -249,89 +203,32 @@ impl<B: Backend> Engine<B> {
         &self.scheduler
     }
 
+    /// What computes, to look at.
+    pub fn runner(&self) -> &R {
+        &self.runner
+    }
+
+    /// What computes, to change: not while a step is in flight.
+    pub fn runner_mut(&mut self) -> &mut R {
+        &mut self.runner
+    }
+
+    /// The time by the runner's clock, as plans and reports have it.
+    pub fn now(&self) -> Timestamp {
+        self.runner.now()
+    }
+
     /// The model's shape.
     pub fn model(&self) -> &ModelConfig {
-        self.decoder.model()
-    }
-
-    /// The token table of the step that was begun last, to look at.
-    pub fn batch(&self) -> &RaggedBatch {
-        &self.batch
-    }
-
-    /// What was planned before any device memory was taken. [`Backend::memory`] says what was taken.
-    pub fn planned_memory(&self) -> PlannedMemory {
-        self.planned_memory
-    }
-
-    /// What the backend holds now, and has held at most.
-    pub fn memory(&self) -> MemoryUse {
-        self.backend.memory()
+        &self.model
     }
 
     /// Text to tokens and back.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// The decoder and its backend, for tests that look at or poison the KV pools.
-    pub fn device_mut(&mut self) -> (&mut Decoder<B>, &mut B) {
-        (&mut self.decoder, &mut self.backend)
-    }
-
-    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded.
-    fn stream(&mut self, plan: &StepPlan, events: &[Event], sampled_tokens: &[SampledToken]) -> Vec<Update> {
-        // Events come in the order of the plan's rows, so each search goes on where the last one ended.
-        let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(sampled_tokens);
-        let mut updates = Vec::with_capacity(events.len());
-        for event in events {
-            match *event {
-                Event::Preempted { id } => updates.push(Update::Preempted(id)),
-                Event::Token { id, token_id } => {
-                    let sampled_token = sampled.find(|(row, _)| row.id == id).map(|(_, sampled_token)| *sampled_token);
-                    let (Some(stream), Some(sampled_token)) = (self.streams.get_mut(&id), sampled_token) else {
-                        continue;
-                    };
-                    match stream.push(sampled_token, &self.tokenizer) {
-                        Ok(Pushed::Text(text)) => updates.push(Update::Token { id, token_id, text }),
-                        Ok(Pushed::Stopped(rest)) => {
-                            self.scheduler.finish(id, FinishReason::Stop);
-                            updates.extend(self.finish(id, FinishReason::Stop, rest));
-                        }
-                        Err(error) => {
-                            self.scheduler.finish(id, FinishReason::Error);
-                            updates.extend(self.streams.remove(&id).map(|stream| failed(stream, &error)));
-                        }
-                    }
-                }
-                // Already gone if its last token completed a stop text, or could not be decoded.
-                Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())),
-            }
-        }
-        updates
-    }
-
-    fn finish(&mut self, id: RequestId, reason: FinishReason, rest: String) -> Option<Update> {
-        let mut stream = self.streams.remove(&id)?;
-        Some(match stream.end(reason, &self.tokenizer) {
-            Ok((more, reason)) => Update::Finished { rest: rest + &more, output: stream.into_output(reason) },
-            Err(error) => failed(stream, &error),
-        })
+        &self.streams.tokenizer
     }
 }
 
-fn failed(stream: Stream, error: &Error) -> Update {
-    Update::Failed { output: stream.into_output(FinishReason::Error), reason: error.to_string() }
-}
-
-/// What the sampler is to do for each row that samples, in the order of the plan.
-fn sampling_inputs(plan: &StepPlan, scheduler: &Scheduler) -> Vec<SamplingInput> {
-    let sampling = plan.rows.iter().filter(|row| row.samples);
-    sampling
-        .map(|row| {
-            let request = scheduler.sequence(row.seq_idx).request();
-            let num_outputs = row.seq_len() - request.prompt_token_ids.len();
-            sampler::input(&request.params, num_outputs as u64)
-        })
-        .collect()
+fn token_ids(sampled: &[SampledToken]) -> Vec<TokenId> {
+    sampled.iter().map(|sampled_token| sampled_token.token_id).collect()
 }

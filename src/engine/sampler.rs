@@ -4,6 +4,8 @@ use super::philox::uniform;
 use crate::backend::Backend;
 use crate::backend::params::{SampleParams, SamplingInput};
 use crate::core::request::SamplingParams;
+use crate::core::scheduler::Scheduler;
+use crate::core::step_plan::StepPlan;
 use crate::error::Result;
 use crate::ids::TokenId;
 use crate::model::decoder::Logits;
@@ -20,7 +22,7 @@ pub struct SampledToken {
 
 /// How the `index`-th token of a request, from 0, is to be chosen: a function of what the request asks for and of nothing
 /// that happens beside it.
-pub fn input(params: &SamplingParams, index: u64) -> SamplingInput {
+pub fn sampling_input(params: &SamplingParams, index: u64) -> SamplingInput {
     // The middle of one of 2²³ equal parts, as many as an f32 can tell apart: never 0, never 1.
     let part = (uniform(params.seed, index) * f64::from(1u32 << 23)).floor();
     let top_k = params.top_k.and_then(|top_k| u32::try_from(top_k).ok());
@@ -31,6 +33,18 @@ pub fn input(params: &SamplingParams, index: u64) -> SamplingInput {
         min_p: params.min_p,
         random: ((part + 0.5) / f64::from(1u32 << 23)) as f32,
     }
+}
+
+/// How each row that samples is to be sampled, in the order of the plan.
+pub(super) fn sampling_inputs(plan: &StepPlan, scheduler: &Scheduler) -> Vec<SamplingInput> {
+    let sampling = plan.rows.iter().filter(|row| row.samples);
+    sampling
+        .map(|row| {
+            let request = scheduler.sequence(row.seq_idx).request();
+            let num_outputs = row.seq_len() - request.prompt_token_ids.len();
+            sampling_input(&request.params, num_outputs as u64)
+        })
+        .collect()
 }
 
 /// Chooses tokens on the backend.
@@ -90,7 +104,7 @@ mod tests {
     /// One that does not fit a u32 is more than any vocabulary has.
     #[test]
     fn a_top_k_that_is_left_out_or_huge_keeps_all() {
-        let top_k = |top_k| input(&SamplingParams { top_k, ..Default::default() }, 0).top_k;
+        let top_k = |top_k| sampling_input(&SamplingParams { top_k, ..Default::default() }, 0).top_k;
         assert_eq!([None, Some(usize::MAX), Some(3)].map(top_k), [u32::MAX, u32::MAX, 3]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::gpu::Gpu;
 use super::harness::{cb_lab, run, trials};
-use cb_lab::engine::record::{Recording, Step};
+use cb_lab::observe::{Recording, Step};
 use serde_json::Value;
 
 trials!(steps_and_requests, where_it_cannot_be_written);
@@ -39,10 +39,10 @@ fn steps_and_requests() {
     // Each unfinished request has a bar in each step: its rows, or that it waits, with the log's own reason.
     let bars: Vec<_> = of(&events, "X", 2).collect();
     let waits: Vec<_> = bars.iter().filter(|bar| bar["name"] == "waits").collect();
-    let skipped: Vec<_> = recording.steps().flat_map(|step| &step.skipped).collect();
+    let skipped: Vec<_> = recording.skipped().into_iter().flatten().collect();
     assert_eq!(waits.len(), skipped.len());
     assert!(!skipped.is_empty(), "memory is short");
-    assert!(waits.iter().zip(&skipped).all(|(bar, skipped)| bar["args"]["why"] == skipped.why.to_string()));
+    assert!(waits.iter().zip(&skipped).all(|(bar, (_, why))| bar["args"]["why"] == why.to_string()));
     let rows: usize = recording.steps().map(|step| step.rows.len()).sum();
     assert_eq!(bars.len(), rows + skipped.len());
 

@@ -8,7 +8,7 @@ use cb_lab::backend::Backend;
 use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::FinishReason;
 use cb_lab::engine::limits::LimitOptions;
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Update};
 use libtest_mimic::{Failed, Trial};
 
 /// Room for the largest request (300 + 24 tokens) and little more.
@@ -44,7 +44,7 @@ enum State {
 
 impl State {
     /// A request in this state. `preempted` are those that ever were.
-    fn find<B: Backend>(self, engine: &Engine<B>, preempted: &[RequestId]) -> Option<RequestId> {
+    fn find<B: Backend>(self, engine: &DeviceEngine<B>, preempted: &[RequestId]) -> Option<RequestId> {
         let scheduler = engine.scheduler();
         let sequence = match self {
             State::Waiting => scheduler.waiting().find(|sequence| !preempted.contains(&sequence.id())),
@@ -146,7 +146,7 @@ impl Check for AbortAll {
 }
 
 /// Gives a request up; what it held is free at once, and what it had brought is as far as it got.
-pub fn abort<B: Backend>(engine: &mut Engine<B>, cases: &[GoldenCase], id: RequestId) -> Result<(), Failed> {
+pub fn abort<B: Backend>(engine: &mut DeviceEngine<B>, cases: &[GoldenCase], id: RequestId) -> Result<(), Failed> {
     let free_before = engine.scheduler().num_free_blocks();
     let held = engine.scheduler().get(id).map_or(0, |sequence| sequence.block_table().num_blocks());
     let output = engine.abort(id)?.ok_or("there was such a request")?;
@@ -159,14 +159,14 @@ pub fn abort<B: Backend>(engine: &mut Engine<B>, cases: &[GoldenCase], id: Reque
     Ok(())
 }
 
-pub fn submit_all<B: Backend>(engine: &mut Engine<B>, cases: &[GoldenCase]) -> Result<(), Failed> {
+pub fn submit_all<B: Backend>(engine: &mut DeviceEngine<B>, cases: &[GoldenCase]) -> Result<(), Failed> {
     for case in cases {
         engine.submit(case.prompt_token_ids.clone(), case.params())?;
     }
     Ok(())
 }
 
-pub fn all_blocks_free<B: Backend>(engine: &Engine<B>) -> Result<(), Failed> {
+pub fn all_blocks_free<B: Backend>(engine: &DeviceEngine<B>) -> Result<(), Failed> {
     let (free, all) = (engine.scheduler().num_free_blocks(), engine.scheduler().config().num_kv_blocks);
     ensure!(free == all, "{free} of {all} blocks are free at the end");
     Ok(())

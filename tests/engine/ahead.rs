@@ -12,7 +12,7 @@ use cb_lab::backend::Backend;
 use cb_lab::core::request::{FinishReason, SamplingParams};
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Update};
 use libtest_mimic::{Failed, Trial};
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
@@ -102,7 +102,7 @@ fn same(output: &Output, expected: &Output, exact: bool) -> Result<(), Failed> {
 }
 
 fn what_it_costs() -> Result<(), Failed> {
-    let mut engine: Engine<WatchedCpu> = fixtures::engine("llama", WatchedCpu::reliable().overlapping(), &TIGHT);
+    let mut engine: DeviceEngine<WatchedCpu> = fixtures::engine("llama", WatchedCpu::reliable().overlapping(), &TIGHT);
     let before = engine.device_mut().1.seen.clone();
     abort::submit_all(&mut engine, &fixtures::golden_cases("llama"))?;
     let mut num_rows = 0;

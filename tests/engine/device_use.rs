@@ -8,7 +8,7 @@ use crate::splits;
 use crate::watched_cpu::{Seen, WatchedCpu};
 use cb_lab::core::request::SamplingParams;
 use cb_lab::core::step_plan::ScheduledRow;
-use cb_lab::engine::Engine;
+use cb_lab::engine::DeviceEngine;
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
 
@@ -71,7 +71,7 @@ fn long_decodes(name: &str) -> Result<(), Failed> {
 }
 
 /// Runs until all requests have ended; the largest step is what was reserved.
-fn watch(mut engine: Engine<WatchedCpu>) -> Result<(), Failed> {
+fn watch(mut engine: DeviceEngine<WatchedCpu>) -> Result<(), Failed> {
     let mut largest = (0, 0);
     while !engine.is_idle() {
         let before = engine.device_mut().1.seen.clone();

@@ -2,9 +2,9 @@
 
 use cb_lab::backend::Backend;
 use cb_lab::core::request::{FinishReason, SamplingParams};
-use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::loaded_folder::LoadedFolder;
+use cb_lab::engine::{DeviceEngine, Engine};
 use cb_lab::model::ModelFolder;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -54,11 +54,11 @@ pub fn load(name: &str) -> LoadedFolder {
     pollster::block_on(LoadedFolder::open(&folder)).expect("the folder is sound")
 }
 
-pub fn engine<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> Engine<B> {
+pub fn engine<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> DeviceEngine<B> {
     engine_of(load(name), backend, limits)
 }
 
-pub fn engine_of<B: Backend>(folder: LoadedFolder, backend: B, limits: &LimitOptions) -> Engine<B> {
+pub fn engine_of<B: Backend>(folder: LoadedFolder, backend: B, limits: &LimitOptions) -> DeviceEngine<B> {
     let limits = limits.resolve(&folder.config, backend.max_buffer_words()).expect("the limits work");
     pollster::block_on(Engine::new(backend, folder, limits)).expect("the engine starts")
 }

@@ -5,7 +5,7 @@ use crate::gpu::Gpu;
 use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::backend::Backend;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
-use cb_lab::engine::Engine;
+use cb_lab::engine::DeviceEngine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
@@ -55,7 +55,7 @@ fn naive_kernels(gpu: &Gpu) -> Result<(), Failed> {
 }
 
 /// Submits all cases, then steps until all have ended.
-pub fn run<B: Backend>(engine: &mut Engine<B>, cases: &[GoldenCase]) -> Result<Vec<Output>, Failed> {
+pub fn run<B: Backend>(engine: &mut DeviceEngine<B>, cases: &[GoldenCase]) -> Result<Vec<Output>, Failed> {
     for case in cases {
         engine.submit(case.prompt_token_ids.clone(), case.params())?;
     }

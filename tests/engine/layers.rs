@@ -11,7 +11,7 @@ use cb_lab::RequestId;
 use cb_lab::backend::Backend;
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Update};
 use libtest_mimic::{Failed, Trial};
 
 /// Tokens generated before the pools are looked at, all but the last with K and V.
@@ -107,7 +107,7 @@ fn run<B: Backend>(name: &str, backend: B, case: &GoldenCase, others: &[GoldenCa
 }
 
 /// Steps until the request has its tokens. Returns whether it was preempted on the way.
-fn step_until_generated<B: Backend>(engine: &mut Engine<B>, id: RequestId) -> Result<bool, Failed> {
+fn step_until_generated<B: Backend>(engine: &mut DeviceEngine<B>, id: RequestId) -> Result<bool, Failed> {
     let mut was_preempted = false;
     while engine.scheduler().get(id).is_some_and(|sequence| sequence.output_token_ids().len() < NUM_GENERATED) {
         let updates = pollster::block_on(engine.step())?.updates;
@@ -117,7 +117,11 @@ fn step_until_generated<B: Backend>(engine: &mut Engine<B>, id: RequestId) -> Re
 }
 
 /// K and V of each layer, in order of position.
-fn gather<B: Backend>(engine: &mut Engine<B>, id: RequestId, shuffled: bool) -> Result<Vec<[Vec<f32>; 2]>, Failed> {
+fn gather<B: Backend>(
+    engine: &mut DeviceEngine<B>,
+    id: RequestId,
+    shuffled: bool,
+) -> Result<Vec<[Vec<f32>; 2]>, Failed> {
     let sequence = engine.scheduler().get(id).ok_or("the request still runs")?;
     let blocks: Vec<usize> = sequence.block_table().blocks().iter().map(|block| block.0 as usize).collect();
     let ascending = blocks.windows(2).all(|pair| pair[0] + 1 == pair[1]);

@@ -7,7 +7,7 @@ use crate::golden;
 use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::RequestId;
 use cb_lab::backend::Backend;
-use cb_lab::engine::Engine;
+use cb_lab::engine::DeviceEngine;
 use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
 
@@ -63,7 +63,7 @@ fn run<M: Machine>(name: &str, machine: &M, poison: bool) -> Result<Vec<Output>,
 }
 
 /// Overwrites every block that is in no running request's table, in all layers.
-fn poison_free_blocks<B: Backend>(engine: &mut Engine<B>) {
+fn poison_free_blocks<B: Backend>(engine: &mut DeviceEngine<B>) {
     let limits = engine.scheduler().config();
     let (num_blocks, block_size) = (limits.num_kv_blocks, limits.block_size);
     let mut held = vec![false; num_blocks];

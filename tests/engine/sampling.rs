@@ -5,7 +5,7 @@ use crate::machines::{Check, Machine, Machines, ensure};
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::core::request::SamplingParams;
-use cb_lab::engine::Engine;
+use cb_lab::engine::DeviceEngine;
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeSet;
@@ -36,7 +36,10 @@ fn sampled(seed: u64) -> SamplingParams {
 type Brought = (Vec<u32>, Vec<u32>);
 
 /// Submits cases and runs them all.
-fn run<B: Backend>(engine: &mut Engine<B>, requests: &[(&GoldenCase, SamplingParams)]) -> Result<Vec<Brought>, Failed> {
+fn run<B: Backend>(
+    engine: &mut DeviceEngine<B>,
+    requests: &[(&GoldenCase, SamplingParams)],
+) -> Result<Vec<Brought>, Failed> {
     for (case, params) in requests {
         engine.submit(case.prompt_token_ids.clone(), params.clone())?;
     }

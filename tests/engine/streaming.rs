@@ -7,7 +7,7 @@ use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Update};
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl Streamed {
 
 /// Runs requests and collects what each was told.
 pub fn run<B: Backend>(
-    engine: &mut Engine<B>,
+    engine: &mut DeviceEngine<B>,
     requests: &[(&GoldenCase, SamplingParams)],
 ) -> Result<Vec<Streamed>, Failed> {
     let mut tokens: BTreeMap<_, Vec<_>> = BTreeMap::new();

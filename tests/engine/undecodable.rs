@@ -9,7 +9,7 @@ use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::core::request::FinishReason;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
-use cb_lab::engine::{Engine, Update};
+use cb_lab::engine::{DeviceEngine, Engine, Update};
 use cb_lab::model::ModelFolder;
 use cb_lab::text::Tokenizer;
 use libtest_mimic::{Failed, Trial};
@@ -69,7 +69,7 @@ fn others_go_on() -> Result<(), Failed> {
 }
 
 /// Its tokenizer decodes two tokens together to something else than one after the other.
-fn engine_that_takes_text_back() -> Result<Engine<impl Backend>, Failed> {
+fn engine_that_takes_text_back() -> Result<DeviceEngine<impl Backend>, Failed> {
     let mut folder = fixtures::load("smollm2");
     let mut json: Value = serde_json::from_slice(&std::fs::read(fixtures::path("smollm2").join("tokenizer.json"))?)?;
     let replace =

@@ -6,7 +6,7 @@ use crate::machines::{Check, Cpu, Machine, Machines, ensure};
 use cb_lab::backend::Backend;
 use cb_lab::backend::gpu::{GpuOptions, KernelSet};
 use cb_lab::config::WeightDtype;
-use cb_lab::engine::Engine;
+use cb_lab::engine::DeviceEngine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
 use libtest_mimic::{Failed, Trial};
@@ -93,7 +93,7 @@ fn outputs<M: Machine>(name: &str, machine: &M, weight_dtype: WeightDtype) -> Re
     run(name, &mut fixtures::engine(name, machine.open()?, &limits))
 }
 
-fn run<B: Backend>(name: &str, engine: &mut Engine<B>) -> Result<Vec<Output>, Failed> {
+fn run<B: Backend>(name: &str, engine: &mut DeviceEngine<B>) -> Result<Vec<Output>, Failed> {
     for case in fixtures::golden_cases(name) {
         if case.prompt_token_ids.len() + case.token_ids.len() + 3 <= engine.scheduler().config().max_model_len {
             engine.submit(case.prompt_token_ids.clone(), case.params())?;

@@ -1,42 +1,43 @@
 //! The log of a small run that preempts: it reads back as it was, and its views say what happened.
 
-use super::{engine, params};
+use super::{Steps, clocked_engine, engine, params};
 use cb_lab::RequestId;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::skipped::Skipped;
-use cb_lab::engine::record::views::{Cell, Summary, budget_use, latencies, summary, timeline};
-use cb_lab::engine::record::{Entry, Recorder, Recording, Run, VERSION};
+use cb_lab::observe::views::{Cell, Summary, budget_use, latencies, summary, timeline};
+use cb_lab::observe::{Entry, Recorder, Recording, Run, VERSION};
 use pollster::block_on;
+use std::collections::BTreeMap;
 
 /// The run of `the_youngest_is_preempted_and_computed_again` in the scheduler's examples, but to its end: 3 + 3 + 1
 /// blocks at first, and 8 in the pool. Request 2 is aborted when it waits; request 3 comes late. A step takes 10 ms, and
 /// 5 ms pass between two.
 pub fn recording() -> Recording {
-    recording_with_batches().0
+    recording_with_batches(Steps::OneByOne).0
 }
 
-/// The log, and the batch of each of its steps.
-pub fn recording_with_batches() -> (Recording, Vec<RaggedBatch>) {
-    let mut engine = engine(8, 32);
+/// The log, and the batch of each of its steps. Those that were begun last, where steps overlap.
+pub fn recording_with_batches(steps: Steps) -> (Recording, Vec<RaggedBatch>) {
+    let mut engine = clocked_engine(8, 32, steps);
     let limits = engine.scheduler().config().clone();
     let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config: limits };
-    let (mut recording, mut recorder) = (Recording::new(run), Recorder::default());
+    let (mut recorder, mut recording) = (Recorder::new(&run.config), Recording::new(run));
     for (prompt_len, max_new_tokens) in [(12, 7), (11, 6), (4, 6)] {
         let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
-        recording.push(recorder.submitted(engine.scheduler(), id, 0.0).unwrap());
+        recording.push(recorder.submitted(id, prompt_len, max_new_tokens, engine.now()));
     }
-    let (mut batches, mut start_ms) = (Vec::new(), 5.0);
+    let mut batches = Vec::new();
     while !engine.is_idle() {
+        engine.runner_mut().now.0 += 5_000;
         let report = block_on(engine.step()).unwrap();
-        recording.push(recorder.step(&report, engine.batch(), engine.scheduler(), start_ms, 10.0));
-        batches.push(engine.batch().clone());
+        recording.push(recorder.step(&report));
+        batches.push(engine.runner().device.batch().clone());
         if report.plan.step == 3 {
             engine.abort(RequestId(2)).unwrap();
-            recording.push(recorder.aborted(RequestId(2), start_ms + 10.0));
+            recording.push(recorder.aborted(RequestId(2), engine.now()));
             let id = engine.submit(vec![7; 2], params(1)).unwrap();
-            recording.push(recorder.submitted(engine.scheduler(), id, start_ms + 10.0).unwrap());
+            recording.push(recorder.submitted(id, 2, 1, engine.now()));
         }
-        start_ms += 15.0;
     }
     (recording, batches)
 }
@@ -49,21 +50,68 @@ fn a_log_reads_back_as_it_was() {
     assert_eq!(jsonl.lines().count(), 1 + recording.entries().len());
 }
 
+/// A log of overlapping steps adds up, and says of every request what one of steps one by one says.
+#[test]
+fn steps_that_overlap_are_logged_as_well() {
+    let (overlapping, _) = recording_with_batches(Steps::Overlapping);
+    let one_by_one = recording();
+    assert_eq!(Recording::parse(&overlapping.to_jsonl()).unwrap(), overlapping);
+    let tokens = |recording: &Recording| {
+        let mut tokens: BTreeMap<RequestId, Vec<_>> = BTreeMap::new();
+        for token in recording.steps().flat_map(|step| &step.tokens) {
+            tokens.entry(token.id).or_default().push((token.token_id, token.text.clone()));
+        }
+        tokens
+    };
+    assert_eq!(tokens(&overlapping), tokens(&one_by_one));
+    let overlap = |steps: Vec<&cb_lab::observe::Step>| {
+        steps.windows(2).filter(|pair| pair[1].start_ms < pair[0].start_ms + pair[0].ms).count()
+    };
+    assert_eq!(overlap(one_by_one.steps().collect()), 0);
+    assert!(overlap(overlapping.steps().collect()) > 0, "some step was begun before the last one had ended");
+}
+
+/// Two that decode side by side. One is aborted while a step is in flight that has a row of it: that row is passed over.
+#[test]
+fn rows_of_requests_that_ended_are_passed_over() {
+    let mut engine = clocked_engine(8, 32, Steps::Overlapping);
+    let config = engine.scheduler().config().clone();
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config };
+    let (mut recorder, mut recording) = (Recorder::new(&run.config), Recording::new(run));
+    for prompt_len in [3, 2] {
+        let id = engine.submit(vec![7; prompt_len], params(6)).unwrap();
+        recording.push(recorder.submitted(id, prompt_len, 6, engine.now()));
+    }
+    while !engine.is_idle() {
+        let report = block_on(engine.step()).unwrap();
+        recording.push(recorder.step(&report));
+        if report.plan.step == 2 {
+            engine.abort(RequestId(0)).unwrap();
+            recording.push(recorder.aborted(RequestId(0), engine.now()));
+        }
+    }
+    assert_eq!(Recording::parse(&recording.to_jsonl()).unwrap(), recording);
+    let passed_over: Vec<_> = recording.steps().map(|step| step.passed_over.len()).collect();
+    assert_eq!(passed_over, [0, 0, 1, 0, 0, 0]);
+    let rows: Vec<_> = recording.steps().map(|step| step.rows.len()).collect();
+    assert_eq!(rows, [2, 2, 1, 1, 1, 1]);
+}
+
 /// A decode is a row of one token that samples, to the log as to the plan: also what the chunks left of a prompt.
 #[test]
 fn log_and_plan_call_the_same_rows_decodes() {
     let mut engine = engine(16, 8);
     let limits = engine.scheduler().config().clone();
     let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config: limits };
-    let (mut recording, mut recorder, mut in_plans) = (Recording::new(run), Recorder::default(), Vec::new());
+    let (mut recorder, mut recording, mut in_plans) = (Recorder::new(&run.config), Recording::new(run), Vec::new());
     for prompt_len in [9, 1, 12] {
         let id = engine.submit(vec![7; prompt_len], params(2)).unwrap();
-        recording.push(recorder.submitted(engine.scheduler(), id, 0.0).unwrap());
+        recording.push(recorder.submitted(id, prompt_len, 2, engine.now()));
     }
     while !engine.is_idle() {
         let report = block_on(engine.step()).unwrap();
         in_plans.push(report.plan.num_decodes());
-        recording.push(recorder.step(&report, engine.batch(), engine.scheduler(), 0.0, 1.0));
+        recording.push(recorder.step(&report));
     }
     let in_log: Vec<usize> = budget_use(&recording).iter().map(|used| used.decode).collect();
     assert_eq!((&in_log, in_plans[..2].to_vec()), (&in_plans, vec![1, 2]));
@@ -129,8 +177,11 @@ fn a_summary_has_the_means_and_the_longest() {
 fn the_log_has_reasons_and_block_tables() {
     let recording = recording();
     let steps: Vec<_> = recording.steps().collect();
-    assert_eq!(steps[1].skipped[0].why, Skipped::Preempted { needer: RequestId(2) });
-    assert_eq!(steps[6].skipped[1].why, Skipped::BehindFirst { first: RequestId(1) });
+    let skipped = recording.skipped();
+    assert_eq!(skipped[1][0].1, Skipped::Preempted { needer: RequestId(2) });
+    assert_eq!(skipped[6][1].1, Skipped::BehindFirst { first: RequestId(1) });
+    let changes: Vec<bool> = steps.iter().map(|step| step.queue.is_some()).collect();
+    assert_eq!(changes, [false, true, true, true, false, true, true, true], "a reason is written when it changes");
     assert_eq!(steps[5].freed[0].blocks.len(), 4);
     assert_eq!(steps[6].finished[0].id, RequestId(0));
     let lens: Vec<Vec<_>> =
@@ -153,7 +204,7 @@ fn a_log_that_does_not_add_up_is_refused() {
         change(&mut lines);
         Recording::parse(&lines.join("\n")).map(|_| ()).unwrap_err()
     };
-    let with_step = |change: fn(&mut cb_lab::engine::record::Step)| {
+    let with_step = |change: fn(&mut cb_lab::observe::Step)| {
         // Line 5 is the first step, after the run and three requests.
         refusal(&|lines| {
             let mut entry: Entry = serde_json::from_str(&lines[4]).unwrap();
@@ -166,8 +217,8 @@ fn a_log_that_does_not_add_up_is_refused() {
     assert_eq!(refusal(&|lines| drop(lines.remove(0))), "line 1: the first line must be of event run");
     assert_eq!(refusal(&|lines| lines[2] = lines[0].clone()), "line 3: a second run begins");
     assert_eq!(
-        refusal(&|lines| lines[0] = lines[0].replace("\"version\":1", "\"version\":2")),
-        "line 1: the log has version 2, readable is 1"
+        refusal(&|lines| lines[0] = lines[0].replace("\"version\":2", "\"version\":3")),
+        "line 1: the log has version 3, readable is 2"
     );
     assert!(refusal(&|lines| lines[3] = "{".into()).starts_with("line 4: EOF"));
     assert_eq!(refusal(&|lines| lines[2] = lines[1].clone()), "line 3: request 0 was submitted before");
@@ -187,7 +238,7 @@ fn a_log_that_does_not_add_up_is_refused() {
     );
     assert_eq!(
         with_step(|step| step.taken[1].blocks[0] = step.taken[0].blocks[0]),
-        "line 5: request 1 takes block 0, which 0 holds"
+        "line 5: free_blocks is 1, and 2 are free"
     );
     assert_eq!(with_step(|step| step.taken[0].blocks[0].0 = 8), "line 5: block 8 is not in a pool of 8");
 }

@@ -1,14 +1,15 @@
 //! What is worked out from the log is what the engine had.
 
+use super::Steps;
 use super::recording::{recording, recording_with_batches};
 use cb_lab::RequestId;
 use cb_lab::core::request::FinishReason;
-use cb_lab::engine::record::snapshots::{TokenKind, snapshots};
-use cb_lab::engine::record::views::budget_use;
+use cb_lab::observe::snapshots::{TokenKind, snapshots};
+use cb_lab::observe::views::budget_use;
 
 #[test]
 fn the_token_table_and_its_mask_are_those_of_the_batch() {
-    let (recording, batches) = recording_with_batches();
+    let (recording, batches) = recording_with_batches(Steps::OneByOne);
     let snapshots = snapshots(&recording);
     assert_eq!(snapshots.len(), batches.len());
     for (snapshot, batch) in snapshots.iter().zip(&batches) {

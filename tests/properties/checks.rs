@@ -83,6 +83,10 @@ pub fn check_plan(before: &Snapshot, plan: &StepPlan, scheduler: &Scheduler) {
     let after = Snapshot::of(scheduler);
     let row_of = |id: RequestId| plan.rows.iter().find(|row| row.id == id);
     assert_eq!(plan.is_empty(), scheduler.is_idle(), "a step gets something done");
+    assert_eq!(plan.first_waiting, after.waiting.keys().next().copied());
+    let stands = (scheduler.num_running(), scheduler.num_waiting(), scheduler.num_free_blocks());
+    assert_eq!((plan.num_running, plan.num_waiting, plan.num_free_blocks), stands);
+    assert!(plan.copies.is_empty() && plan.left_out.is_empty(), "nobody shares, nobody starves");
     check_rows(before, plan, scheduler);
     check_preemption(before, plan, &after);
     check_reasons(plan, scheduler);
@@ -222,7 +226,10 @@ fn check_preemption(before: &Snapshot, plan: &StepPlan, after: &Snapshot) {
     let Some(oldest_victim) = plan.preempted.last().map(|preemption| preemption.victim) else { return };
     assert!(plan.preempted.is_sorted_by(|a, b| a.victim > b.victim), "youngest first, each once: {:?}", plan.preempted);
     for preemption in &plan.preempted {
-        assert!(preemption.needer <= preemption.victim, "nobody is preempted for a younger one: {preemption:?}");
+        assert!(
+            preemption.needer.is_some_and(|needer| needer <= preemption.victim),
+            "nobody is preempted for a younger one: {preemption:?}"
+        );
         let id = &preemption.victim;
         assert!(before.is_running(*id) && !after.is_running(*id));
         assert_eq!(after.waiting[id].context_len, 0);

@@ -6,7 +6,8 @@ use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::skipped::all_skipped;
 use cb_lab::core::step_plan::{AdmissionStop, Event, Preemption, StepPlan};
-use cb_lab::{EngineConfig, RequestId};
+use cb_lab::core::timestamp::Timestamp;
+use cb_lab::{BlockId, EngineConfig, RequestId};
 
 /// 8 tokens a step, prompts in chunks of 8, 16 blocks of 4.
 fn limits() -> EngineConfig {
@@ -47,7 +48,7 @@ fn show(plan: &StepPlan) -> String {
 
 /// Does a step in which every sampled token is 9.
 fn step(scheduler: &mut Scheduler) -> String {
-    let plan = scheduler.schedule();
+    let plan = scheduler.schedule(Timestamp::ZERO);
     scheduler.commit(&plan, &vec![9; plan.num_samples()]);
     show(&plan)
 }
@@ -79,7 +80,7 @@ fn decodes_go_before_an_older_prompt() {
 fn no_more_run_than_the_budget_serves_in_every_step() {
     let mut scheduler = scheduler(EngineConfig { max_tokens_per_step: 2, ..limits() }, &[1, 1, 1]);
     check_steps(&mut scheduler, &["1:0+1* 2:0+1*", "1:1+1* 2:1+1*"]);
-    assert!(scheduler.abort(RequestId(1)));
+    assert!(scheduler.abort(RequestId(1)).is_some());
     check_steps(&mut scheduler, &["2:2+1* 3:0+1*", "2:3+1* 3:1+1*"]);
 }
 
@@ -90,7 +91,7 @@ fn the_first_in_the_queue_blocks_those_behind_it() {
     scheduler.submit(request(2, 57, 1)).unwrap();
     scheduler.submit(request(3, 1, 1)).unwrap();
     check_steps(&mut scheduler, &["1:0+4*", "1:4+1*"]);
-    assert!(scheduler.abort(RequestId(1)));
+    assert!(scheduler.abort(RequestId(1)).is_some());
     check_steps(&mut scheduler, &["2:0+8"]);
 }
 
@@ -120,13 +121,13 @@ fn the_youngest_is_preempted_and_computed_again() {
     assert_eq!((scheduler.num_running(), scheduler.num_waiting()), (1, 2));
 
     // Alone with the pool, 2 is computed again as one prompt: 11 tokens and the 5 it had got. 3 comes after it.
-    assert!(scheduler.abort(RequestId(1)));
+    assert!(scheduler.abort(RequestId(1)).is_some());
     check_steps(&mut scheduler, &["2:0+16* 3:0+5*"]);
 }
 
 /// Does a step, and says why the others got no row.
 fn reasons(scheduler: &mut Scheduler) -> Vec<String> {
-    let plan = scheduler.schedule();
+    let plan = scheduler.schedule(Timestamp::ZERO);
     let before_commit = all_skipped(scheduler, &plan);
     scheduler.commit(&plan, &vec![9; plan.num_samples()]);
     assert_eq!(before_commit, all_skipped(scheduler, &plan), "the reasons can be asked for after the step, too");
@@ -160,8 +161,8 @@ fn a_preempted_request_is_told_for_whom() {
     let limits = EngineConfig { num_kv_blocks: 8, max_tokens_per_step: 32, prefill_chunk_size: 32, ..limits() };
     let mut scheduler = scheduler(limits, &[12, 11, 4]);
     step(&mut scheduler);
-    let plan = scheduler.schedule();
-    let (victim, needer) = (RequestId(3), RequestId(3));
+    let plan = scheduler.schedule(Timestamp::ZERO);
+    let (victim, needer) = (RequestId(3), Some(RequestId(3)));
     assert_eq!(plan.preempted, [Preemption { victim, needer }], "3 was the youngest and needed a block itself");
     assert_eq!(plan.admission_stop, AdmissionStop::StepPreempted);
     scheduler.commit(&plan, &[9, 9]);
@@ -181,12 +182,12 @@ fn commit_says_what_happened() {
     scheduler.submit(request(1, 1, 1)).unwrap();
     scheduler.submit(request(2, 1, 5)).unwrap();
     scheduler.submit(request(3, 1, 5)).unwrap();
-    let plan = scheduler.schedule();
-    assert!(scheduler.abort(c), "also between schedule and commit");
+    let plan = scheduler.schedule(Timestamp::ZERO);
+    assert!(scheduler.abort(c).is_some(), "also between schedule and commit");
     let expected = [
         Event::Token { id: a, token_id: 9 },
-        Event::Finished { id: a, reason: FinishReason::Length },
-        Event::Finished { id: b, reason: FinishReason::Stop }, // and the stop token is not shown
+        Event::Finished { id: a, reason: FinishReason::Length, blocks: vec![BlockId(0)] },
+        Event::Finished { id: b, reason: FinishReason::Stop, blocks: vec![BlockId(1)] }, // and the stop token is not shown
     ];
     assert_eq!(scheduler.commit(&plan, &[9, 2, 9]), expected);
     assert!(scheduler.is_idle());
@@ -196,23 +197,23 @@ fn commit_says_what_happened() {
 #[test]
 fn a_failed_step_is_planned_again() {
     let mut scheduler = scheduler(limits(), &[3, 10]);
-    let failed = scheduler.schedule();
-    assert_eq!(show(&scheduler.schedule()), show(&failed));
+    let failed = scheduler.schedule(Timestamp::ZERO);
+    assert_eq!(show(&scheduler.schedule(Timestamp::ZERO)), show(&failed));
 }
 
 #[test]
 fn a_step_is_planned_while_the_one_before_it_is_in_flight() {
     let mut scheduler = scheduler(limits(), &[3, 4]);
-    let first = scheduler.schedule();
+    let first = scheduler.schedule(Timestamp::ZERO);
     assert_eq!(show(&first), "1:0+3* 2:0+4*");
-    let second = scheduler.schedule_ahead(&first).unwrap();
+    let second = scheduler.schedule_ahead(&first, Timestamp::ZERO).unwrap();
     assert_eq!(show(&second), "1:3+1* 2:4+1*", "each with the token that it is about to get");
     assert_eq!(second.sampled_by, [0, 1]);
-    assert_eq!(scheduler.schedule_ahead(&second), None, "two are enough");
+    assert_eq!(scheduler.schedule_ahead(&second, Timestamp::ZERO), None, "two are enough");
     scheduler.commit(&first, &[9, 2]);
     assert_eq!(scheduler.num_running(), 1, "2 is the end of request 2");
     assert_eq!(scheduler.num_free_blocks(), 15, "whose blocks are free, though its row is in flight");
-    let third = scheduler.schedule_ahead(&second).unwrap();
+    let third = scheduler.schedule_ahead(&second, Timestamp::ZERO).unwrap();
     assert_eq!(show(&third), "1:4+1*");
     assert_eq!(third.sampled_by, [0]);
     assert_eq!(scheduler.commit(&second, &[9, 9]).len(), 1, "nobody gets what came of the row of request 2");
@@ -221,8 +222,8 @@ fn a_step_is_planned_while_the_one_before_it_is_in_flight() {
 #[test]
 fn no_step_is_planned_ahead_that_cannot_be_foreseen() {
     let ahead = |scheduler: &mut Scheduler| {
-        let plan = scheduler.schedule();
-        let ahead = scheduler.schedule_ahead(&plan);
+        let plan = scheduler.schedule(Timestamp::ZERO);
+        let ahead = scheduler.schedule_ahead(&plan, Timestamp::ZERO);
         scheduler.commit(&plan, &vec![9; plan.num_samples()]);
         ahead.is_some_and(|ahead| {
             scheduler.commit(&ahead, &vec![9; ahead.num_samples()]);
@@ -280,7 +281,7 @@ fn a_refusal_has_the_figures_and_the_remedy() {
 fn the_batch_is_the_token_table_of_the_plan() {
     let mut scheduler = scheduler(limits(), &[3, 10]);
     step(&mut scheduler);
-    let plan = scheduler.schedule();
+    let plan = scheduler.schedule(Timestamp::ZERO);
     assert_eq!(show(&plan), "1:3+1* 2:5+5*");
     let batch = RaggedBatch::build(&plan, &scheduler);
     assert_eq!(batch.token_ids, [9, 7, 7, 7, 7, 7], "what was sampled, and the rest of a prompt");
@@ -301,9 +302,9 @@ fn the_batch_is_the_token_table_of_the_plan() {
 #[test]
 fn after_a_chunk_nothing_is_foreseen_though_its_request_is_gone() {
     let mut scheduler = scheduler(EngineConfig { prefill_chunk_size: 4, ..limits() }, &[12, 2]);
-    let plan = scheduler.schedule();
+    let plan = scheduler.schedule(Timestamp::ZERO);
     assert_eq!(show(&plan), "1:0+4 2:0+2*");
     scheduler.abort(RequestId(1));
     // The second row is the first that samples: counted as rows, its token would be the second.
-    assert_eq!(scheduler.schedule_ahead(&plan), None);
+    assert_eq!(scheduler.schedule_ahead(&plan, Timestamp::ZERO), None);
 }

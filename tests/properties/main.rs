@@ -11,6 +11,7 @@
 mod allocator;
 mod checks;
 mod examples;
+mod mirror;
 mod model;
 mod operations;
 mod random_operations;

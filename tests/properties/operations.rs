@@ -46,6 +46,8 @@ pub enum Operation {
     /// The device fails after this many rows.
     FailedStep(usize),
     Abort(usize),
+    /// The device is gone, and a new one takes its place.
+    LoseDevice,
     /// The engine saw a stop text.
     Stop(usize),
     /// So many steps, each begun before the one before it is committed. While the first two are in flight, one request
@@ -71,6 +73,7 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
             .prop_map(|(num_steps, fails, meanwhile)| Operation::StepsAhead(num_steps, fails, meanwhile)),
         1 => any::<usize>().prop_map(Operation::Abort),
         1 => any::<usize>().prop_map(Operation::Stop),
+        1 => Just(Operation::LoseDevice),
         1 => (any::<usize>(), wish()).prop_map(|(nth, wish)| Operation::StepWhileAborting(nth, wish)),
     ];
     prop::collection::vec(operation, 1..60)
@@ -106,6 +109,7 @@ pub fn apply(world: &mut World, operation: &Operation, next_id: &mut u64) {
         Operation::Step => world.step(),
         Operation::FailedStep(num_rows) => world.failed_step(*num_rows),
         Operation::Abort(nth) => world.end(*nth, FinishReason::Abort),
+        Operation::LoseDevice => world.lose_device(),
         Operation::Stop(nth) => world.end(*nth, FinishReason::Stop),
         Operation::StepsAhead(num_steps, fails, meanwhile) => {
             let meanwhile = meanwhile.as_ref().map(|(nth, wish)| (*nth, new_request(wish)));

@@ -6,6 +6,7 @@ use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::core::timestamp::Timestamp;
 use cb_lab::{EngineConfig, RequestId};
 use proptest::prelude::*;
 
@@ -50,7 +51,7 @@ impl Watched {
         self.scheduler.check_integrity().unwrap();
         for row in plan.rows.iter().filter(|row| row.samples) {
             let grows_past = row.seq_len() == self.longest && self.scheduler.get(row.id).is_some();
-            let told = events.contains(&Event::Preempted { id: row.id });
+            let told = events.iter().any(|event| matches!(event, Event::Preempted { id, .. } if *id == row.id));
             assert_eq!(told, grows_past, "{row:?}: {events:?}");
             let runs = self.scheduler.get(row.id).is_some_and(|sequence| sequence.is_running());
             assert!(!(grows_past && runs), "{row:?} keeps its blocks");
@@ -60,14 +61,14 @@ impl Watched {
     /// Runs until all is done, two steps at a time where `is_ahead` says so.
     fn run_until_idle(&mut self, mut is_ahead: impl FnMut() -> bool) {
         for _ in 0..10_000 {
-            let plan = self.scheduler.schedule();
+            let plan = self.scheduler.schedule(Timestamp::ZERO);
             if plan.is_empty() {
                 assert!(self.scheduler.is_idle());
                 assert_eq!(self.scheduler.num_free_blocks(), self.scheduler.config().num_kv_blocks);
                 return;
             }
             self.execute(&plan);
-            let ahead = if is_ahead() { self.scheduler.schedule_ahead(&plan) } else { None };
+            let ahead = if is_ahead() { self.scheduler.schedule_ahead(&plan, Timestamp::ZERO) } else { None };
             if let Some(ahead) = &ahead {
                 self.execute(ahead);
             }
@@ -117,7 +118,7 @@ fn plans(longest: Option<usize>) -> Vec<String> {
     }
     let mut plans = Vec::new();
     while !scheduler.is_idle() {
-        let plan = scheduler.schedule();
+        let plan = scheduler.schedule(Timestamp::ZERO);
         scheduler.commit(&plan, &vec![9; plan.num_samples()]);
         let rows = plan.rows.iter().map(|row| format!("{}:{}+{}", row.id, row.context_len, row.query_len));
         plans.push(rows.collect::<Vec<_>>().join(" "));

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::request::{FinishReason, Request};
 use cb_lab::core::scheduler::Scheduler;
-use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::core::step_plan::{BlockChange, Event, StepPlan};
+use cb_lab::core::timestamp::Timestamp;
 use cb_lab::{EngineConfig, Error, RequestId, TokenId};
 
 use crate::checks::{Snapshot, check_ahead, check_plan, check_state};
+use crate::mirror::Mirror;
 use crate::model::{HostKvCache, expected_output, next_token};
 
 /// A scheduler, a KV cache in host memory, and the books that both are checked against.
@@ -16,6 +18,10 @@ pub struct World {
     pub scheduler: Scheduler,
     config: EngineConfig,
     kv_cache: HostKvCache,
+    /// The block tables by the plans and events there were.
+    mirror: Mirror,
+    /// The same for one who is shown only what is committed, as a log is.
+    of_committed: Mirror,
     batch: RaggedBatch,
     /// Unfinished requests, and the tokens they got.
     live: BTreeMap<RequestId, (Request, Vec<TokenId>)>,
@@ -31,6 +37,8 @@ impl World {
             scheduler: Scheduler::new(config.clone()).unwrap(),
             kv_cache: HostKvCache::new(config.num_kv_blocks, config.block_size),
             config,
+            mirror: Mirror::default(),
+            of_committed: Mirror::default(),
             batch: RaggedBatch::default(),
             live: BTreeMap::new(),
             outputs: BTreeMap::new(),
@@ -63,11 +71,15 @@ impl World {
         let Some(id) = self.pick(nth) else { return };
         let before = Snapshot::of(&self.scheduler);
         let num_blocks = self.scheduler.get(id).unwrap().block_table().num_blocks();
-        match reason {
-            FinishReason::Abort => assert!(self.scheduler.abort(id)),
-            _ => assert_eq!(self.scheduler.finish(id, reason), Some(Event::Finished { id, reason })),
-        }
-        assert!(!self.scheduler.abort(id), "it is gone");
+        let event = match reason {
+            FinishReason::Abort => self.scheduler.abort(id),
+            _ => self.scheduler.finish(id, reason),
+        };
+        let event = event.expect("it has not ended");
+        assert!(matches!(event, Event::Finished { id: ended, reason: why, .. } if ended == id && why == reason));
+        self.mirror.event(&event);
+        self.of_committed.forget(id);
+        assert_eq!(self.scheduler.abort(id), None, "it is gone");
         assert_eq!(self.scheduler.num_free_blocks(), before.num_free_blocks + num_blocks);
         let mut expected = before;
         expected.forget(id, num_blocks);
@@ -80,8 +92,9 @@ impl World {
     /// Plans a step and executes it, without committing.
     fn plan_and_execute(&mut self, share_of_rows: usize) -> (StepPlan, Vec<TokenId>) {
         let before = Snapshot::of(&self.scheduler);
-        let plan = self.scheduler.schedule();
+        let plan = self.scheduler.schedule(Timestamp::ZERO);
         check_plan(&before, &plan, &self.scheduler);
+        self.mirror.follow(&plan.block_changes);
         self.after_change();
         self.batch.build_into(&plan, &self.scheduler);
         assert_eq!(self.batch, RaggedBatch::build(&plan, &self.scheduler), "reused memory makes no difference");
@@ -92,7 +105,8 @@ impl World {
     /// Plans the step after one that is in flight, and executes it, as a device does: before that one is committed.
     fn plan_ahead_and_execute(&mut self, plan: &StepPlan, sampled: &[TokenId]) -> Option<(StepPlan, Vec<TokenId>)> {
         let before = Snapshot::of(&self.scheduler);
-        let ahead = self.scheduler.schedule_ahead(plan);
+        let ahead = self.scheduler.schedule_ahead(plan, Timestamp::ZERO);
+        self.mirror.follow(ahead.iter().flat_map(|ahead| &ahead.block_changes));
         self.after_change();
         let is_last =
             |id| self.live.get(&id).is_some_and(|(request, out)| out.len() + 1 == request.params.max_new_tokens);
@@ -142,6 +156,17 @@ impl World {
         let (plan, sampled) = self.plan_and_execute(usize::MAX);
         meanwhile(self);
         self.commit(&plan, &sampled);
+        self.of_committed.check(&self.scheduler);
+    }
+
+    /// The device is lost, with all K and V.
+    pub fn lose_device(&mut self) {
+        let running: Vec<_> = self.scheduler.running().map(|sequence| sequence.id()).collect();
+        self.scheduler.preempt_all();
+        assert_eq!((self.scheduler.num_running(), self.scheduler.num_free_blocks()), (0, self.config.num_kv_blocks));
+        running.iter().for_each(|&id| self.mirror.forget(id));
+        self.unreported.extend(running.into_iter().rev());
+        self.after_change();
     }
 
     /// So many steps, each planned and executed before the one before it is committed, as far as the scheduler goes.
@@ -174,6 +199,18 @@ impl World {
     fn commit(&mut self, plan: &StepPlan, sampled: &[TokenId]) {
         let in_flight = Snapshot::of(&self.scheduler);
         let events = self.scheduler.commit(plan, sampled);
+        let is_alive = |change: &&BlockChange| {
+            let (BlockChange::Taken { id, .. } | BlockChange::Released { id, .. }) = change;
+            self.live.contains_key(id)
+        };
+        self.of_committed.follow(plan.all_block_changes().filter(is_alive));
+        for event in &events {
+            self.mirror.event(event);
+            match event {
+                Event::Finished { id, .. } => self.of_committed.forget(*id),
+                Event::Preempted { .. } | Event::Token { .. } => {}
+            }
+        }
         self.check_events(plan, sampled, &events);
         for row in &plan.rows {
             // A committed row advances its context by itself; one that ended in the meantime does nothing.
@@ -195,7 +232,7 @@ impl World {
     fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
         let victims = self.unreported.drain(..).chain(plan.preempted.iter().map(|preemption| preemption.victim));
         let told = victims.filter(|id| self.live.contains_key(id));
-        let mut expected: Vec<_> = told.map(|id| Event::Preempted { id }).collect();
+        let mut expected: Vec<_> = told.map(|id| Event::Preempted { id, blocks: Vec::new() }).collect();
         for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {
             let id = row.id;
             let Some((request, output)) = self.live.get_mut(&id) else { continue };
@@ -208,9 +245,14 @@ impl World {
                     continue; // a stop token is yet to come, and is not shown
                 }
             }
-            expected.push(Event::Finished { id, reason });
+            expected.push(Event::Finished { id, reason, blocks: Vec::new() });
         }
-        assert_eq!(events, expected);
+        // The mirror has compared the blocks.
+        let without_blocks = |event: &Event| match event {
+            Event::Finished { id, reason, .. } => Event::Finished { id: *id, reason: *reason, blocks: Vec::new() },
+            event => event.clone(),
+        };
+        assert_eq!(events.iter().map(without_blocks).collect::<Vec<_>>(), expected);
         for event in events {
             if let Event::Finished { id, .. } = event {
                 let (_, output) = self.live.remove(id).unwrap();
@@ -220,6 +262,7 @@ impl World {
     }
 
     fn after_change(&mut self) {
+        self.mirror.check(&self.scheduler);
         let is_owned = check_state(&self.scheduler);
         self.kv_cache.poison_unowned(&is_owned);
         assert_eq!(self.scheduler.is_idle(), self.live.is_empty());
@@ -242,6 +285,6 @@ impl World {
             num_steps += 1;
         }
         assert_eq!(self.scheduler.num_free_blocks(), self.config.num_kv_blocks, "nothing is left behind");
-        assert!(self.scheduler.schedule().is_empty(), "there is nothing to do");
+        assert!(self.scheduler.schedule(Timestamp::ZERO).is_empty(), "there is nothing to do");
     }
 }

@@ -18,10 +18,10 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::memory_tracker::MemoryUse;
 use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::request::SamplingParams;
-use cb_lab::engine::Engine;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::loaded_folder::LoadedFolder;
 use cb_lab::engine::philox::uniform;
+use cb_lab::engine::{DeviceEngine, Engine};
 use cb_lab::model::ModelFolder;
 use libtest_mimic::{Arguments, Failed, Trial};
 use machines::{Check, Machine, Machines, ensure};
@@ -84,7 +84,7 @@ fn grown(warm: &Standing, now: &Standing) -> Option<String> {
     (!same).then(|| format!("{now:?}, and after lap {WARM} it was {warm:?}"))
 }
 
-fn engine<B: Backend>(backend: B) -> cb_lab::Result<Engine<B>> {
+fn engine<B: Backend>(backend: B) -> cb_lab::Result<DeviceEngine<B>> {
     // The first layer of a fixture: a step has all there is, once.
     let copy = ModelCopy::of("qwen3").edit_config(|config| {
         config["num_hidden_layers"] = 1.into();
@@ -106,7 +106,7 @@ fn engine<B: Backend>(backend: B) -> cb_lab::Result<Engine<B>> {
 }
 
 /// So many steps, and then as many as it takes until nobody is left.
-fn lap<B: Backend>(engine: &mut Engine<B>) -> cb_lab::Result<()> {
+fn lap<B: Backend>(engine: &mut DeviceEngine<B>) -> cb_lab::Result<()> {
     let mut draws = (0..).map(|i| uniform(5, i));
     let mut below = |n: usize| (draws.next().unwrap_or_default() * n as f64) as usize;
     let mut last = None;

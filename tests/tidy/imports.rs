@@ -4,8 +4,8 @@ use crate::{File, assert_finds, files, report};
 use regex::Regex;
 
 /// The modules from the lowest to the highest. Each may use itself and those before it.
-const LAYERS: [&str; 11] =
-    ["ids", "error", "config", "core", "files", "backend", "model", "text", "engine", "workloads", "cli"];
+const LAYERS: [&str; 12] =
+    ["ids", "error", "config", "core", "files", "backend", "model", "text", "engine", "observe", "workloads", "cli"];
 /// What lib.rs exports again at the root; all of it is from the three lowest modules.
 const ROOT_NAMES: [&str; 6] = ["BlockId", "EngineConfig", "Error", "RequestId", "Result", "TokenId"];
 

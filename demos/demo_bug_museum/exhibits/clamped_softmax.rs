@@ -42,13 +42,15 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
     bench.submit(story[OWN..].to_vec(), 2)?;
     bench.step(NO_FAULT)?;
 
-    let model = bench.decoder.model();
+    let model = bench.engine.model();
     let (head_dim, kv_width, q_width) =
         (model.head_dim, model.num_kv_heads * model.head_dim, model.num_heads * model.head_dim);
     let [k, v] = bench.kv_of_rows(model.num_layers - 1)?;
-    let queries = block_on(CpuBackend::default().download(bench.decoder.last_attention().0, OWN * q_width))?;
+    let queries = block_on(
+        CpuBackend::default().download(bench.engine.runner().device.decoder().last_attention().0, OWN * q_width),
+    )?;
     let query: &[f32] = &bytemuck::cast_slice(&queries)[(OWN - 1) * q_width..][..head_dim];
-    let mask = bench.batch.causal_mask();
+    let mask = bench.engine.runner().device.batch().causal_mask();
     let scores: Vec<Option<f64>> = k
         .chunks_exact(kv_width)
         .enumerate()

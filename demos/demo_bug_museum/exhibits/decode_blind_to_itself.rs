@@ -42,15 +42,15 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let mut rows = Vec::new();
     let mut complaint = None;
     let mut is_harmed = false;
-    for (nth, (a, b)) in right.sampled_tokens[&id].iter().zip(&wrong.sampled_tokens[&id]).enumerate() {
+    for (nth, (a, b)) in right.sampled_tokens(id).iter().zip(wrong.sampled_tokens(id)).enumerate() {
         rows.push([format!("token {}", nth + 1), right.show(a)?, wrong.show(b)?]);
         is_harmed |= a.token_id != b.token_id;
         // The tokens so far as a prompt: the same question to another path through the model.
         let mut fresh = Workbench::new(limits(4, 16))?;
-        let output = wrong.sampled_tokens[&id][..nth].iter().map(|sampled_token| sampled_token.token_id);
+        let output = wrong.sampled_tokens(id)[..nth].iter().map(|sampled_token| sampled_token.token_id);
         let again = fresh.submit(fresh.story(prompt_len)?.into_iter().chain(output).collect(), 1)?;
         fresh.run(NO_FAULT)?;
-        let as_prompt = fresh.sampled_tokens[&again][0];
+        let as_prompt = fresh.sampled_tokens(again)[0];
         if as_prompt != *b && complaint.is_none() {
             let as_prompt = fresh.show(&as_prompt)?;
             complaint = Some(format!("token {} is {as_prompt} when those before it are a prompt", nth + 1));

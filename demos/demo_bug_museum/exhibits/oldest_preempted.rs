@@ -6,6 +6,7 @@ use cb_lab::RequestId;
 use cb_lab::core::request::{Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::step_plan::{Event, StepPlan};
+use cb_lab::core::timestamp::Timestamp;
 use std::collections::BTreeMap;
 
 const PROMPT_LEN: usize = 4;
@@ -59,7 +60,7 @@ fn serve(num_later: usize, id_of: fn(u64) -> RequestId) -> Outcome<(Vec<String>,
             let id = id_of((step / ARRIVAL_GAP) as u64);
             scheduler.submit(Request { id, prompt_token_ids: vec![7; PROMPT_LEN], params })?;
         }
-        let plan = scheduler.schedule();
+        let plan = scheduler.schedule(Timestamp::ZERO);
         step += 1;
         complaint = complaint.or(unjust(&plan, &arrival_of, step));
         for preemption in &plan.preempted {
@@ -85,8 +86,9 @@ fn serve(num_later: usize, id_of: fn(u64) -> RequestId) -> Outcome<(Vec<String>,
 
 /// Nobody is preempted for one who came later.
 fn unjust(plan: &StepPlan, arrival_of: &BTreeMap<RequestId, u64>, step: usize) -> Option<String> {
-    let unjust =
-        plan.preempted.iter().find(|preemption| arrival_of[&preemption.victim] < arrival_of[&preemption.needer])?;
-    let (victim, needer) = (arrival_of[&unjust.victim] + 1, arrival_of[&unjust.needer] + 1);
+    let pairs = plan.preempted.iter().filter_map(|preemption| Some((preemption.victim, preemption.needer?)));
+    let mut arrivals = pairs.map(|(victim, needer)| (arrival_of[&victim], arrival_of[&needer]));
+    let (victim, needer) = arrivals.find(|(victim, needer)| victim < needer)?;
+    let (victim, needer) = (victim + 1, needer + 1);
     Some(format!("in step {step} number {victim} is preempted for number {needer}, which came later"))
 }

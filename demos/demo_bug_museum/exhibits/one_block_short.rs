@@ -52,9 +52,10 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
     let id = RequestId(1);
     let rows =
         vec![["preempted with".into(), when.clone(), when], ["generated".into(), right.text(id)?, wrong.text(id)?]];
-    let differs = alone.sampled_tokens[&id]
+    let differs = alone
+        .sampled_tokens(id)
         .iter()
-        .zip(&wrong.sampled_tokens[&id])
+        .zip(wrong.sampled_tokens(id))
         .position(|(alone, wrong)| alone.token_id != wrong.token_id);
     let complaint = differs.map(|nth| format!("token {} is not what a pool with memory for all gives", nth + 1));
     let is_harmed = complaint.is_some();
@@ -62,15 +63,15 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
 }
 
 /// Two requests, of which the younger is preempted in a tight pool. Returns at how many tokens.
-fn generate(prompt_len: usize, num_kv_blocks: usize, fault: Fault) -> Outcome<(Workbench, String)> {
+fn generate(prompt_len: usize, num_kv_blocks: usize, fault: Fault<'static>) -> Outcome<(Workbench<'static>, String)> {
     let mut bench = Workbench::new(limits(BLOCK_SIZE, num_kv_blocks))?;
     bench.submit(bench.story(8)?, 8)?;
     let younger = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 12)?;
     let mut when = String::from("never");
-    while !bench.scheduler.is_idle() {
+    while !bench.engine.scheduler().is_idle() {
         let events = bench.step(fault)?;
-        if events.contains(&Event::Preempted { id: younger })
-            && let Some(sequence) = bench.scheduler.get(younger)
+        if events.iter().any(|event| matches!(event, Event::Preempted { id, .. } if *id == younger))
+            && let Some(sequence) = bench.engine.scheduler().get(younger)
         {
             when = format!("{} tokens", sequence.num_tokens());
         }

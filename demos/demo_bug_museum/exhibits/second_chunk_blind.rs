@@ -55,13 +55,17 @@ fn run(prompt_len: usize, bug: Bug) -> Outcome<Shown> {
 }
 
 /// The next token, and K and V of each layer for the last chunk.
-fn prefill(prompt_len: usize, chunk: usize, fault: Fault) -> Outcome<(SampledToken, Vec<Vec<f32>>, Workbench)> {
+fn prefill(
+    prompt_len: usize,
+    chunk: usize,
+    fault: Fault<'static>,
+) -> Outcome<(SampledToken, Vec<Vec<f32>>, Workbench<'static>)> {
     let mut bench = Workbench::new(EngineConfig { prefill_chunk_size: chunk, ..limits(1, 16) })?;
     let id = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 1)?;
     bench.run(fault)?;
-    let layers = 0..bench.decoder.model().num_layers;
+    let layers = 0..bench.engine.model().num_layers;
     let kv = layers.map(|layer| Ok(bench.kv_of_rows(layer)?.concat())).collect::<Outcome<_>>()?;
-    Ok((bench.sampled_tokens[&id][0], kv, bench))
+    Ok((bench.sampled_tokens(id)[0], kv, bench))
 }
 
 /// Between K and V of the last rows of a prompt, and of the whole.

@@ -40,7 +40,7 @@ fn serve(num_between: usize, bug: Bug) -> Outcome<(String, Option<String>)> {
     bench.submit(prompt.to_vec(), 1)?;
     bench.step(NO_FAULT)?;
     // The note, and no reference.
-    let cached_block = bench.batch.blocks(0)[0];
+    let cached_block = bench.engine.runner().device.batch().blocks(0)[0];
     for nth in 0..num_between {
         bench.submit(story[10 + nth..][..BLOCK_SIZE].to_vec(), 1)?;
         bench.run(NO_FAULT)?;

@@ -11,7 +11,7 @@ use crate::knobs::Knob;
 use crate::palette::{COLOURS, colour_idx};
 use crate::standing::{Stand, Standing, stands};
 use cb_lab::RequestId;
-use cb_lab::engine::record::snapshots::{Snapshot, snapshots};
+use cb_lab::observe::snapshots::{Snapshot, snapshots};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};

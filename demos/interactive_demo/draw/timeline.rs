@@ -2,8 +2,8 @@
 
 use super::{Scene, chip, colour, dim, panel};
 use cb_lab::RequestId;
-use cb_lab::engine::record::snapshots::{Snapshot, TokenKind};
-use cb_lab::engine::record::views::{Cell, timeline};
+use cb_lab::observe::snapshots::{Snapshot, TokenKind};
+use cb_lab::observe::views::{Cell, timeline};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style, Stylize};

@@ -1,7 +1,7 @@
 //! The token table of the step, and the ragged mask beside it.
 
 use super::{Scene, chip_of, colour, dim, panel};
-use cb_lab::engine::record::snapshots::TokenRow;
+use cb_lab::observe::snapshots::TokenRow;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

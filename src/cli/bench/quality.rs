@@ -11,9 +11,9 @@ use crate::cli::engine_args::open_model;
 use crate::cli::start::start;
 use crate::cli::wording::tell;
 use crate::config::{KvDtype, WeightDtype};
-use crate::engine::Engine;
 use crate::engine::limits::LimitOptions;
 use crate::engine::loaded_folder::LoadedFolder;
+use crate::engine::{DeviceEngine, Engine};
 use crate::error::{Error, Result};
 use crate::ids::TokenId;
 use score::{Predicted, predict};
@@ -214,7 +214,7 @@ impl Task {
 }
 
 async fn say<B: Backend>(
-    mut engine: Engine<B>,
+    mut engine: DeviceEngine<B>,
     pieces: &[Vec<TokenId>],
     prompts: &[Vec<TokenId>],
     args: &QualityArgs,

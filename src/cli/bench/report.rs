@@ -9,7 +9,7 @@ use crate::backend::gpu::{KernelSet, Tuning};
 use crate::backend::memory_tracker::MemoryUse;
 use crate::cli::memory::peak_text;
 use crate::cli::wording::value_text;
-use crate::engine::Engine;
+use crate::engine::DeviceEngine;
 use crate::error::{Error, Result};
 use crate::model::memory_plan::PlannedMemory;
 use std::io::Write;
@@ -224,7 +224,7 @@ impl Report {
     }
 
     /// Notes what an engine has taken of its backend's memory.
-    pub fn memory<B: Backend>(&mut self, engine: &Engine<B>) {
+    pub fn memory<B: Backend>(&mut self, engine: &DeviceEngine<B>) {
         self.memory = Some(Memory { planned: engine.planned_memory(), used: engine.memory() });
     }
 

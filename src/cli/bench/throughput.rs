@@ -11,7 +11,7 @@ use crate::cli::wording::tell;
 use crate::config::EngineConfig;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::philox::uniform;
-use crate::engine::{Engine, Update};
+use crate::engine::{DeviceEngine, Engine, Update};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -144,7 +144,7 @@ async fn bench<B: Backend>(
 }
 
 async fn serve<B: Backend>(
-    engine: &mut Engine<B>,
+    engine: &mut DeviceEngine<B>,
     arrivals: &[Arrival],
     batching: Batching,
     most_at_a_time: usize,

@@ -1,8 +1,10 @@
-//! The step after one that is still in flight, planned before anybody knows what that one samples.
+//! Async scheduling (as in vLLM): the step after one that is still in flight, planned before anybody knows what that one
+//! samples.
 
 use super::Scheduler;
 use crate::core::sequence::SeqIdx;
 use crate::core::step_plan::{ScheduledRow, StepPlan};
+use crate::core::timestamp::Timestamp;
 
 /// A sequence that goes on unless its token in flight ends it.
 struct GoesOn {
@@ -23,7 +25,7 @@ impl Scheduler {
     /// Requests that end while both steps are in flight free their blocks, which a third plan may hand out. That is safe:
     /// a device executes steps in the order of their plans, so whoever gets such a block writes to it later, and reads
     /// only what it wrote.
-    pub fn schedule_ahead(&mut self, plan: &StepPlan) -> Option<StepPlan> {
+    pub fn schedule_ahead(&mut self, plan: &StepPlan, now: Timestamp) -> Option<StepPlan> {
         if self.in_flight.iter().ne([&plan.step]) {
             return None;
         }
@@ -40,13 +42,14 @@ impl Scheduler {
 
         self.step += 1;
         self.in_flight.push_back(self.step);
-        let mut ahead = StepPlan { step: self.step, admission_stop, ..StepPlan::default() };
+        let mut ahead = StepPlan { step: self.step, now, admission_stop, ..StepPlan::default() };
         for next in going_on {
-            let sequence = &mut self.sequences[next.seq_idx];
+            let sequence = &self.sequences[next.seq_idx];
             let num_blocks = self.config.num_blocks_for(sequence.num_tokens() + 1);
             let missing = num_blocks.saturating_sub(sequence.block_table.num_blocks());
-            let has_slot = sequence.block_table.grow(missing, &mut self.allocator);
+            let has_slot = self.take_blocks(next.seq_idx, missing, &mut ahead.block_changes);
             debug_assert!(has_slot, "as many are free");
+            let sequence = &self.sequences[next.seq_idx];
             ahead.sampled_by.push(next.sample_idx);
             ahead.rows.push(ScheduledRow {
                 id: sequence.id(),
@@ -56,7 +59,7 @@ impl Scheduler {
                 samples: true,
             });
         }
-        self.debug_check_integrity();
+        self.close(&mut ahead);
         Some(ahead)
     }
 

@@ -6,9 +6,10 @@ use super::Scheduler;
 use crate::config::EngineConfig;
 use crate::core::sequence::SeqIdx;
 use crate::core::step_plan::{AdmissionStop, Preemption, ScheduledRow, StepPlan};
+use crate::core::timestamp::Timestamp;
 
 impl Scheduler {
-    /// Plans the next step. The plan has a row unless the scheduler is idle.
+    /// Plans the next step. The plan has a row unless the scheduler is idle. `now` is written down in it.
     ///
     /// Blocks are taken here, but `context_len` moves only in [`commit`](Self::commit). So a plan whose execution failed
     /// is simply dropped, and scheduling again plans the same tokens; only the newest plan can be committed, and what was
@@ -19,11 +20,17 @@ impl Scheduler {
     /// * No row is ever taken back: victims are the youngest, and decodes get their rows oldest first, before all else.
     /// * It makes progress: nobody is preempted for a younger one, and the oldest, once alone, fits the pool.
     /// * It ends: each turn of each loop takes a row, a block or a victim.
-    pub fn schedule(&mut self) -> StepPlan {
+    pub fn schedule(&mut self, now: Timestamp) -> StepPlan {
         self.step += 1;
         self.in_flight.clear();
         self.in_flight.push_back(self.step);
-        let mut plan = StepPlan { step: self.step, preempted_before: self.unreported.clone(), ..StepPlan::default() };
+        let mut plan = StepPlan {
+            step: self.step,
+            now,
+            preempted_before: self.unreported.clone(),
+            block_changes_before: self.unreported_blocks.iter().map(|(_, change)| *change).collect(),
+            ..StepPlan::default()
+        };
         plan.rows.reserve(self.running.len());
 
         self.oldest_first.clear();
@@ -37,8 +44,7 @@ impl Scheduler {
             true => self.admit_waiting(&mut plan, budget),
             false => AdmissionStop::StepPreempted,
         };
-        self.unreported.extend(&plan.preempted);
-        self.debug_check_integrity();
+        self.close(&mut plan);
         plan
     }
 
@@ -60,16 +66,15 @@ impl Scheduler {
     /// youngest running sequence gives up its own and waits again. False if that was the needer itself.
     fn make_room(&mut self, needer: SeqIdx, plan: &mut StepPlan) -> bool {
         loop {
-            let sequence = &mut self.sequences[needer];
+            let sequence = &self.sequences[needer];
             let has_slot = sequence.num_tokens() <= sequence.block_table.num_blocks() * self.config.block_size;
-            if has_slot || sequence.block_table.grow(1, &mut self.allocator) {
+            if has_slot || self.take_blocks(needer, 1, &mut plan.block_changes) {
                 return true;
             }
-            let (victim_id, victim) = self.running.pop_last().expect("the needer runs");
-            self.sequences[victim].preempt(&mut self.allocator);
-            self.waiting.insert(victim_id, victim);
-            plan.preempted.push(Preemption { victim: victim_id, needer: self.sequences[needer].id() });
-            if victim == needer {
+            let victim = self.preempt_youngest(&mut plan.block_changes).expect("the needer runs");
+            let needer_id = self.sequences[needer].id();
+            plan.preempted.push(Preemption { victim, needer: Some(needer_id) });
+            if victim == needer_id {
                 return false;
             }
         }
@@ -79,8 +84,12 @@ impl Scheduler {
     fn schedule_prefills(&mut self, plan: &mut StepPlan, mut budget: usize) -> usize {
         for &idx in &self.oldest_first {
             let sequence = &self.sequences[idx];
-            if budget > 0 && sequence.is_running() && !sequence.is_decoding() {
-                budget -= self.push_row(plan, idx, budget);
+            if !sequence.is_running() || sequence.is_decoding() {
+                continue;
+            }
+            match budget {
+                0 => plan.left_out.push(sequence.id()),
+                _ => budget -= self.push_row(plan, idx, budget),
             }
         }
         budget
@@ -96,11 +105,11 @@ impl Scheduler {
                 Ok(next) => next,
                 Err(stop) => return stop,
             };
-            let sequence = &mut self.sequences[idx];
-            let has_blocks = sequence.block_table.grow(num_blocks, &mut self.allocator);
+            let has_blocks = self.take_blocks(idx, num_blocks, &mut plan.block_changes);
             debug_assert!(has_blocks, "as many are free");
-            self.waiting.remove(&sequence.id());
-            self.running.insert(sequence.id(), idx);
+            let id = self.sequences[idx].id();
+            self.waiting.remove(&id);
+            self.running.insert(id, idx);
             budget -= self.push_row(plan, idx, budget);
         }
     }

@@ -7,7 +7,7 @@ use crate::cli::choose_backend::Chosen;
 use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
-use crate::engine::{Engine, Update};
+use crate::engine::{DeviceEngine, Engine, Update};
 use crate::error::Result;
 use crate::model::ModelConfig;
 use web_time::Instant;
@@ -15,9 +15,9 @@ use web_time::Instant;
 /// An engine.
 pub enum Side {
     /// On a GPU.
-    Gpu(Box<Engine<GpuBackend>>),
+    Gpu(Box<DeviceEngine<GpuBackend>>),
     /// On the CPU.
-    Cpu(Box<Engine<CpuBackend>>),
+    Cpu(Box<DeviceEngine<CpuBackend>>),
 }
 
 /// The same for an engine of either kind.

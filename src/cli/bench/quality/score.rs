@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::core::batch_builder::RaggedBatch;
-use crate::engine::Engine;
+use crate::engine::DeviceEngine;
 use crate::error::Result;
 use crate::ids::TokenId;
 
@@ -20,7 +20,7 @@ pub struct Predicted {
 ///
 /// # Errors
 /// [`crate::Error::Device`] if the device failed.
-pub async fn predict<B: Backend>(engine: &mut Engine<B>, token_ids: &[TokenId]) -> Result<Vec<Predicted>> {
+pub async fn predict<B: Backend>(engine: &mut DeviceEngine<B>, token_ids: &[TokenId]) -> Result<Vec<Predicted>> {
     let config = engine.scheduler().config().clone();
     let chunk = config.max_num_seqs.min(config.max_tokens_per_step).min(config.prefill_chunk_size);
     let (decoder, backend) = engine.device_mut();
@@ -86,7 +86,7 @@ mod tests {
             let folder = pollster::block_on(LoadedFolder::open(&default_model())).unwrap();
             let config = LimitOptions { max_num_seqs: Some(chunk), num_kv_blocks: Some(8), ..LimitOptions::default() };
             let config = config.resolve(&folder.config, usize::MAX).unwrap();
-            let mut engine = pollster::block_on(Engine::new(CpuBackend::default(), folder, config)).unwrap();
+            let mut engine = pollster::block_on(DeviceEngine::new(CpuBackend::default(), folder, config)).unwrap();
             let token_ids: Vec<TokenId> = (0..40).map(|i| 7 * i % 300).collect();
             let predicted = pollster::block_on(predict(&mut engine, &token_ids)).unwrap();
             predicted.iter().map(|predicted| predicted.logprob.to_bits()).collect::<Vec<_>>()

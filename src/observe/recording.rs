@@ -1,6 +1,7 @@
 //! A log read back, and checked: whoever reads a [`Recording`] can rely on what its lines say of each other.
 
-use super::{Aborted, Blocks, Entry, Run, Step, Submitted, VERSION};
+use super::{Aborted, Blocks, Entry, QueueHead, Run, Step, Submitted, VERSION};
+use crate::core::skipped::{Skipped, why_waits};
 use crate::error::{Error, Result};
 use crate::ids::{BlockId, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,57 @@ impl Recording {
         all
     }
 
+    /// Who got no row in each step, and why: those that run, then those that wait, each oldest first.
+    pub fn skipped(&self) -> Vec<Vec<(RequestId, Skipped)>> {
+        let (mut waiting, mut running, mut queue) = (BTreeSet::new(), BTreeSet::new(), None);
+        let mut all = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Run(_) => {}
+                Entry::Submitted(request) => {
+                    waiting.insert(request.id);
+                }
+                Entry::Aborted(aborted) => {
+                    waiting.remove(&aborted.id);
+                    running.remove(&aborted.id);
+                }
+                Entry::Step(step) => {
+                    queue = step.queue.unwrap_or(queue);
+                    for freed in &step.freed {
+                        running.remove(&freed.id);
+                        waiting.insert(freed.id);
+                    }
+                    for taken in &step.taken {
+                        waiting.remove(&taken.id);
+                        running.insert(taken.id);
+                    }
+                    all.push(self.skipped_in(step, queue, &waiting));
+                    running.retain(|id| step.finished.iter().all(|finished| finished.id != *id));
+                }
+            }
+        }
+        all
+    }
+
+    fn skipped_in(
+        &self,
+        step: &Step,
+        queue: Option<QueueHead>,
+        waiting: &BTreeSet<RequestId>,
+    ) -> Vec<(RequestId, Skipped)> {
+        let max_tokens_per_step = self.run.config.max_tokens_per_step;
+        let left_out = step.left_out.iter().map(|&id| (id, Skipped::BudgetUsedUp { max_tokens_per_step }));
+        let why = |id: RequestId| {
+            let preemption = step.preempted.iter().find(|preemption| preemption.victim == id);
+            match (preemption.and_then(|preemption| preemption.needer), queue) {
+                (Some(needer), _) => Some(Skipped::Preempted { needer }),
+                (None, Some(QueueHead { first, why })) => why_waits(why, Some(first), id),
+                (None, None) => None,
+            }
+        };
+        left_out.chain(waiting.iter().filter_map(|&id| Some((id, why(id)?)))).collect()
+    }
+
     /// The log: one JSON object a line.
     pub fn to_jsonl(&self) -> String {
         let lines = std::iter::once(Entry::Run(self.run.clone()).to_json());
@@ -115,7 +167,8 @@ struct Checker {
     known: BTreeSet<RequestId>,
     unfinished: BTreeSet<RequestId>,
     tables: BlockTables,
-    owners: BTreeMap<BlockId, RequestId>,
+    /// Tables that refer to each block that is held.
+    ref_counts: BTreeMap<BlockId, usize>,
 }
 
 impl Checker {
@@ -127,7 +180,7 @@ impl Checker {
             known: BTreeSet::new(),
             unfinished: BTreeSet::new(),
             tables: BlockTables::new(),
-            owners: BTreeMap::new(),
+            ref_counts: BTreeMap::new(),
         }
     }
 
@@ -148,7 +201,7 @@ impl Checker {
             return Err(format!("step {} after step {}", step.step, self.last_step));
         }
         self.last_step = step.step;
-        let ids = step.rows.iter().map(|row| row.id).chain(step.skipped.iter().map(|skipped| skipped.id));
+        let ids = step.rows.iter().map(|row| row.id).chain(step.left_out.iter().copied());
         let mut seen = BTreeSet::new();
         for id in ids {
             self.check_unfinished(id)?;
@@ -171,7 +224,7 @@ impl Checker {
                 return Err(format!("request {} has a row and no blocks", row.id));
             }
         }
-        let num_free = self.num_kv_blocks - self.tables.values().map(Vec::len).sum::<usize>();
+        let num_free = self.num_kv_blocks - self.ref_counts.len();
         if num_free != step.free_blocks {
             return Err(format!("free_blocks is {}, and {num_free} are free", step.free_blocks));
         }
@@ -199,11 +252,12 @@ impl Checker {
             if block.0 as usize >= self.num_kv_blocks {
                 return Err(format!("block {block} is not in a pool of {}", self.num_kv_blocks));
             }
-            if let Some(owner) = self.owners.insert(*block, id) {
-                return Err(format!("request {id} takes block {block}, which {owner} holds"));
+            if self.tables.get(&id).is_some_and(|held| held.contains(block)) {
+                return Err(format!("request {id} takes block {block}, which it holds already"));
             }
+            *self.ref_counts.entry(*block).or_default() += 1;
+            self.tables.entry(id).or_default().push(*block);
         }
-        self.tables.entry(id).or_default().extend(blocks);
         Ok(())
     }
 
@@ -216,7 +270,13 @@ impl Checker {
                 held.len()
             ));
         }
-        self.owners.retain(|_, owner| *owner != id);
+        for block in blocks {
+            let count = self.ref_counts.get_mut(block).ok_or_else(|| format!("block {block} is free"))?;
+            *count -= 1;
+            if *count == 0 {
+                self.ref_counts.remove(block);
+            }
+        }
         Ok(())
     }
 }

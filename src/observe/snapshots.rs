@@ -2,6 +2,7 @@
 
 use super::{BlockTables, Entry, Recording, Row, Step};
 use crate::core::request::FinishReason;
+use crate::core::skipped::Skipped;
 use crate::ids::{BlockId, RequestId};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub struct Snapshot<'a> {
     pub waiting: Vec<RequestId>,
     /// Who held blocks, oldest first. Those that the step ended are among them.
     pub running: Vec<RequestId>,
+    /// Who got no row, and why: those that run, then those that wait.
+    pub skipped: Vec<(RequestId, Skipped)>,
     /// Who had ended before the step, and why, in that order.
     pub ended: Vec<(RequestId, FinishReason)>,
     /// The token table: a row per token computed, in the order of the batch.
@@ -82,6 +85,7 @@ pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
     let mut unfinished: BTreeMap<RequestId, Unfinished> = BTreeMap::new();
     let mut ended = Vec::new();
     let mut tables = recording.block_tables().into_iter();
+    let mut all_skipped = recording.skipped().into_iter();
     let mut snapshots = Vec::new();
     for entry in recording.entries() {
         match entry {
@@ -105,7 +109,8 @@ pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
                 }
                 let waiting = unfinished.keys().filter(|id| !tables.contains_key(id)).copied().collect();
                 let running = tables.keys().copied().collect();
-                snapshots.push(Snapshot { step, waiting, running, ended: ended.clone(), tokens, tables });
+                let skipped = all_skipped.next().unwrap_or_default();
+                snapshots.push(Snapshot { step, waiting, running, skipped, ended: ended.clone(), tokens, tables });
                 for finished in &step.finished {
                     unfinished.remove(&finished.id);
                     ended.push((finished.id, finished.reason));

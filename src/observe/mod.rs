@@ -7,8 +7,8 @@
 //! {"event":"aborted", …}     a request was given up between two steps
 //! ```
 //!
-//! The engine does not know that it is recorded: a [`Recorder`] is shown each [`StepReport`](super::StepReport) and the
-//! scheduler after the step, before the next one begins ([`Engine::step_one_by_one`](super::Engine::step_one_by_one)). Times are milliseconds since the run began, and come from the caller.
+//! The engine does not know that it is recorded: a [`Recorder`] is shown each [`StepReport`](crate::engine::StepReport), which
+//! has the plan and what came of it. Steps stay overlapped. Times are milliseconds since the run began.
 
 mod recorder;
 mod recording;
@@ -22,13 +22,12 @@ pub use recording::{BlockTables, Recording};
 use crate::backend::KernelTime;
 use crate::config::EngineConfig;
 use crate::core::request::FinishReason;
-use crate::core::skipped::Skipped;
 use crate::core::step_plan::{AdmissionStop, Preemption, is_decode};
 use crate::ids::{BlockId, RequestId, TokenId};
 use serde::{Deserialize, Serialize};
 
 /// The format's version; it grows when a reader of the old one would go wrong.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,10 +96,18 @@ pub struct Step {
     pub rows: Vec<Row>,
     /// Who lost their blocks, and to whom, in this step and in failed ones just before it.
     pub preempted: Vec<Preemption>,
+    /// Requests whose rows were computed in vain, since they had ended while the step was in flight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<RequestId>,
     /// Why no further request was admitted.
     pub admission_stop: AdmissionStop,
-    /// Who got no row, and why: those that run, then those that wait.
-    pub skipped: Vec<SkippedRequest>,
+    /// The first in the queue and why it waits, or that nobody waits; written when it changes. All behind the first wait
+    /// because it came first: [`Recording::skipped`] has them one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "queue_change")]
+    pub queue: Option<Option<QueueHead>>,
+    /// Who runs and got no row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<RequestId>,
     /// Blocks that preempted requests gave back, before any was taken.
     pub freed: Vec<Blocks>,
     /// Blocks appended to the tables of requests, in logical order.
@@ -140,13 +147,29 @@ impl Row {
     }
 }
 
-/// A request without a row.
+/// The first in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedRequest {
+pub struct QueueHead {
     /// The request.
-    pub id: RequestId,
-    /// Why.
-    pub why: Skipped,
+    pub first: RequestId,
+    /// Why it was not admitted.
+    pub why: AdmissionStop,
+}
+
+/// `null` where the queue is empty from now on; no key at all where it is as before.
+mod queue_change {
+    use super::QueueHead;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Change = Option<Option<QueueHead>>;
+
+    pub fn serialize<S: Serializer>(change: &Change, serializer: S) -> Result<S::Ok, S::Error> {
+        change.flatten().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change, D::Error> {
+        Option::<QueueHead>::deserialize(deserializer).map(Some)
+    }
 }
 
 /// Blocks that went from the pool to a request, or back.

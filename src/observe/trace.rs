@@ -7,6 +7,7 @@
 //! ```
 
 use super::{Recording, Row, Step};
+use crate::core::skipped::Skipped;
 use crate::core::wording::count_text;
 use crate::ids::RequestId;
 use serde_json::{Value, json};
@@ -29,10 +30,15 @@ pub fn trace(recording: &Recording) -> Value {
         events.push(mark("submitted", request.id, to_us(request.at_ms), args));
     }
     let mut started = BTreeSet::new();
-    for step in recording.steps() {
-        engine_events(step, &mut events);
-        request_events(step, &mut started, &mut events);
-        kernel_events(step, &mut events);
+    // A step that was begun before the one before it had ended is drawn from that end on: bars of a line must not overlap.
+    let mut last_end = 0.0;
+    for (step, skipped) in recording.steps().zip(recording.skipped()) {
+        let end = to_us(step.start_ms) + to_us(step.ms);
+        let span = Span { begin: to_us(step.start_ms).max(last_end), end };
+        last_end = end;
+        engine_events(step, span, &mut events);
+        request_events(step, &skipped, span, &mut started, &mut events);
+        kernel_events(step, span, &mut events);
     }
     json!({
         "displayTimeUnit": "ms",
@@ -41,7 +47,14 @@ pub fn trace(recording: &Recording) -> Value {
     })
 }
 
-fn engine_events(step: &Step, events: &mut Vec<Value>) {
+/// When a step was computed, in microseconds since the run began.
+#[derive(Clone, Copy)]
+struct Span {
+    begin: f64,
+    end: f64,
+}
+
+fn engine_events(step: &Step, span: Span, events: &mut Vec<Value>) {
     let decodes = step.rows.iter().filter(|row| row.is_decode()).count();
     let tokens: usize = step.rows.iter().map(|row| row.query_len).sum();
     let args = json!({
@@ -49,55 +62,52 @@ fn engine_events(step: &Step, events: &mut Vec<Value>) {
         "prompt_tokens": tokens - decodes,
         "no_further_request_admitted_because": step.admission_stop.to_string(),
     });
-    events.push(bar(ENGINE, 0, &format!("step {}", step.step), step.start_us(), step.us(), args));
+    events.push(bar(ENGINE, 0, &format!("step {}", step.step), span, args));
     let counts = [
         ("tokens in the step", json!({"decode": decodes, "prompt": tokens - decodes})),
         ("free blocks", json!({"blocks": step.free_blocks})),
     ];
     for (counter, args) in counts {
-        events.push(json!({"ph": "C", "name": counter, "pid": ENGINE, "ts": step.start_us(), "args": args}));
+        events.push(json!({"ph": "C", "name": counter, "pid": ENGINE, "ts": span.begin, "args": args}));
     }
 }
 
-fn request_events(step: &Step, started: &mut BTreeSet<RequestId>, events: &mut Vec<Value>) {
-    let (begin, us) = (step.start_us(), step.us());
+fn request_events(
+    step: &Step,
+    skipped: &[(RequestId, Skipped)],
+    span: Span,
+    started: &mut BTreeSet<RequestId>,
+    events: &mut Vec<Value>,
+) {
+    let Span { begin, end } = span;
     for row in &step.rows {
         let Row { id, context_len, query_len, .. } = *row;
         let what = if row.is_decode() { "decode".into() } else { count_text(query_len, "prompt token") };
-        events.push(bar(REQUESTS, id.0, &what, begin, us, json!({"step": step.step, "context": context_len})));
+        events.push(bar(REQUESTS, id.0, &what, span, json!({"step": step.step, "context": context_len})));
     }
-    for skipped in &step.skipped {
-        let args = json!({"step": step.step, "why": skipped.why.to_string()});
-        events.push(bar(REQUESTS, skipped.id.0, "waits", begin, us, args));
+    for (id, why) in skipped {
+        let args = json!({"step": step.step, "why": why.to_string()});
+        events.push(bar(REQUESTS, id.0, "waits", span, args));
     }
     for preemption in &step.preempted {
-        events.push(mark("preempted", preemption.victim, begin, json!({"for_request": preemption.needer.0})));
+        events.push(mark("preempted", preemption.victim, begin, json!({"for_request": preemption.needer})));
     }
     for token in step.tokens.iter().filter(|token| started.insert(token.id)) {
-        events.push(mark("first token", token.id, begin + us, json!({"text": token.text})));
+        events.push(mark("first token", token.id, end, json!({"text": token.text})));
     }
     for finished in &step.finished {
-        events.push(mark("ended", finished.id, begin + us, json!({"reason": finished.reason.to_string()})));
+        events.push(mark("ended", finished.id, end, json!({"reason": finished.reason.to_string()})));
     }
 }
 
 /// The device's clock is not the host's: the last kernel is drawn so that it ends when the step does.
-fn kernel_events(step: &Step, events: &mut Vec<Value>) {
-    let end = step.kernels.iter().map(|kernel| kernel.begin_us + kernel.us).fold(0.0, f64::max);
-    let shift = step.start_us() + (step.us() - end).max(0.0);
+fn kernel_events(step: &Step, span: Span, events: &mut Vec<Value>) {
+    let last = step.kernels.iter().map(|kernel| kernel.begin_us + kernel.us).fold(0.0, f64::max);
+    let shift = (span.end - last).max(span.begin);
     for kernel in &step.kernels {
         let args = json!({"step": step.step, "layer": kernel.layer});
-        events.push(bar(DEVICE, 0, &kernel.kernel, shift + kernel.begin_us, kernel.us, args));
-    }
-}
-
-impl Step {
-    fn start_us(&self) -> f64 {
-        to_us(self.start_ms)
-    }
-
-    fn us(&self) -> f64 {
-        to_us(self.ms)
+        let begin = shift + kernel.begin_us;
+        events.push(bar(DEVICE, 0, &kernel.kernel, Span { begin, end: begin + kernel.us }, args));
     }
 }
 
@@ -110,8 +120,8 @@ fn name(group: u32, label: &str) -> Value {
     json!({"ph": "M", "name": "process_name", "pid": group, "args": {"name": label}})
 }
 
-fn bar(group: u32, line: u64, label: &str, begin_us: f64, us: f64, args: Value) -> Value {
-    json!({"ph": "X", "name": label, "pid": group, "tid": line, "ts": begin_us, "dur": us, "args": args})
+fn bar(group: u32, line: u64, label: &str, Span { begin, end }: Span, args: Value) -> Value {
+    json!({"ph": "X", "name": label, "pid": group, "tid": line, "ts": begin, "dur": end - begin, "args": args})
 }
 
 fn mark(label: &str, request: RequestId, at_us: f64, args: Value) -> Value {

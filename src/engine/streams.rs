@@ -1,0 +1,87 @@
+//! From tokens to text, for all requests that have not ended.
+
+use super::report::Update;
+use super::sampler::SampledToken;
+use super::stream::{Output, Pushed, Stream};
+use crate::core::request::{FinishReason, Request};
+use crate::core::scheduler::Scheduler;
+use crate::core::step_plan::{Event, StepPlan};
+use crate::error::{Error, Result};
+use crate::ids::RequestId;
+use crate::text::tokenizer::Tokenizer;
+use std::collections::BTreeMap;
+
+/// The stream of each request.
+pub(super) struct Streams {
+    pub tokenizer: Tokenizer,
+    streams: BTreeMap<RequestId, Stream>,
+}
+
+impl Streams {
+    pub fn new(tokenizer: Tokenizer) -> Self {
+        Self { tokenizer, streams: BTreeMap::new() }
+    }
+
+    pub fn open(&mut self, request: Request) {
+        self.streams.insert(request.id, Stream::new(request));
+    }
+
+    /// What a request that was given up had brought. `None` if there is no such request.
+    pub fn abort(&mut self, id: RequestId) -> Option<Result<Output>> {
+        let mut stream = self.streams.remove(&id)?;
+        Some(stream.end(FinishReason::Abort, &self.tokenizer).map(|(_, reason)| stream.into_output(reason)))
+    }
+
+    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded: their
+    /// events come behind the others.
+    pub fn update(
+        &mut self,
+        plan: &StepPlan,
+        sampled: &[SampledToken],
+        events: &mut Vec<Event>,
+        scheduler: &mut Scheduler,
+    ) -> Vec<Update> {
+        // Events come in the order of the plan's rows, so each search goes on where the last one ended.
+        let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(sampled);
+        let mut updates = Vec::with_capacity(events.len());
+        let mut ended = Vec::new();
+        for event in &*events {
+            match *event {
+                Event::Preempted { id, .. } => updates.push(Update::Preempted(id)),
+                Event::Token { id, token_id } => {
+                    let sampled_token = sampled.find(|(row, _)| row.id == id).map(|(_, sampled_token)| *sampled_token);
+                    let (Some(stream), Some(sampled_token)) = (self.streams.get_mut(&id), sampled_token) else {
+                        continue;
+                    };
+                    match stream.push(sampled_token, &self.tokenizer) {
+                        Ok(Pushed::Text(text)) => updates.push(Update::Token { id, token_id, text }),
+                        Ok(Pushed::Stopped(rest)) => {
+                            ended.extend(scheduler.finish(id, FinishReason::Stop));
+                            updates.extend(self.finish(id, FinishReason::Stop, rest));
+                        }
+                        Err(error) => {
+                            ended.extend(scheduler.finish(id, FinishReason::Error));
+                            updates.extend(self.streams.remove(&id).map(|stream| failed(stream, &error)));
+                        }
+                    }
+                }
+                // Already gone if its last token completed a stop text, or could not be decoded.
+                Event::Finished { id, reason, .. } => updates.extend(self.finish(id, reason, String::new())),
+            }
+        }
+        events.append(&mut ended);
+        updates
+    }
+
+    fn finish(&mut self, id: RequestId, reason: FinishReason, rest: String) -> Option<Update> {
+        let mut stream = self.streams.remove(&id)?;
+        Some(match stream.end(reason, &self.tokenizer) {
+            Ok((more, reason)) => Update::Finished { rest: rest + &more, output: stream.into_output(reason) },
+            Err(error) => failed(stream, &error),
+        })
+    }
+}
+
+fn failed(stream: Stream, error: &Error) -> Update {
+    Update::Failed { output: stream.into_output(FinishReason::Error), reason: error.to_string() }
+}
