@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 
 /// How K and V are kept. Scores and sums are f32 in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum KvDtype {
     /// 4 bytes an element: nothing is rounded.
@@ -37,7 +38,8 @@ impl KvDtype {
 }
 
 /// How the weights of a model are kept. Sums are f32 in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum WeightDtype {
     /// As in the checkpoint: nothing is rounded.

@@ -27,6 +27,7 @@ pub mod engine;
 
 pub mod workloads;
 
+#[cfg(feature = "cli")]
 pub mod cli;
 
 pub use config::EngineConfig;

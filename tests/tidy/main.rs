@@ -4,6 +4,7 @@
 
 mod book;
 mod commands;
+mod dependencies;
 mod docs;
 mod imports;
 mod names;

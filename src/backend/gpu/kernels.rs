@@ -35,7 +35,8 @@ pub fn with_u64_loads(wgsl: &str) -> String {
 }
 
 /// Which version of a kernel runs where there are several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum KernelSet {
     /// The fastest that the device can run.
