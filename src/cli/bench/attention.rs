@@ -92,11 +92,11 @@ impl AttentionArgs {
         }
         let is_wrong = |head_dim: &&u32| !(8..=256).contains(*head_dim) || !head_dim.is_multiple_of(8);
         if let Some(&head_dim) = self.head_dim.iter().find(is_wrong) {
-            return refuse("head-dim", head_dim, "use a multiple of 8 up to 256");
+            return refuse("head_dim", head_dim, "use a multiple of 8 up to 256");
         }
-        in_range("cold-mib", self.cold_mib as usize, 1 << 16)?;
+        in_range("cold_mib", self.cold_mib as usize, 1 << 16)?;
         if let Some(&size) = self.block_size.iter().find(|size| !size.is_power_of_two() || **size > 256) {
-            return refuse("block-size", size, "use a power of two up to 256");
+            return refuse("block_size", size, "use a power of two up to 256");
         }
         for (option, counts) in [("batch", &self.batch), ("context", &self.context), ("queries", &self.queries)] {
             counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;

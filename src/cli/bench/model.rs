@@ -56,7 +56,7 @@ pub struct ModelArgs {
 /// # Errors
 /// A model that cannot be run, a prompt that does not fit, nothing to compare with, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
-    in_range("prompt-len", args.prompt_len, 1 << 20)?;
+    in_range("prompt_len", args.prompt_len, 1 << 20)?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model)?;

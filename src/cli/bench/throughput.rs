@@ -211,8 +211,8 @@ impl ThroughputArgs {
             return Err(Error::InvalidOption { option: "rate", value, reason });
         }
         in_range("requests", self.requests, 100_000)?;
-        in_range("prompt-len", self.prompt_len, 1 << 20)?;
-        in_range("output-len", self.output_len, 1 << 20)
+        in_range("prompt_len", self.prompt_len, 1 << 20)?;
+        in_range("output_len", self.output_len, 1 << 20)
     }
 
     /// Who arrives when with what; it follows from the seed.
