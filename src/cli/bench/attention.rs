@@ -2,9 +2,10 @@
 
 pub mod table;
 
+use super::case::{AttentionCase, Cache, Limit};
 use super::measure::{Timing, measure_in_turns, median_ratio};
 use super::plot::PlotArgs;
-use super::report::{Limit, Report};
+use super::report::Report;
 use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
@@ -13,7 +14,7 @@ use crate::cli::wording::tell;
 use crate::config::KvDtype;
 use crate::error::{Error, Result};
 use crate::workloads::attention::{Layout, Pools, Shape, Workload};
-use table::{AttentionCase, Cache, panels};
+use table::panels;
 
 /// How far two layouts of the same K and V may differ. They are the same numbers, in the same order of additions but where
 /// splits are held against none; it is the tolerance of the pair tests for a thousand tokens and values below 1.
