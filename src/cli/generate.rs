@@ -85,7 +85,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let folder = LoadedFolder::open(&model)?;
     let options = args.limits.options();
     // Timing costs a little, and only a trace shows it.
-    let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };
+    let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend.clone() };
     let started = start(&backend, &options, &folder, |line| progress.say(line)).await?;
     let config = started.config;
     let all_finished = match started.backend {

@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 pub mod choose_backend;
+pub mod custom_shaders;
 mod devices;
 mod engine_args;
 mod generate;

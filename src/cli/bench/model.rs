@@ -112,15 +112,15 @@ impl ModelArgs {
     }
 
     fn others(&self) -> Vec<Other> {
-        let own = self.common.backend;
+        let own = &self.common.backend;
         let usual = own.deterministic.then(|| Other {
             label: "without --deterministic".into(),
-            backend: BackendArgs { deterministic: false, ..own },
+            backend: BackendArgs { deterministic: false, ..own.clone() },
             against: None,
         });
         let against = self.against.map(|kernels| Other {
             label: format!("with {} kernels", value_text(kernels)),
-            backend: BackendArgs { kernels, tuning: Tuning::Auto, ..own },
+            backend: BackendArgs { kernels, tuning: Tuning::Auto, ..own.clone() },
             against: Some(kernels),
         });
         usual.into_iter().chain(against).collect()
