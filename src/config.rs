@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 
 /// How K and V are kept. Scores and sums are f32 in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum KvDtype {
     /// 4 bytes an element: nothing is rounded.
@@ -37,7 +38,8 @@ impl KvDtype {
 }
 
 /// How the weights of a model are kept. Sums are f32 in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum WeightDtype {
     /// As in the checkpoint: nothing is rounded.
@@ -91,7 +93,7 @@ impl EngineConfig {
         let block_size_ok = self.block_size.is_power_of_two() && self.block_size <= 256;
         if !block_size_ok {
             return Err(Error::InvalidOption {
-                option: "block-size",
+                option: "block_size",
                 value: self.block_size.to_string(),
                 reason: "use a power of two from 1 to 256".into(),
             });
@@ -99,11 +101,11 @@ impl EngineConfig {
         // Everything that reaches a GPU is a u32; slots are block_id * block_size + offset.
         let most = u32::MAX as usize / 256;
         let from_one_to = [
-            ("num-kv-blocks", self.num_kv_blocks, most),
-            ("max-tokens-per-step", self.max_tokens_per_step, MAX_TOKENS_PER_STEP),
-            ("prefill-chunk-size", self.prefill_chunk_size, most),
-            ("max-num-seqs", self.max_num_seqs, most),
-            ("max-model-len", self.max_model_len, most),
+            ("num_kv_blocks", self.num_kv_blocks, most),
+            ("max_tokens_per_step", self.max_tokens_per_step, MAX_TOKENS_PER_STEP),
+            ("prefill_chunk_size", self.prefill_chunk_size, most),
+            ("max_num_seqs", self.max_num_seqs, most),
+            ("max_model_len", self.max_model_len, most),
         ];
         for (option, value, most) in from_one_to {
             if value == 0 {

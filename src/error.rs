@@ -12,7 +12,7 @@ pub enum Error {
     /// An option has a value that cannot work.
     #[error("{option} is {value}: {reason}")]
     InvalidOption {
-        /// The option as the command line spells it, without dashes: `block-size`.
+        /// The name of its field: `block_size`. The command line shows it as `--block-size`.
         option: &'static str,
         /// The value given.
         value: String,

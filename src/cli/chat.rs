@@ -3,6 +3,7 @@
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::memory::peak_text;
+use super::spelling::spelled;
 use super::start::start;
 use super::wording::{complain, tell};
 use crate::backend::Backend;
@@ -127,7 +128,7 @@ impl<B: Backend> Chat<B> {
             Ok(Some(answer)) => self.messages.push(message("assistant", answer)),
             Ok(None) => drop(self.messages.pop()),
             Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_) | Error::Tokenizer(_))) => {
-                complain(&error);
+                complain(spelled(&error));
                 self.messages.pop();
             }
             Err(error) => return Err(error),

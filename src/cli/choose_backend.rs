@@ -2,9 +2,11 @@
 
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, KernelSet, Tuning};
+use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, Kernel, KernelSet, Tuning};
+use crate::cli::custom_shaders;
 use crate::cli::wording::value_text;
 use crate::error::{Error, Result};
+use std::path::PathBuf;
 
 /// `--backend`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -19,7 +21,7 @@ pub enum BackendChoice {
 }
 
 /// Options of every command that computes.
-#[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct BackendArgs {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
@@ -33,6 +35,9 @@ pub struct BackendArgs {
     /// Give each request the same bits whatever else is in its batch; the CPU does it always
     #[arg(long)]
     pub deterministic: bool,
+    /// Take kernels from the WGSL files in this folder, which looks like shaders/; what it lacks is built in
+    #[arg(long, value_name = "DIR")]
+    pub shaders: Option<PathBuf>,
     /// Time every kernel call, where the device can.
     #[arg(skip)]
     pub time_kernels: bool,
@@ -73,9 +78,12 @@ impl Chosen {
 /// Takes a backend; the second value is a line for people that says which, and why.
 ///
 /// # Errors
-/// [`Error::NoGpu`] if a GPU was asked for and there is none; [`Error::InvalidOption`] if nothing is there to be tuned.
+/// [`Error::NoGpu`] if a GPU was asked for and there is none; [`Error::InvalidOption`] if nothing is there to be tuned or
+/// to run shaders; those of [`custom_shaders::read`].
 pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
-    let (backend, line) = backend_of(args).await?;
+    let custom = args.shaders.as_deref().map(custom_shaders::read).transpose()?;
+    let (wgsl, shaders) = custom.map(|custom| (custom.kernels, custom.line)).unzip();
+    let (backend, line) = backend_of(args, wgsl.unwrap_or_default()).await?;
     if args.tuning != Tuning::Auto && backend.kernel_set() != Some(KernelSet::Fast) {
         return Err(Error::InvalidOption {
             option: "tuning",
@@ -85,15 +93,26 @@ pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
             ),
         });
     }
+    if let Some(dir) = &args.shaders
+        && backend.kernel_set().is_none()
+    {
+        return Err(Error::InvalidOption {
+            option: "shaders",
+            value: dir.display().to_string(),
+            reason: format!("only a GPU runs shaders, which is not what computes here ({line}); add --backend gpu"),
+        });
+    }
+    let line = shaders.map_or(line.clone(), |shaders| format!("{line}, {shaders}"));
     Ok((backend, line))
 }
 
-async fn backend_of(args: &BackendArgs) -> Result<(Chosen, String)> {
+async fn backend_of(args: &BackendArgs, wgsl: Vec<(Kernel, String)>) -> Result<(Chosen, String)> {
     let options = GpuOptions {
         kernels: args.kernels,
         tuning: args.tuning,
         deterministic: args.deterministic,
         time_kernels: args.time_kernels,
+        wgsl,
         ..GpuOptions::default()
     };
     let gpu = match args.backend {

@@ -7,6 +7,7 @@ use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
 use super::record::{RecordArgs, RecordFile};
+use super::spelling::spelled;
 use super::start::start;
 use super::wording::complain;
 use crate::backend::Backend;
@@ -15,7 +16,7 @@ use crate::core::request::SamplingParams;
 use crate::engine::admission;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{DeviceEngine, Engine, Update};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::TokenId;
 use crate::model::ModelFolder;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let folder = LoadedFolder::open(&model).await?;
     let options = args.limits.options();
     // Timing costs a little, and only a trace shows it.
-    let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend };
+    let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend.clone() };
     let started = start(&backend, &options, &folder, |line| progress.say(line)).await?;
     let config = started.config;
     let all_finished = match started.backend {
@@ -111,7 +112,10 @@ async fn generate<B: Backend>(
         match admit(job, &folder, &config) {
             Ok(prompt_token_ids) => accepted.push((job_idx, prompt_token_ids)),
             Err(error) => {
-                complain(format_args!("{}: {error}", job.place));
+                // A line of a file has its own values, under the names of the fields.
+                let is_of_a_line = matches!(error, Error::InvalidOption { .. });
+                let sentence = if is_of_a_line { error.to_string() } else { spelled(&error) };
+                complain(format_args!("{}: {sentence}", job.place));
                 writer.refuse(job_idx)?;
             }
         }

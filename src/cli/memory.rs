@@ -107,7 +107,7 @@ mod tests {
         check_fits_in(weights + buffers).unwrap();
         for machine in [weights + buffers - 1, buffers, weights] {
             let refused = check_fits_in(machine).unwrap_err().to_string();
-            assert!(refused.starts_with("num-kv-blocks is ") && refused.contains("lower it to "), "{refused}");
+            assert!(refused.starts_with("num_kv_blocks is ") && refused.contains("lower it to "), "{refused}");
         }
         let refused = check_fits_in(weights - 1).unwrap_err().to_string();
         assert!(refused.contains("smaller model"), "{refused}");

@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 pub mod choose_backend;
+pub mod custom_shaders;
 mod devices;
 mod engine_args;
 mod generate;
@@ -13,11 +14,13 @@ mod progress;
 mod prompts;
 mod record;
 mod shader_files;
+mod spelling;
 mod start;
 mod wording;
 
 use crate::error::Error;
 use clap::{CommandFactory, Parser, Subcommand};
+use spelling::spelled;
 use std::process::ExitCode;
 use wording::complain;
 
@@ -57,13 +60,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(Error::WriteOutput(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error @ Error::InvalidOption { .. }) => {
-            complain(format_args!("--{error}"));
-            ExitCode::from(2)
-        }
         Err(error) => {
-            complain(&error);
-            ExitCode::from(1)
+            complain(spelled(&error));
+            ExitCode::from(if let Error::InvalidOption { .. } = error { 2 } else { 1 })
         }
     }
 }

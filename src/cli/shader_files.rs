@@ -1,24 +1,16 @@
 //! `cb-lab devices --dump-shaders`: each kernel variant as a WGSL file that stands alone, to read or to give to a tool.
 
-use crate::backend::gpu::Variant;
+use crate::backend::gpu::{Variant, for_browsers};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What browsers want before a kernel with subgroup operations; naga, which compiles shaders here, does not know it. Lanes
-/// exchange values in eights, and branches are taken by eights: what the second line turns off looks at whole subgroups.
-const SUBGROUP_PREAMBLE: &str = "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n";
 
 /// Writes `linear-WORKGROUP_SIZE=64-ROW_TILE=8.wgsl` and all others into `dir`, which is made if need be; returns how many.
 ///
 /// # Errors
 /// [`Error::WriteFile`] names the file or folder.
 pub fn write(dir: &Path) -> Result<usize> {
-    let named = |variant: Variant| {
-        let wgsl = variant.final_wgsl();
-        let preamble = if wgsl.contains("subgroupShuffle") { SUBGROUP_PREAMBLE } else { "" };
-        (variant.label().replace(' ', "-") + ".wgsl", format!("{preamble}{wgsl}"))
-    };
+    let named = |variant: Variant| (variant.label().replace(' ', "-") + ".wgsl", for_browsers(&variant.final_wgsl()));
     let files: BTreeMap<String, String> = Variant::all_in_use().into_iter().map(named).collect();
     let unwritable = |path: &Path, source| Error::WriteFile { path: path.into(), source };
     std::fs::create_dir_all(dir).map_err(|source| unwritable(dir, source))?;

@@ -57,19 +57,19 @@ impl SamplingParams {
         let refuse =
             |option, value: String, reason: &str| Err(Error::InvalidOption { option, value, reason: reason.into() });
         if self.max_new_tokens == 0 {
-            return refuse("max-new-tokens", "0".into(), "it must be at least 1");
+            return refuse("max_new_tokens", "0".into(), "it must be at least 1");
         }
         if !self.temperature.is_finite() || self.temperature < 0.0 {
             return refuse("temperature", self.temperature.to_string(), "use 0 for greedy or a positive number");
         }
         if self.top_k == Some(0) {
-            return refuse("top-k", "0".into(), "it must be at least 1; leave it out to keep all tokens");
+            return refuse("top_k", "0".into(), "it must be at least 1; leave it out to keep all tokens");
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return refuse("top-p", self.top_p.to_string(), "use a number above 0 and at most 1");
+            return refuse("top_p", self.top_p.to_string(), "use a number above 0 and at most 1");
         }
         if !(0.0..=1.0).contains(&self.min_p) {
-            return refuse("min-p", self.min_p.to_string(), "use a number from 0 to 1");
+            return refuse("min_p", self.min_p.to_string(), "use a number from 0 to 1");
         }
         if self.stop.iter().any(String::is_empty) {
             return refuse("stop", "\"\"".into(), "a stop text must not be empty");
@@ -104,18 +104,18 @@ pub fn check_request(config: &EngineConfig, prompt_len: usize, params: &Sampling
         return refuse("the prompt is empty: give at least one token".into());
     }
     let max_len = prompt_len.saturating_add(max_new_tokens);
-    let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} max-new-tokens = {max_len} tokens");
+    let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} new ones = {max_len} tokens");
     let num_blocks = config.num_blocks_for(max_len);
-    // A max-model-len that was left out is what the pool holds: then the pool is to blame.
+    // A max_model_len that was left out is what the pool holds: then the pool is to blame.
     if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
         return refuse(format!(
-            "{tokens}, and max-model-len is {max_model_len}: shorten the prompt or lower max-new-tokens"
+            "{tokens}, and max_model_len is {max_model_len}: shorten the prompt or lower max_new_tokens"
         ));
     }
     if num_blocks > num_kv_blocks {
         return refuse(format!(
             "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
-             raise num-kv-blocks to {num_blocks}, shorten the prompt or lower max-new-tokens"
+             raise num_kv_blocks to {num_blocks}, shorten the prompt or lower max_new_tokens"
         ));
     }
     Ok(())

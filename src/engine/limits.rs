@@ -73,7 +73,7 @@ pub fn check(model: &ModelConfig, config: &EngineConfig) -> Result<()> {
     if config.max_model_len > most {
         // Beyond that attention meets angles that it was never trained on, and the text falls apart.
         return Err(Error::InvalidOption {
-            option: "max-model-len",
+            option: "max_model_len",
             value: config.max_model_len.to_string(),
             reason: format!("the model was made for sequences of {most} tokens; lower it to {most} or less"),
         });

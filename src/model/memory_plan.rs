@@ -60,7 +60,7 @@ enum Part {
 #[derive(Clone, Copy, Debug)]
 struct Buffers {
     part: Part,
-    /// The option that they grow with, without dashes, and its value.
+    /// The field of [`EngineConfig`] that they grow with, and its value.
     limit: (&'static str, usize),
     /// What one is, in a sentence.
     what: &'static str,
@@ -71,7 +71,7 @@ struct Buffers {
 /// What the buffers take that grow with one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryNeed {
-    /// The limit's option, without dashes.
+    /// The limit's field in [`EngineConfig`].
     pub option: &'static str,
     /// Its value.
     pub value: usize,
@@ -158,10 +158,10 @@ impl MemoryPlan {
     /// Every buffer of the decoder and the sampler but the weights.
     fn buffers(&self, config: &EngineConfig) -> [Buffers; 12] {
         use Part::{Activations, Kv, Tables};
-        let blocks = ("num-kv-blocks", config.num_kv_blocks);
-        let len = ("max-model-len", config.max_model_len);
-        let seqs = ("max-num-seqs", config.max_num_seqs);
-        let tokens = ("max-tokens-per-step", config.max_tokens_per_step);
+        let blocks = ("num_kv_blocks", config.num_kv_blocks);
+        let len = ("max_model_len", config.max_model_len);
+        let seqs = ("max_num_seqs", config.max_num_seqs);
+        let tokens = ("max_tokens_per_step", config.max_tokens_per_step);
         let buffers = |part, limit, what, words, count| Buffers { part, limit, what, words, count };
         [
             buffers(Kv, blocks, "the KV pool of a layer", self.kv_pool, 2 * self.num_layers),

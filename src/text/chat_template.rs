@@ -7,6 +7,7 @@ use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::guard::catch_panic;
 use super::python_json;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
@@ -79,7 +80,8 @@ impl ChatTemplate {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
         environment.set_fuel(Some(MAX_INSTRUCTIONS));
-        environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error))?;
+        let compile = || environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error));
+        catch_panic(compile, Error::ChatTemplate)?;
         Ok(Self { environment, special_tokens: special_tokens(config) })
     }
 
@@ -96,7 +98,8 @@ impl ChatTemplate {
             messages, add_generation_prompt, tools => none, documents => none, ..self.special_tokens.clone()
         };
         let mut rendered = BoundedWriter(Vec::new());
-        template.render_captured_to(context, &mut rendered).map_err(|error| describe(&error))?;
+        let render = || template.render_captured_to(context, &mut rendered).map(drop).map_err(|error| describe(&error));
+        catch_panic(render, Error::ChatTemplate)?;
         String::from_utf8(rendered.0).map_err(|_| Error::ChatTemplate("it rendered something that is not UTF-8".into()))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod chat_template;
 pub mod detokenizer;
+mod guard;
 mod python_json;
 pub mod stop;
 pub mod tokenizer;

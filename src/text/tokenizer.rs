@@ -1,8 +1,10 @@
 //! tokenizer.json: text to token ids and back.
 
+use super::guard::catch_panic;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 use crate::ids::TokenId;
+use std::convert::identity;
 
 const FILE: &str = "tokenizer.json";
 
@@ -20,7 +22,11 @@ impl Tokenizer {
     pub fn open(folder: &ModelFolder) -> Result<Self> {
         let json = folder.read(FILE)?;
         let invalid = |reason| Error::InvalidFile { path: folder.file_path(FILE), reason };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json)
+        // tokenizers panics on some texts that are no JSON.
+        serde_json::from_slice::<serde::de::IgnoredAny>(&json)
+            .map_err(|error| invalid(format!("it is not JSON: {error}")))?;
+        let parse = || tokenizers::Tokenizer::from_bytes(json).map_err(|error| error.to_string());
+        let mut inner = catch_panic(parse, identity)
             .map_err(|error| invalid(format!("it is not a tokenizer this engine can read: {error}")))?;
         // Settings of the last training run that some models were saved with. Nothing is ever cut off or filled up here.
         inner.with_padding(None);
@@ -45,8 +51,10 @@ impl Tokenizer {
     }
 
     fn encode_with(&self, text: &str, add_special_tokens: bool) -> Result<Vec<TokenId>> {
-        let encoding = self.inner.encode_fast(text, add_special_tokens);
-        let encoding = encoding.map_err(|error| Error::Tokenizer(format!("cannot encode the text: {error}")))?;
+        // A regular expression that takes too many steps back ends a split early: fancy-regex stops after a million.
+        let encode = || self.inner.encode_fast(text, add_special_tokens).map_err(|error| error.to_string());
+        let encoding = catch_panic(encode, identity)
+            .map_err(|error| Error::Tokenizer(format!("cannot encode the text: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -60,7 +68,8 @@ impl Tokenizer {
         if !ids.iter().any(|id| self.is_visible(*id)) {
             return Ok(String::new());
         }
-        self.inner.decode(ids, true).map_err(|error| Error::Tokenizer(format!("cannot decode the tokens: {error}")))
+        let decode = || self.inner.decode(ids, true).map_err(|error| error.to_string());
+        catch_panic(decode, identity).map_err(|error| Error::Tokenizer(format!("cannot decode the tokens: {error}")))
     }
 
     /// Entries of the vocabulary, added tokens included. The model's `vocab_size` may be larger (padding).

@@ -46,6 +46,7 @@ fn main() {
     trials.extend(gpu::on_each(best, missing, "trace/kernels", trace::kernels));
     trials.extend(gpu::on_each(best, missing, "bench/all", |_| bench::all_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "bench/quality", |_| bench::quality_on_a_gpu()));
+    trials.extend(gpu::on_each(best, missing, "shaders/from a folder", |_| shaders::from_a_folder()));
     trials.extend(gpu::on_each(best, missing, "limits/absurd", |_| limits::absurd_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "sampling/seeds", |_| sampling::seeds_on("gpu")));
     trials.extend(golden::FIXTURES.into_iter().flat_map(|fixture| {

@@ -1,6 +1,7 @@
-//! `cb-lab devices --dump-shaders`: a file per kernel variant, each a WGSL module that stands alone.
+//! `cb-lab devices --dump-shaders`: a file per kernel variant, each a WGSL module that stands alone. `--shaders`: kernels
+//! from a folder.
 
-use super::harness::{cb_lab, run, trials};
+use super::harness::{cb_lab, generate, generating, run, trials};
 use cb_lab::backend::gpu::{Kernel, Variant};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ const CAPABILITIES: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 
 const SUBGROUP_PREAMBLE: &str = "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n";
 
-trials!(every_variant_is_a_valid_file, where_it_cannot_write);
+trials!(every_variant_is_a_valid_file, where_it_cannot_write, a_folder_that_is_none, no_gpu_runs_them);
 
 fn every_variant_is_a_valid_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -61,4 +62,44 @@ fn where_it_cannot_write() {
     let path = file.path().to_str().unwrap();
     let refused = run(cb_lab(&["devices", "--dump-shaders", path])).failed(1).without_results();
     refused.complains(&["cannot write", path]);
+}
+
+fn a_folder_that_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    generate(&["hi", "--shaders", "no/such/folder"]).failed(1).complains(&["cannot read no/such/folder"]);
+    generate(&["hi", "--shaders", path]).failed(1).complains(&[path, "no shader", "linear.wgsl"]);
+    fs::write(dir.path().join("gather_rows.wgsl"), "struct Params {\n    width: number,\n}\n").unwrap();
+    let refused = generate(&["hi", "--shaders", path]).failed(1).without_results();
+    refused.complains(&["gather_rows.wgsl: line 2: ", "number"]);
+}
+
+fn no_gpu_runs_them() {
+    let refused = generate(&["hi", "--shaders", "shaders"]).failed(2).without_results();
+    refused.complains(&["--shaders is shaders", "only a GPU", "--backend gpu"]);
+}
+
+/// A file of the folder is what runs, and the command says so.
+pub fn from_a_folder() -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = dir.path().to_str().ok_or("a plain path")?;
+    let plain = run(generating("gpu", &["hi", "--max-new-tokens", "8"])).finished();
+    let with = |wgsl: String| {
+        fs::write(dir.path().join("rms_norm.wgsl"), wgsl).unwrap();
+        run(generating("gpu", &["hi", "--max-new-tokens", "8", "--shaders", path])).finished()
+    };
+    let wgsl = Kernel::RmsNorm.source().wgsl;
+    let same = with(wgsl.into());
+    let changed = with(wgsl.replace(" * inverse * weight[i]", " * inverse * 0.5"));
+    let says = |run: &super::harness::Run, part: &str| match run.stderr.contains(part) {
+        true => Ok(()),
+        false => Err(format!("{:?} does not say {part:?}", run.stderr)),
+    };
+    says(&same, "1 shader file from ")?;
+    says(&same, "; changed: none")?;
+    says(&changed, "; changed: rms_norm.wgsl")?;
+    if same.stdout != plain.stdout || changed.stdout == plain.stdout {
+        return Err(format!("{:?}, the same file {:?}, another {:?}", plain.stdout, same.stdout, changed.stdout));
+    }
+    Ok(())
 }

@@ -75,24 +75,24 @@ fn requests_that_cannot_run() {
             (r#"{"prompt_token_ids":[1,400]}"#, &["token id 400 is out of range", "400 tokens", "last is 399"]),
             (r#"{"prompt":"hi","temperature":-1}"#, &["temperature is -1"]),
             (r#"{"prompt":"hi","temperature":1e39}"#, &["temperature is inf"]),
-            (r#"{"prompt":"hi","top_k":0}"#, &["top-k is 0", "leave it out"]),
-            (r#"{"prompt":"hi","top_p":2}"#, &["top-p is 2"]),
-            (r#"{"prompt":"hi","min_p":2}"#, &["min-p is 2"]),
-            (r#"{"prompt":"hi","max_new_tokens":0}"#, &["max-new-tokens is 0"]),
+            (r#"{"prompt":"hi","top_k":0}"#, &["top_k is 0", "leave it out"]),
+            (r#"{"prompt":"hi","top_p":2}"#, &["top_p is 2"]),
+            (r#"{"prompt":"hi","min_p":2}"#, &["min_p is 2"]),
+            (r#"{"prompt":"hi","max_new_tokens":0}"#, &["max_new_tokens is 0"]),
             (r#"{"prompt":"hi","stop":["x",""]}"#, &["stop is \"\""]),
-            (r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#, &["max-model-len is 512"]),
+            (r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#, &["--max-model-len is 512"]),
         ],
     );
     generate(&["", "--quiet"]).failed(1).complains(&["prompt 0: ", "the prompt is empty"]).without_results();
 }
 
 fn too_long() {
-    let pool = "need 3 blocks of 4, and the pool has 2: raise num-kv-blocks to 3, shorten the prompt or lower";
-    let line: (&str, &[&str]) = (r#"{"prompt":"abcdef"}"#, &["6 prompt tokens + 3 max-new-tokens = 9 tokens", pool]);
+    let pool = "need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, shorten the prompt or lower";
+    let line: (&str, &[&str]) = (r#"{"prompt":"abcdef"}"#, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
     // With and without max-model-len, which is otherwise what the pool holds.
     check(&["--num-kv-blocks", "2", "--block-size", "4"], &[line]);
     check(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], &[line]);
-    let len = "9 tokens, and max-model-len is 8: shorten the prompt or lower max-new-tokens";
+    let len = "9 tokens, and --max-model-len is 8: shorten the prompt or lower --max-new-tokens";
     check(&["--max-model-len", "8"], &[(line.0, &[len])]);
 }
 

@@ -59,17 +59,17 @@ fn requests() -> Result<(), Failed> {
     refused(engine.submit(vec![u32::MAX], params.clone()), &["token id 4294967295", "352 tokens"])?;
     refused(engine.submit(Vec::new(), params.clone()), &["prompt is empty"])?;
     refused(engine.submit(vec![5; 119], params.clone()), &["129 tokens", "9 blocks of 16", "pool has 8"])?;
-    refused(engine.submit(vec![5; 391], params.clone()), &["391 prompt tokens", "401 tokens", "max-model-len is 400"])?;
+    refused(engine.submit(vec![5; 391], params.clone()), &["391 prompt tokens", "401 tokens", "max_model_len is 400"])?;
     refused(
         engine.submit(vec![5], with(|p| p.max_new_tokens = usize::MAX)),
-        &["max-new-tokens", "max-model-len is 400"],
+        &["max_new_tokens", "max_model_len is 400"],
     )?;
-    refused(engine.submit(vec![5], with(|p| p.max_new_tokens = 0)), &["max-new-tokens is 0", "at least 1"])?;
-    refused(engine.submit(vec![5], with(|p| p.top_p = 0.0)), &["top-p is 0", "above 0"])?;
-    refused(engine.submit(vec![5], with(|p| p.top_p = 2.0)), &["top-p is 2", "at most 1"])?;
-    refused(engine.submit(vec![5], with(|p| p.top_p = f32::NAN)), &["top-p is NaN"])?;
-    refused(engine.submit(vec![5], with(|p| p.top_k = Some(0))), &["top-k is 0"])?;
-    refused(engine.submit(vec![5], with(|p| p.min_p = -0.5)), &["min-p is -0.5"])?;
+    refused(engine.submit(vec![5], with(|p| p.max_new_tokens = 0)), &["max_new_tokens is 0", "at least 1"])?;
+    refused(engine.submit(vec![5], with(|p| p.top_p = 0.0)), &["top_p is 0", "above 0"])?;
+    refused(engine.submit(vec![5], with(|p| p.top_p = 2.0)), &["top_p is 2", "at most 1"])?;
+    refused(engine.submit(vec![5], with(|p| p.top_p = f32::NAN)), &["top_p is NaN"])?;
+    refused(engine.submit(vec![5], with(|p| p.top_k = Some(0))), &["top_k is 0"])?;
+    refused(engine.submit(vec![5], with(|p| p.min_p = -0.5)), &["min_p is -0.5"])?;
     refused(engine.submit(vec![5], with(|p| p.temperature = -1.0)), &["temperature is -1"])?;
     refused(engine.submit(vec![5], with(|p| p.stop = vec![String::new()])), &["stop", "empty"])?;
 
@@ -91,18 +91,18 @@ fn limits() -> Result<(), Failed> {
     };
     for block_size in [0, 3, 48, 512] {
         let options = LimitOptions { block_size: Some(block_size), ..Default::default() };
-        let words = [&format!("block-size is {block_size}"), "power of two from 1 to 256"];
+        let words = [&format!("block_size is {block_size}"), "power of two from 1 to 256"];
         refused(options.resolve(&model, usize::MAX / 4), &words)?;
     }
-    refused(with(|o| o.max_tokens_per_step = Some(0)), &["max-tokens-per-step is 0", "at least 1"])?;
-    refused(with(|o| o.prefill_chunk_size = Some(0)), &["prefill-chunk-size is 0", "at least 1"])?;
-    refused(with(|o| o.num_kv_blocks = Some(0)), &["num-kv-blocks is 0", "at least 1"])?;
-    refused(with(|o| o.max_num_seqs = Some(0)), &["max-num-seqs is 0", "at least 1"])?;
-    refused(with(|o| o.max_model_len = Some(0)), &["max-model-len is 0", "at least 1"])?;
-    refused(with(|o| o.num_kv_blocks = Some(usize::MAX)), &["num-kv-blocks is 1844", "at most 16777215"])?;
-    refused(with(|o| o.max_tokens_per_step = Some(65_536)), &["max-tokens-per-step is 65536", "at most 65535"])?;
+    refused(with(|o| o.max_tokens_per_step = Some(0)), &["max_tokens_per_step is 0", "at least 1"])?;
+    refused(with(|o| o.prefill_chunk_size = Some(0)), &["prefill_chunk_size is 0", "at least 1"])?;
+    refused(with(|o| o.num_kv_blocks = Some(0)), &["num_kv_blocks is 0", "at least 1"])?;
+    refused(with(|o| o.max_num_seqs = Some(0)), &["max_num_seqs is 0", "at least 1"])?;
+    refused(with(|o| o.max_model_len = Some(0)), &["max_model_len is 0", "at least 1"])?;
+    refused(with(|o| o.num_kv_blocks = Some(usize::MAX)), &["num_kv_blocks is 1844", "at most 16777215"])?;
+    refused(with(|o| o.max_tokens_per_step = Some(65_536)), &["max_tokens_per_step is 65536", "at most 65535"])?;
     with(|o| (o.max_tokens_per_step, o.max_model_len) = (Some(65_535), Some(512)))?;
-    let too_long = ["max-model-len is 513", "made for sequences of 512 tokens"];
+    let too_long = ["max_model_len is 513", "made for sequences of 512 tokens"];
     refused(with(|o| o.max_model_len = Some(513)), &too_long)?;
     // Also where nobody asked `resolve`.
     let limits = EngineConfig { max_model_len: 513, ..LimitOptions::default().resolve(&model, usize::MAX)? };
@@ -118,15 +118,15 @@ fn buffers() -> Result<(), Failed> {
     let default = LimitOptions::default;
     // 1000 blocks of 16 tokens, 2 KV heads of 16: 512 words a block.
     let blocks = plan(LimitOptions { num_kv_blocks: Some(1000), ..default() }, 300 * 512);
-    refused(blocks, &["num-kv-blocks is 1000", "2048000 bytes", "binds at most 614400", "about 300"])?;
+    refused(blocks, &["num_kv_blocks is 1000", "2048000 bytes", "binds at most 614400", "about 300"])?;
     // 64 rows of 352 logits are 22,528 words; a step of 512 rows of 64 is more, so that is lowered here.
     let logits = plan(LimitOptions { max_tokens_per_step: Some(64), max_num_seqs: Some(64), ..default() }, 352 * 32);
-    refused(logits, &["max-num-seqs is 64", "90112 bytes", "binds at most 45056", "about 32"])?;
+    refused(logits, &["max_num_seqs is 64", "90112 bytes", "binds at most 45056", "about 32"])?;
     let rows = plan(LimitOptions { max_num_seqs: Some(8), ..default() }, 64 * 256);
-    refused(rows, &["max-tokens-per-step is 512", "131072 bytes", "binds at most 65536", "about 256"])?;
+    refused(rows, &["max_tokens_per_step is 512", "131072 bytes", "binds at most 65536", "about 256"])?;
     let positions =
         LimitOptions { max_num_seqs: Some(1), max_tokens_per_step: Some(16), max_model_len: Some(512), ..default() };
-    refused(plan(positions, 16 * 400), &["max-model-len is 512", "32768 bytes", "about 400"])
+    refused(plan(positions, 16 * 400), &["max_model_len is 512", "32768 bytes", "about 400"])
 }
 
 /// The folder's weights are gone when the engine starts; the refusal is about the limits all the same.
@@ -143,7 +143,7 @@ fn small_device(gpu: &Gpu) -> Result<(), Failed> {
     let small = || gpu.open(GpuOptions { max_binding_bytes: Some(64 << 10), ..Default::default() });
     let limits = LimitOptions { num_kv_blocks: Some(100), ..Default::default() };
     let limits = limits.resolve(&first.config, small()?.max_buffer_words())?;
-    let words = ["num-kv-blocks is 100", "204800 bytes", "binds at most 65536", "about 32"];
+    let words = ["num_kv_blocks is 100", "204800 bytes", "binds at most 65536", "about 32"];
     refused(pollster::block_on(Engine::new(small()?, first, limits)), &words)?;
 
     let fitting = LimitOptions { num_kv_blocks: Some(32), max_tokens_per_step: Some(64), ..Default::default() };

@@ -311,7 +311,11 @@ pub fn check(gpu: &Gpu, case: &dyn AnyCase) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A new device.
-pub fn open(gpu: &Gpu, options: GpuOptions) -> Result<Lab<GpuBackend>, Failure> {
+/// A new device. Its kernels come from the folder `CB_LAB_SHADERS`, if there is one and the options bring none themselves.
+pub fn open(gpu: &Gpu, mut options: GpuOptions) -> Result<Lab<GpuBackend>, Failure> {
+    if let Some(dir) = std::env::var_os("CB_LAB_SHADERS").filter(|_| options.wgsl.is_empty()) {
+        let custom = cb_lab::cli::custom_shaders::read(dir.as_ref());
+        options.wgsl = custom.map_err(|error| Failure::Device(error.to_string()))?.kernels;
+    }
     gpu.open(options).map(Lab).map_err(|error| Failure::Device(error.to_string()))
 }

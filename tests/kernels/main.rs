@@ -3,6 +3,7 @@
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_MARGINS=1` prints how much of its tolerance each case uses.
+//! `CB_LAB_SHADERS=shaders` takes kernels from the WGSL files as they are now, without building anything.
 
 #[path = "../common/gpu.rs"]
 mod gpu;

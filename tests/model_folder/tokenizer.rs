@@ -55,5 +55,29 @@ fn a_missing_or_broken_tokenizer_is_named() {
         Tokenizer::open(&ModelFolder::embedded("tiny", files))
     };
     assert_refused(broken(b"{}"), &["tiny", "tokenizer.json", "not a tokenizer"]);
-    assert_refused(broken(b"\xff"), &["tokenizer.json", "not a tokenizer"]);
+    assert_refused(broken(b"\xff"), &["tokenizer.json", "not JSON"]);
+}
+
+/// tokenizers panics in both cases.
+#[test]
+fn a_tokenizer_that_makes_the_library_panic_is_refused() {
+    let json = String::from_utf8(fixture("llama3").read("tokenizer.json").unwrap()).unwrap();
+    let folder = |json: &str| folder_of(&[("tokenizer.json", json.as_bytes())]);
+
+    let decoder = json.find("\"decoder\"").expect("it has a decoder");
+    let space = "\"add_prefix_space\": true,";
+    let begin = decoder + json[decoder..].find(space).expect("its decoder has it") + space.len();
+    let (_directory, broken) = folder(&format!("{}{{{}", &json[..begin], &json[begin..]));
+    assert_refused(Tokenizer::open(&broken), &["tokenizer.json", "not JSON"]);
+
+    let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    json["post_processor"] = serde_json::json!({
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "[nowhere]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {},
+    });
+    let (_directory, lacking) = folder(&json.to_string());
+    let encoded = Tokenizer::open(&lacking).and_then(|tokenizer| tokenizer.encode("once"));
+    assert_refused(encoded, &["tokenizer", "panicked"]);
 }

@@ -262,19 +262,19 @@ fn a_refusal_has_the_figures_and_the_remedy() {
     assert_eq!(
         refusal(3, 60, 5),
         refused(
-            "60 prompt tokens + 5 max-new-tokens = 65 tokens, and max-model-len is 64: \
-             shorten the prompt or lower max-new-tokens"
+            "60 prompt tokens + 5 new ones = 65 tokens, and max_model_len is 64: \
+             shorten the prompt or lower max_new_tokens"
         )
     );
     assert_eq!(
         refusal(3, 29, 20),
         refused(
-            "29 prompt tokens + 20 max-new-tokens = 49 tokens need 13 blocks of 4, and the pool has 12: \
-             raise num-kv-blocks to 13, shorten the prompt or lower max-new-tokens"
+            "29 prompt tokens + 20 new ones = 49 tokens need 13 blocks of 4, and the pool has 12: \
+             raise num_kv_blocks to 13, shorten the prompt or lower max_new_tokens"
         )
     );
     assert!(refusal(3, 1, usize::MAX).is_err(), "and no sum overflows");
-    assert_eq!(refusal(3, 1, 0), Err("max-new-tokens is 0: it must be at least 1".into()));
+    assert_eq!(refusal(3, 1, 0), Err("max_new_tokens is 0: it must be at least 1".into()));
 }
 
 #[test]

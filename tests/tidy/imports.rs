@@ -6,7 +6,7 @@ use regex::Regex;
 /// The modules from the lowest to the highest. Each may use itself and those before it.
 const LAYERS: [&str; 12] =
     ["ids", "error", "config", "core", "files", "backend", "model", "text", "engine", "observe", "workloads", "cli"];
-/// What lib.rs exports again at the root; all of it is from the three lowest modules.
+/// What of lib.rs's exports sources may name without its module; all of it is from the three lowest modules.
 const ROOT_NAMES: [&str; 6] = ["BlockId", "EngineConfig", "Error", "RequestId", "Result", "TokenId"];
 
 /// A pattern that may only be in files below a folder.

@@ -3,7 +3,9 @@
 //! Every rule is a function from text to complaints, so that each has an example of what it must catch.
 
 mod book;
+mod circles;
 mod commands;
+mod dependencies;
 mod docs;
 mod imports;
 mod names;

@@ -89,7 +89,7 @@ impl Adapters {
             let found = if found.is_empty() { "no adapter at all".to_string() } else { found.join(", ") };
             Error::NoGpu(format!(
                 "found {found}; install a Vulkan, Metal or DX12 driver (Debian's software one: mesa-vulkan-drivers), \
-                 or use --backend cpu"
+                 or use the CPU backend"
             ))
         })
     }

@@ -35,7 +35,8 @@ pub fn with_u64_loads(wgsl: &str) -> String {
 }
 
 /// Which version of a kernel runs where there are several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum KernelSet {
     /// The fastest that the device can run.
@@ -66,7 +67,9 @@ const GATED_LINEAR: [Access; 6] = {
     [Read, Read, Read, ReadWrite, Read, Read]
 };
 
-/// The pools stand twice: as f32 and as halves.
+/// The pools stand twice: as f32 and as halves. WGSL has no other way to read one buffer as two types; a third type that
+/// suits both would cost f32 a load more for each vec4. So `PAGED_ATTENTION` binds all eight buffers that WebGPU promises: a
+/// kernel that needs one more must first be compiled from one text for each type, as is done for words of 64 bits.
 const RAGGED_ATTENTION: [Access; 7] = {
     use Access::{Read, ReadWrite};
     [Read, Read, Read, Read, ReadWrite, Read, Read]
@@ -84,6 +87,8 @@ pub struct KernelSource {
     pub name: &'static str,
     /// The file's text, and after it that of the functions it shares with others: shaders/shared.
     pub wgsl: &'static str,
+    /// The files that the text is made of, below shaders/, and the text of each: the kernel's own comes first.
+    pub files: &'static [(&'static str, &'static str)],
     /// Storage buffers at bindings 1, 2, …; binding 0 is the params.
     pub buffers: &'static [Access],
 }
@@ -131,6 +136,13 @@ impl Kernel {
                         include_str!(concat!("../../../shaders/", $name, ".wgsl"))
                         $(, "\n", include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")))*
                     ),
+                    files: &[
+                        (concat!($name, ".wgsl"), include_str!(concat!("../../../shaders/", $name, ".wgsl")))
+                        $(, (
+                            concat!("shared/", $shared, ".wgsl"),
+                            include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")),
+                        ))*
+                    ],
                     buffers: &$buffers,
                 }
             };

@@ -1,7 +1,7 @@
 //! Which version of `linear` and of `gated_linear` runs, and with which tile.
 
 use super::kernels::Kernel;
-use super::matrix::RowOrder;
+use super::row_order::RowOrder;
 use super::variants::{Variant, WORKGROUP_SIZE};
 use crate::backend::element_type::ElementType;
 
@@ -50,14 +50,31 @@ impl Variant {
 
     /// Workgroups of a linear of so many columns and rows.
     pub(super) fn linear_grid(&self, num_out: u32, num_rows: u32) -> [u32; 3] {
-        // `const OUTPUTS` of each.
-        let columns_of_a_thread = match self.kernel {
-            Kernel::LinearTiles => 8,
-            Kernel::GatedLinear | Kernel::GatedLinearInterleaved => 2,
-            _ => 4,
-        };
         let override_of = |name| self.value(name).unwrap_or(1);
-        let columns = columns_of_a_thread * override_of("WORKGROUP_SIZE");
+        let columns = columns_of_a_thread(self.kernel) * override_of("WORKGROUP_SIZE");
         [num_out.div_ceil(columns), num_rows.div_ceil(override_of("ROW_TILE")), 1]
+    }
+}
+
+/// `const OUTPUTS` of a linear's WGSL.
+fn columns_of_a_thread(kernel: Kernel) -> u32 {
+    match kernel {
+        Kernel::LinearTiles => 8,
+        Kernel::GatedLinear | Kernel::GatedLinearInterleaved => 2,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_own_as_many_columns_as_their_wgsl_says() {
+        use Kernel::*;
+        for kernel in [Linear, LinearInterleaved, LinearTiles, GatedLinear, GatedLinearInterleaved, GatedLinearTiles] {
+            let constant = format!("\nconst OUTPUTS = {}u;", columns_of_a_thread(kernel));
+            assert!(kernel.source().wgsl.contains(&constant), "{kernel:?} has no {constant:?}");
+        }
     }
 }

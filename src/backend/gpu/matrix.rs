@@ -1,53 +1,18 @@
 //! Weight matrices on the device: how their rows are stored, and their pieces.
 
 use super::device::{Device, DeviceBuffer};
+use super::row_order::{ROWS_TOGETHER, RowOrder};
 use super::{storage_buffer, stored_bytes};
 use crate::backend::UPLOAD_ROWS;
 use crate::backend::element_type::ElementType;
 use crate::backend::memory_tracker::MatrixSize;
 use crate::error::{Error, Result};
 
-/// Rows that lie together in [`RowOrder::Interleaved`]: two times `const PAIRS_TOGETHER` of shaders/shared/packet.wgsl.
-const ROWS_TOGETHER: usize = 8;
 const _: () = assert!(UPLOAD_ROWS.is_multiple_of(ROWS_TOGETHER), "groups are uploaded whole");
 /// Bytes of a packet.
 const PACKET_BYTES: usize = 16;
 /// Bytes of a scale of quantized elements.
 const SCALE_BYTES: usize = 2;
-/// `linear_interleaved` takes x in pieces of eight vec4s.
-const INTERLEAVED_WIDTH: usize = 32;
-
-/// In which order the rows of a matrix lie in memory. A packet is 16 bytes of one row.
-///
-/// ```text
-///   one by one    row 0: packet 0, packet 1, …   row 1: packet 0, packet 1, …
-///   interleaved   packet 0 of rows 0 to 7, packet 1 of rows 0 to 7, …   packet 0 of rows 8 to 15, …
-/// ```
-///
-/// A thread of `linear` owns columns of the output, which are rows of the weight. Interleaved, neighbouring threads read 128
-/// bytes in one piece, and go on from there. Scales of quantized elements lie in the same order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RowOrder {
-    /// As in the checkpoint.
-    OneByOne,
-    /// Eight rows together.
-    Interleaved,
-}
-
-impl RowOrder {
-    /// Interleaved if `linear_interleaved` takes rows of this width.
-    pub(super) fn best(cols: usize) -> Self {
-        if cols.is_multiple_of(INTERLEAVED_WIDTH) { Self::Interleaved } else { Self::OneByOne }
-    }
-
-    /// Rows that lie together.
-    pub fn interleave(self) -> usize {
-        match self {
-            Self::OneByOne => 1,
-            Self::Interleaved => ROWS_TOGETHER,
-        }
-    }
-}
 
 /// A weight matrix on the device, split by rows so that each piece can be bound.
 #[derive(Clone, Debug)]

@@ -4,22 +4,28 @@
 
 mod calibrate;
 mod device;
+mod dispatch;
 mod kernels;
 mod linear_variants;
+mod mapped;
 mod matrix;
 mod options;
 mod pipelines;
 mod recorder;
+mod row_order;
 mod storage;
+mod subgroups;
 mod timer;
 mod tuning;
 mod variants;
+mod variants_in_use;
 
 pub use device::{AdapterReport, Adapters, Best};
 pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
+pub use subgroups::for_browsers;
 pub use tuning::Tuning;
 pub use variants::Variant;
 
@@ -29,10 +35,11 @@ use super::params::*;
 use super::{Backend, HeadTables, KernelTime, KvPool, StepSize};
 use crate::error::{Error, Result};
 use device::{Device, DeviceBuffer};
-use matrix::{Layout, RowOrder};
+use matrix::Layout;
 use pipelines::Pipelines;
 pub use recorder::Readback;
 use recorder::Recorder;
+use row_order::RowOrder;
 use storage::{SMALLEST_BUFFER, storage_buffer, stored_bytes};
 use tuning::Settings;
 use variants::WORKGROUP_SIZE;
@@ -50,6 +57,8 @@ pub struct GpuBackend {
     /// Of all matrices.
     num_pieces: usize,
     kernels: KernelSet,
+    /// Eight neighbouring threads are neighbouring lanes of one subgroup.
+    lanes_in_order: bool,
     tuning: Tuning,
     deterministic: bool,
     /// What the kernels being recorded belong to.
@@ -64,13 +73,14 @@ impl GpuBackend {
     /// Opens a device on the adapter.
     ///
     /// # Errors
-    /// [`Error::NoGpu`] if the driver refuses.
+    /// [`Error::NoGpu`] if the driver refuses, [`Error::Device`] if the device fails at once.
     pub async fn new(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let tuning = options.tuning.resolved(adapter.get_info().device_type);
         let device = Device::open(adapter, Settings::of(tuning)).await?;
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
+        let lanes_in_order = options.kernels == KernelSet::Fast && subgroups::lanes_in_order(&device).await?;
         let nothing = GpuBuffer(storage_buffer(&device, "nothing", SMALLEST_BUFFER)?);
         Ok(Self {
             recorder: Recorder::new(&device, options.time_kernels),
@@ -81,6 +91,7 @@ impl GpuBackend {
             max_workgroups: options.max_workgroups.map_or(workgroups, |count| count.min(workgroups)),
             num_pieces: 0,
             kernels: options.kernels,
+            lanes_in_order,
             tuning,
             deterministic: options.deterministic,
             layer: None,
@@ -100,56 +111,12 @@ impl GpuBackend {
 
     /// Whether kernels whose lanes hand values round in eights may run.
     fn has_subgroups(&self) -> bool {
-        self.kernels == KernelSet::Fast && self.device.min_subgroup_size() >= 8
+        self.kernels == KernelSet::Fast && self.lanes_in_order
     }
 
     /// How the rows of a matrix of so many columns lie in memory.
     fn row_order(&self, cols: usize) -> RowOrder {
         if self.has_subgroups() { RowOrder::best(cols) } else { RowOrder::OneByOne }
-    }
-
-    /// Bind groups keep their buffers alive, so they go when a buffer does. Nothing goes while stepping.
-    fn forget_what_is_gone(&mut self) {
-        if self.device.tracker.take_struck_out() {
-            self.pipelines.forget_bind_groups();
-        }
-    }
-
-    /// Records one dispatch. `params` must match the kernel's, `buffers` its row of the kernel table.
-    fn record<P: KernelParams>(&mut self, variant: Variant, params: &P, buffers: &[&DeviceBuffer], grid: [u32; 3]) {
-        if grid.contains(&0) {
-            return;
-        }
-        self.pipelines.prepare(&self.device, &variant);
-        let buffers = buffers.iter().map(|&buffer| wgpu::Buffer::clone(buffer)).collect();
-        self.recorder.dispatch(variant, self.layer, bytemuck::bytes_of(params), buffers, grid);
-    }
-
-    /// The version of a linear follows from the rows; where it must not depend on them, all take that of many.
-    fn linear_shape(&self, num_rows: u32, weight: &GpuMatrix) -> LinearShape {
-        LinearShape {
-            num_rows: if self.deterministic { u32::MAX } else { num_rows },
-            elements: weight.stored,
-            order: weight.order,
-            threads: self.device.settings.linear_threads,
-        }
-    }
-
-    /// One thread per vec4 of `len` words.
-    fn record_elementwise<P: KernelParams>(
-        &mut self,
-        variant: Variant,
-        params: &P,
-        len: u32,
-        buffers: &[&DeviceBuffer],
-    ) {
-        let grid = self.grid((len / 4).div_ceil(WORKGROUP_SIZE), 1);
-        self.record(variant, params, buffers, grid);
-    }
-
-    /// `count` workgroups over x and y, which hold 65,535 each; kernels take `y * num_workgroups.x + x`.
-    fn grid(&self, count: u32, z: u32) -> [u32; 3] {
-        [count.min(self.max_workgroups), count.div_ceil(self.max_workgroups), z]
     }
 }
 

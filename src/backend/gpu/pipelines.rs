@@ -2,7 +2,9 @@
 
 use super::device::Device;
 use super::kernels::{Access, Kernel, with_u64_loads};
+use super::subgroups::for_browsers;
 use super::variants::Variant;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A pipeline per variant, a bind group per kernel and set of buffers.
@@ -34,7 +36,8 @@ impl Pipelines {
         let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
         let u64_loads = device.settings.takes_u64_loads(variant);
         let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
-            let wgsl = if u64_loads { with_u64_loads(wgsl).into() } else { wgsl.into() };
+            let wgsl = if u64_loads { with_u64_loads(wgsl).into() } else { Cow::Borrowed(wgsl) };
+            let wgsl = if cfg!(target_family = "wasm") { for_browsers(&wgsl).into() } else { wgsl };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
                 source: wgpu::ShaderSource::Wgsl(wgsl),

@@ -1,12 +1,12 @@
 //! What a step does on the device, recorded as plain data and submitted once.
 
 use super::device::{Device, DeviceBuffer};
+use super::mapped::read;
 use super::pipelines::{PARAMS_BYTES, Pipelines};
 use super::timer::{TIMER_BYTES, Timer};
 use super::variants::Variant;
 use crate::backend::KernelTime;
-use crate::error::{Error, Result};
-use futures_channel::oneshot;
+use crate::error::Result;
 
 /// One thing to do on the device.
 enum Command {
@@ -203,28 +203,6 @@ impl Recorder {
 /// An empty range cannot be mapped; a step in which nobody samples still has to be waited for.
 fn mapped_bytes(len: usize) -> u64 {
     4 * len.max(1) as u64
-}
-
-/// Waits for a submission and reads the first bytes of a buffer that can be mapped.
-pub(super) async fn read<T: bytemuck::Pod>(
-    device: &Device,
-    buffer: &wgpu::Buffer,
-    bytes: u64,
-    submission: &wgpu::SubmissionIndex,
-) -> Result<Vec<T>> {
-    let (sender, mapped) = oneshot::channel();
-    buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
-    // Natively callbacks run while somebody polls the device, so this thread waits here. A browser runs them by itself,
-    // and they wake whoever awaits.
-    device.wait_for(submission)?;
-    let mapped = mapped.await.map_err(|_| Error::Device("device lost".into()))?;
-    mapped.map_err(|error| Error::Device(error.to_string()))?;
-    let values = {
-        let view = buffer.get_mapped_range(..bytes).map_err(|error| Error::Device(error.to_string()))?;
-        bytemuck::pod_collect_to_vec(&view)
-    };
-    buffer.unmap();
-    Ok(values)
 }
 
 fn mappable_buffer(device: &Device, bytes: u64) -> DeviceBuffer {

@@ -20,7 +20,7 @@ pub(super) fn storage_buffer(device: &Device, label: &str, bytes: u64) -> Result
     let buffer = device.buffer(label, stored_bytes(bytes), usage);
     device.check().map_err(|error| match error {
         Error::Device(reason) => {
-            Error::Device(format!("{label} ({bytes} bytes): {reason}; lower the limits, num-kv-blocks first"))
+            Error::Device(format!("{label} ({bytes} bytes): {reason}; lower the limits, num_kv_blocks first"))
         }
         error => error,
     })?;

@@ -1,7 +1,7 @@
 //! How long each dispatch takes on the device, by its own clock: timestamps before and after.
 
 use super::device::{Device, DeviceBuffer};
-use super::recorder::read;
+use super::mapped::read;
 use crate::backend::KernelTime;
 use crate::error::Result;
 

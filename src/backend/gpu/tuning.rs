@@ -4,7 +4,8 @@ use super::variants::{Variant, WORKGROUP_SIZE};
 use crate::backend::element_type::ElementType;
 
 /// Which settings kernels are compiled with; results are the same bit for bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Tuning {
     /// As fits the adapter.

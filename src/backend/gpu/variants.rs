@@ -1,15 +1,11 @@
 //! Which `override` values a kernel is compiled with for given params: tile sizes that fit the device.
 
 use super::kernels::Kernel;
-use super::linear_variants::LinearShape;
-use super::matrix::RowOrder;
-use super::tuning::Settings;
+use super::row_order::RowOrder;
 use crate::backend::attention_metadata::query_tile_rows;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
 use crate::config::KvDtype;
-use bytemuck::Zeroable;
-use std::collections::HashSet;
 
 /// Threads of a workgroup. 64 suits every vendor: two subgroups of NVIDIA and Apple, one or two of AMD, two to eight of Intel.
 pub const WORKGROUP_SIZE: u32 = 64;
@@ -120,44 +116,6 @@ impl Variant {
         Self { kernel: Kernel::Sample, overrides: vec![("WORKGROUP_SIZE", SAMPLE_WORKGROUP_SIZE)] }
     }
 
-    /// Every variant of the plain kernels and of `linear`, and of the attention kernels one for each head width, group,
-    /// block size and tile that models use: what the translation tests and `cb-lab devices --dump-shaders` go through.
-    pub fn all_in_use() -> Vec<Self> {
-        use Kernel::*;
-        let plain = [RmsNorm, MergeSplits, GatherRows];
-        let mut variants: Vec<Self> = plain.into_iter().map(Self::plain).collect();
-        let kv_types = [KvDtype::F32, KvDtype::F16];
-        variants.extend(kv_types.map(|elements| Self::plain(RopeStoreKv).with_kv(elements)));
-        variants.push(Self::sample());
-        let threads = Settings::ALL.map(|settings| settings.linear_threads);
-        let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
-        for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
-        {
-            if !elements.is_quantized() {
-                variants.push(Self::embed_tokens(elements, order));
-            }
-            for (num_rows, threads) in [1, 4, 8, 16].into_iter().flat_map(|rows| threads.map(|threads| (rows, threads)))
-            {
-                let shape = LinearShape { num_rows, elements, order, threads };
-                variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
-            }
-        }
-        let heads =
-            [8, 16, 24, 32, 64, 80, 96, 128, 256].map(|head_dim| [1, 4, 7, 32].map(|group| (head_dim, group, 16)));
-        let blocks = [1, 8, 256].map(|block_size| (64, 4, block_size));
-        for (head_dim, num_heads, block_size) in heads.into_iter().flatten().chain(blocks) {
-            let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
-            let ragged = [16 << 10, 32 << 10, 48 << 10].map(|bytes| Self::ragged_attention(&p, bytes, false));
-            let paged = [false, true].map(|lanes| Self::paged_attention(&p, lanes));
-            for variant in ragged.into_iter().chain([Self::ragged_attention(&p, 16 << 10, true)]).chain(paged) {
-                variants.extend(kv_types.map(|elements| variant.clone().with_kv(elements)));
-            }
-        }
-        let mut seen = HashSet::new();
-        variants.retain(|variant| seen.insert(variant.clone()));
-        variants
-    }
-
     /// The kernel's WGSL with this variant's values in place of its overrides: a file that stands alone.
     pub fn final_wgsl(&self) -> String {
         let constant = |line: &str| {
@@ -180,5 +138,22 @@ impl Variant {
     pub fn label(&self) -> String {
         let overrides: String = self.overrides.iter().map(|(name, value)| format!(" {name}={value}")).collect();
         format!("{}{overrides}", self.kernel.source().name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attention_has_room_for_as_much_as_its_wgsl_says() {
+        let has = |kernel: Kernel, name: &str, value: u32| {
+            let constant = format!("\nconst {name} = {value}u;");
+            assert!(kernel.source().wgsl.contains(&constant), "{kernel:?} has no {constant:?}");
+        };
+        has(Kernel::PagedAttention, "MAX_SLOTS", MAX_SLOTS);
+        has(Kernel::PagedAttention, "MAX_HEADS", MAX_HEADS);
+        // query_tile_rows keeps its accumulators within the same.
+        has(Kernel::RaggedAttention, "MAX_SLOTS", MAX_SLOTS);
     }
 }

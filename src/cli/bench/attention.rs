@@ -2,9 +2,10 @@
 
 pub mod table;
 
+use super::case::{AttentionCase, Cache, Limit};
 use super::measure::{Timing, measure_in_turns, median_ratio};
 use super::plot::PlotArgs;
-use super::report::{Limit, Report};
+use super::report::Report;
 use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
@@ -13,7 +14,7 @@ use crate::cli::wording::tell;
 use crate::config::KvDtype;
 use crate::error::{Error, Result};
 use crate::workloads::attention::{Layout, Pools, Shape, Workload};
-use table::{AttentionCase, Cache, panels};
+use table::panels;
 
 /// How far two layouts of the same K and V may differ. They are the same numbers, in the same order of additions but where
 /// splits are held against none; it is the tolerance of the pair tests for a thousand tokens and values below 1.
@@ -92,11 +93,11 @@ impl AttentionArgs {
         }
         let is_wrong = |head_dim: &&u32| !(8..=256).contains(*head_dim) || !head_dim.is_multiple_of(8);
         if let Some(&head_dim) = self.head_dim.iter().find(is_wrong) {
-            return refuse("head-dim", head_dim, "use a multiple of 8 up to 256");
+            return refuse("head_dim", head_dim, "use a multiple of 8 up to 256");
         }
-        in_range("cold-mib", self.cold_mib as usize, 1 << 16)?;
+        in_range("cold_mib", self.cold_mib as usize, 1 << 16)?;
         if let Some(&size) = self.block_size.iter().find(|size| !size.is_power_of_two() || **size > 256) {
-            return refuse("block-size", size, "use a power of two up to 256");
+            return refuse("block_size", size, "use a power of two up to 256");
         }
         for (option, counts) in [("batch", &self.batch), ("context", &self.context), ("queries", &self.queries)] {
             counts.iter().try_for_each(|&count| in_range(option, count as usize, 1 << 20))?;

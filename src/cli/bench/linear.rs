@@ -1,8 +1,9 @@
 //! `cb-lab bench linear`.
 
+use super::case::Case;
 use super::measure::measure;
 use super::plot::{Line, Panel, PlotArgs};
-use super::report::{Case, Report};
+use super::report::Report;
 use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;

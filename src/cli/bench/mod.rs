@@ -1,12 +1,14 @@
 //! `cb-lab bench`: how fast the kernels and the engine are, against what this machine can do at best.
 
 mod attention;
+mod case;
 mod linear;
 mod measure;
 mod model;
 mod plot;
 mod quality;
 mod report;
+mod served;
 mod throughput;
 
 use super::choose_backend::{BackendArgs, Chosen, choose_backend};

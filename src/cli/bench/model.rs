@@ -56,7 +56,7 @@ pub struct ModelArgs {
 /// # Errors
 /// A model that cannot be run, a prompt that does not fit, nothing to compare with, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
-    in_range("prompt-len", args.prompt_len, 1 << 20)?;
+    in_range("prompt_len", args.prompt_len, 1 << 20)?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model).await?;
@@ -112,15 +112,15 @@ impl ModelArgs {
     }
 
     fn others(&self) -> Vec<Other> {
-        let own = self.common.backend;
+        let own = &self.common.backend;
         let usual = own.deterministic.then(|| Other {
             label: "without --deterministic".into(),
-            backend: BackendArgs { deterministic: false, ..own },
+            backend: BackendArgs { deterministic: false, ..own.clone() },
             against: None,
         });
         let against = self.against.map(|kernels| Other {
             label: format!("with {} kernels", value_text(kernels)),
-            backend: BackendArgs { kernels, tuning: Tuning::Auto, ..own },
+            backend: BackendArgs { kernels, tuning: Tuning::Auto, ..own.clone() },
             against: Some(kernels),
         });
         usual.into_iter().chain(against).collect()

@@ -120,7 +120,7 @@ struct QualityReport {
 /// A model that cannot be run, a text that cannot be read or has nothing to predict, a device that fails.
 pub async fn run(args: &QualityArgs) -> Result<()> {
     in_range("window", args.window, 1 << 20)?;
-    in_range("max-new-tokens", args.max_new_tokens, 1 << 16)?;
+    in_range("max_new_tokens", args.max_new_tokens, 1 << 16)?;
     let text = match &args.text {
         None => STORIES.to_owned(),
         Some(path) => std::fs::read_to_string(path).map_err(|source| Error::ReadFile { path: path.clone(), source })?,

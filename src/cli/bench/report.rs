@@ -1,8 +1,9 @@
 //! What a bench found: a table for people, JSON for programs.
 
-use super::attention::table::{AttentionCase, attention_table};
+use super::attention::table::attention_table;
+use super::case::{Case, Limit};
 use super::measure::Timing;
-use super::throughput::Served;
+use super::served::{Served, served_table};
 use crate::backend::Backend;
 use crate::backend::calibration::{Calibrate, Calibration};
 use crate::backend::gpu::{KernelSet, Tuning};
@@ -86,46 +87,6 @@ pub struct Calibrated {
     pub limits: Calibration,
     /// What the engine's own `linear` makes of f32, many rows and a square weight, in 10⁹ multiplications and additions.
     pub matmul_gflop_per_s: f64,
-}
-
-/// What work is held against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Limit {
-    /// Bytes read in a second.
-    Memory,
-    /// Multiplications and additions in a second, without memory.
-    Math,
-}
-
-/// One line of the table.
-#[derive(serde::Serialize)]
-pub struct Case {
-    /// What was timed.
-    pub name: String,
-    /// How long it took.
-    #[serde(flatten)]
-    pub timing: Timing,
-    /// Bytes that it cannot do without: weights, K and V, inputs and outputs, each counted once.
-    pub bytes: f64,
-    /// Multiplications and additions that it cannot do without.
-    pub flop: f64,
-    /// Of those bytes in a second, in 10⁹.
-    pub gb_per_s: f64,
-    /// Of those multiplications and additions in a second, in 10⁹.
-    pub gflop_per_s: f64,
-    /// What it is limited by.
-    pub limit: Limit,
-    /// What the machine could do of that at best when it was last measured, in 10⁹ a second.
-    pub best: f64,
-    /// How much of that limit it reaches.
-    pub share: f64,
-    /// What it produces, and how much of it: tokens, for a model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<f64>,
-    /// Where its K and V lie, for attention.
-    #[serde(flatten)]
-    pub attention: Option<AttentionCase>,
 }
 
 impl Report {
@@ -348,27 +309,6 @@ fn recalibrated_text(first: &Calibration, later: &[Calibration]) -> String {
         "in the course of the run: reads {slow_read:.1} to {fast_read:.1} GB/s, \
          {slow_math:.0} to {fast_math:.0} GFLOP/s\n"
     )
-}
-
-fn served_table(served: &[Served]) -> String {
-    let mut text = format!(
-        "{:10} {:>7} {:>6} {:>7} {:>8}  {:>25}  {:>25}\n",
-        "batching", "seconds", "steps", "tokens", "tokens/s", "first token ms 50/95/99 %", "inter-token ms 50/95/99 %"
-    );
-    for served in served {
-        let three = |[a, b, c]: [f64; 3]| format!("{a:.1} / {b:.1} / {c:.1}");
-        text += &format!(
-            "{:10} {:>7.2} {:>6} {:>7} {:>8.1}  {:>25}  {:>25}\n",
-            served.batching,
-            served.seconds,
-            served.steps,
-            served.tokens,
-            served.tokens_per_second,
-            three(served.first_token_ms),
-            three(served.inter_token_ms),
-        );
-    }
-    text
 }
 
 #[cfg(test)]

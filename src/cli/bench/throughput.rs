@@ -3,6 +3,7 @@
 use super::measure::quantile;
 use super::plot::{Line, Panel, PlotArgs};
 use super::report::Report;
+use super::served::Served;
 use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
@@ -45,28 +46,6 @@ pub struct ThroughputArgs {
     limits: LimitArgs,
     #[command(flatten)]
     plot: PlotArgs,
-}
-
-/// How a set of requests was served.
-#[derive(serde::Serialize)]
-pub struct Served {
-    /// `continuous` or `static`
-    pub batching: &'static str,
-    /// From the first arrival to the last token.
-    pub seconds: f64,
-    /// Steps.
-    pub steps: usize,
-    /// Tokens generated.
-    pub tokens: usize,
-    /// Tokens generated per second.
-    pub tokens_per_second: f64,
-    /// Milliseconds from a request's arrival to its first token: median, 95th and 99th of a hundred.
-    pub first_token_ms: [f64; 3],
-    /// Milliseconds from one token of a request to its next.
-    pub inter_token_ms: [f64; 3],
-    /// All first tokens and all gaps in order of length, to draw.
-    #[serde(skip)]
-    sorted_ms: [Vec<f64>; 2],
 }
 
 /// Who may join a batch that is running. The static side is given what it can be given: a batch begins as soon as anybody
@@ -211,8 +190,8 @@ impl ThroughputArgs {
             return Err(Error::InvalidOption { option: "rate", value, reason });
         }
         in_range("requests", self.requests, 100_000)?;
-        in_range("prompt-len", self.prompt_len, 1 << 20)?;
-        in_range("output-len", self.output_len, 1 << 20)
+        in_range("prompt_len", self.prompt_len, 1 << 20)?;
+        in_range("output_len", self.output_len, 1 << 20)
     }
 
     /// Who arrives when with what; it follows from the seed.

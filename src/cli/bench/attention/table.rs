@@ -1,79 +1,7 @@
 //! The table of `bench attention`: a block for each shape, a line for each layout.
 
+use crate::cli::bench::case::{AttentionCase, Cache, Case, Limit};
 use crate::cli::bench::plot::{Line, Panel};
-use crate::cli::bench::report::{Case, Limit};
-use crate::config::KvDtype;
-use crate::workloads::attention::{Layout, Shape};
-
-/// What was attended to by whom, and where K and V lay.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct AttentionCase {
-    /// Sequences.
-    batch: u32,
-    /// Tokens of each.
-    context: u32,
-    /// Queries of each.
-    queries: u32,
-    heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    kv_dtype: KvDtype,
-    /// Tokens per block; none where K and V are contiguous.
-    block_size: Option<u32>,
-    /// A long sequence is taken in one piece.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    unsplit: bool,
-    #[serde(skip)]
-    layout: Layout,
-    /// Whether caches could hold K and V from the call before.
-    pub cache: Cache,
-    /// How much longer it takes than contiguous K and V in the same round, in the median of all rounds.
-    pub page_tax_percent: Option<f64>,
-}
-
-/// What caches hold when a call begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cache {
-    /// K and V of the call before, as far as they fit: they were the same.
-    Warm,
-    /// Not the K and V that are wanted: those of other calls came since.
-    Cold,
-}
-
-impl AttentionCase {
-    /// Of a layout that takes so much longer.
-    pub fn new(shape: &Shape, layout: Layout, cache: Cache, page_tax_percent: Option<f64>) -> Self {
-        let &Shape { batch, seq_len: context, query_len: queries, num_heads, num_kv_heads, head_dim, kv_dtype } = shape;
-        let block_size = match layout {
-            Layout::Contiguous => None,
-            Layout::Paged(block_size) | Layout::Unsplit(block_size) => Some(block_size),
-        };
-        let unsplit = matches!(layout, Layout::Unsplit(_));
-        let (heads, kv_heads) = (num_heads, num_kv_heads);
-        Self {
-            batch,
-            context,
-            queries,
-            heads,
-            kv_heads,
-            head_dim,
-            kv_dtype,
-            block_size,
-            unsplit,
-            layout,
-            cache,
-            page_tax_percent,
-        }
-    }
-
-    /// `decode 8 x 1024, 8 heads on 2 of 128`
-    pub fn title(&self) -> String {
-        let Self { batch, context: seq_len, queries: query_len, heads, kv_heads, head_dim, kv_dtype, .. } = *self;
-        let shape = Shape { batch, seq_len, query_len, num_heads: heads, num_kv_heads: kv_heads, head_dim, kv_dtype };
-        format!("{shape}, {heads} heads on {kv_heads} of {head_dim}")
-    }
-}
 
 /// All cases, in the order in which they were pushed: those of a shape together.
 pub fn attention_table(cases: &[Case]) -> String {
@@ -154,6 +82,8 @@ mod tests {
     use crate::backend::calibration::Calibration;
     use crate::cli::bench::measure::Timing;
     use crate::cli::bench::report::{Calibrated, Report};
+    use crate::config::KvDtype;
+    use crate::workloads::attention::{Layout, Shape};
 
     #[test]
     fn lines_are_microseconds_by_block_size() {
