@@ -30,7 +30,7 @@ pub trait Backend {
     type Buffer;
     /// A weight matrix `[rows, cols]`, which the backend may split by rows over several bindings.
     type Matrix;
-    /// Words that were submitted to be read back.
+    /// Words that were submitted to be read back. Dropped unread, it gives back what it holds.
     type Readback;
 
     /// One line for people: which device this is.
@@ -91,10 +91,6 @@ pub trait Backend {
     /// # Errors
     /// [`crate::Error::Device`] if the device was lost or refused the work.
     async fn read(&mut self, readback: Self::Readback) -> Result<Vec<u32>>;
-    /// Takes back what nobody will read.
-    fn discard(&mut self, readback: Self::Readback) {
-        drop(readback);
-    }
     /// Whether it computes one submission while the next is recorded. Then it pays to have two in flight; more never are.
     fn overlaps(&self) -> bool {
         false

@@ -38,6 +38,11 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
         Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Vec::new(), failed: None }
     }
 
+    /// The backend that is compared with the reference.
+    pub fn subject(&self) -> &B {
+        &self.subject
+    }
+
     /// Rows that the call did not write (each of the attention kernels leaves those of the other alone) hold what both
     /// sides wrote before, which was compared then.
     fn check(&mut self, kernel: &'static str, width: u32, rows: u32, out: &(A::Buffer, B::Buffer)) {

@@ -3,7 +3,7 @@
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
 //! * `layers`: the keys and values of every layer, against a reference forward in f64;
-//! * `abort`, `poison`, `failed_step`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
+//! * `abort`, `poison`, `failed_step`, `lost_device`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `splits`: the same for contexts so long that decodes are split;
 //! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
 //! * `weight_dtype`: that all machines say the same with weights of any type, and how much of it is the reference's;
@@ -34,6 +34,7 @@ mod golden;
 mod grid;
 mod kv_f16;
 mod layers;
+mod lost_device;
 mod memory;
 mod paired;
 mod poison;
@@ -62,6 +63,7 @@ fn main() {
     trials.extend(ahead::trials(&machines));
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
+    trials.extend(lost_device::trials(&machines));
     trials.extend(undecodable::trials(&machines));
     trials.extend(device_use::trials(&machines));
     trials.extend(memory::trials(&machines));

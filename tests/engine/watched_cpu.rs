@@ -6,6 +6,8 @@ use cb_lab::backend::memory_tracker::{MatrixSize, MemoryUse};
 use cb_lab::backend::params::*;
 use cb_lab::backend::{Backend, HeadTables, KvPool, StepSize};
 use cb_lab::{Error, Result};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// What a download says that fails.
 pub const UNPLUGGED: &str = "unplugged";
@@ -18,9 +20,22 @@ pub struct WatchedCpu {
     /// are lost when the first fails, and a rule by submissions might never meet another first.
     fails: fn(usize) -> bool,
     num_reads: usize,
+    is_lost_then: bool,
     overlaps: bool,
-    in_flight: usize,
+    in_flight: Rc<Cell<usize>>,
     pub most_in_flight: usize,
+}
+
+/// Words on their way back. Dropped, read or not, they are no longer in flight.
+pub struct InFlight {
+    words: Vec<u32>,
+    count: Rc<Cell<usize>>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+    }
 }
 
 /// What was asked for so far.
@@ -46,14 +61,20 @@ impl WatchedCpu {
         Self { overlaps: true, ..self }
     }
 
+    /// The same, gone for good when a read fails.
+    pub fn lost(self) -> Self {
+        Self { is_lost_then: true, ..self }
+    }
+
     pub fn failing(fails: fn(usize) -> bool) -> Self {
         Self {
             cpu: CpuBackend::default(),
             seen: Seen::default(),
             fails,
+            is_lost_then: false,
             overlaps: false,
             num_reads: 0,
-            in_flight: 0,
+            in_flight: Rc::default(),
             most_in_flight: 0,
         }
     }
@@ -75,7 +96,7 @@ macro_rules! on_the_cpu {
 impl Backend for WatchedCpu {
     type Buffer = Buf;
     type Matrix = Mat;
-    type Readback = Vec<u32>;
+    type Readback = InFlight;
 
     fn name(&self) -> String {
         "watched".into()
@@ -126,21 +147,20 @@ impl Backend for WatchedCpu {
         Ok(())
     }
 
-    fn submit(&mut self, buffer: &Buf, len: usize) -> Result<Vec<u32>> {
+    fn submit(&mut self, buffer: &Buf, len: usize) -> Result<InFlight> {
         self.seen.downloads.push(len);
-        self.in_flight += 1;
-        self.most_in_flight = self.most_in_flight.max(self.in_flight);
-        self.cpu.submit(buffer, len)
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.most_in_flight = self.most_in_flight.max(self.in_flight.get());
+        Ok(InFlight { words: self.cpu.submit(buffer, len)?, count: Rc::clone(&self.in_flight) })
     }
 
-    async fn read(&mut self, words: Vec<u32>) -> Result<Vec<u32>> {
-        self.in_flight -= 1;
+    async fn read(&mut self, mut readback: InFlight) -> Result<Vec<u32>> {
         self.num_reads += 1;
-        if (self.fails)(self.num_reads) { Err(Error::Device(UNPLUGGED.into())) } else { Ok(words) }
-    }
-
-    fn discard(&mut self, _: Vec<u32>) {
-        self.in_flight -= 1;
+        match (self.fails)(self.num_reads) {
+            true if self.is_lost_then => Err(Error::DeviceLost(UNPLUGGED.into())),
+            true => Err(Error::Device(UNPLUGGED.into())),
+            false => Ok(std::mem::take(&mut readback.words)),
+        }
     }
 
     fn overlaps(&self) -> bool {

@@ -176,7 +176,15 @@ pub(super) struct Device {
     pub settings: Settings,
     /// Every buffer of this device is in it: all of them are made by [`Device::buffer`].
     pub tracker: MemoryTracker,
-    error: Arc<Mutex<Option<String>>>,
+    failure: Arc<Mutex<Option<Failure>>>,
+}
+
+/// What went wrong on a device.
+enum Failure {
+    /// One call. The next may work.
+    Refused(String),
+    /// The device is gone for good.
+    Lost(String),
 }
 
 /// A buffer that stands in the device's book. Clones are handles to the same buffer.
@@ -219,15 +227,16 @@ impl Device {
             })
             .await
             .map_err(|error| Error::NoGpu(format!("{}: {error}", adapter.get_info().name)))?;
-        let error = Arc::new(Mutex::new(None));
-        let (on_error, on_lost) = (Arc::clone(&error), Arc::clone(&error));
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&on_error, error.to_string())));
+        let failure = Arc::new(Mutex::new(None));
+        let (on_error, on_lost) = (Arc::clone(&failure), Arc::clone(&failure));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            remember(&on_error, Failure::Refused(error.to_string()));
+        }));
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                remember(&on_lost, format!("device lost: {message}"));
-            }
+            remember(&on_lost, Failure::Lost(format!("{reason:?}, {message}")));
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, settings, tracker: MemoryTracker::default(), error })
+        let (info, tracker) = (adapter.get_info(), MemoryTracker::default());
+        Ok(Self { device, queue, info, limits, settings, tracker, failure })
     }
 
     /// A zeroed buffer.
@@ -247,10 +256,27 @@ impl Device {
         }
     }
 
-    /// The first error since the last call.
+    /// The first error since the last call. That the device is lost is told again and again.
     pub fn check(&self) -> Result<()> {
-        let error = self.error.lock().map(|mut error| error.take()).unwrap_or_default();
-        error.map_or(Ok(()), |message| Err(Error::Device(message)))
+        let Ok(mut failure) = self.failure.lock() else { return Ok(()) };
+        match failure.take() {
+            None => Ok(()),
+            Some(Failure::Refused(message)) => Err(Error::Device(message)),
+            Some(Failure::Lost(message)) => {
+                *failure = Some(Failure::Lost(message.clone()));
+                Err(Error::DeviceLost(message))
+            }
+        }
+    }
+
+    /// What a failed call is to be told as: that the device is lost, if it is, and else what the call says.
+    pub fn error(&self, message: String) -> Error {
+        // A driver's word that the device is gone comes with the next poll.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        match self.check() {
+            Err(lost @ Error::DeviceLost(_)) => lost,
+            _ => Error::Device(message),
+        }
     }
 
     /// Waits for a submission and lets its callbacks run. In a browser they run by themselves.
@@ -258,13 +284,17 @@ impl Device {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: None };
         match self.device.poll(wait) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Error::Device(error.to_string())),
+            Err(error) => Err(self.error(error.to_string())),
         }
     }
 }
 
-fn remember(slot: &Mutex<Option<String>>, message: String) {
+/// Keeps the first failure, but for that the device is lost, which is worse than any.
+fn remember(slot: &Mutex<Option<Failure>>, failure: Failure) {
     if let Ok(mut slot) = slot.lock() {
-        slot.get_or_insert(message);
+        match (&*slot, &failure) {
+            (Some(Failure::Lost(_)), _) | (Some(_), Failure::Refused(_)) => {}
+            _ => *slot = Some(failure),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::device::{Device, DeviceBuffer};
 use super::mapped::read;
 use super::pipelines::{PARAMS_BYTES, Pipelines};
+use super::readback::{MOST_IN_FLIGHT, Readback, Slot, Slots};
 use super::timer::{TIMER_BYTES, Timer};
 use super::variants::Variant;
 use crate::backend::KernelTime;
@@ -20,17 +21,6 @@ const FIRST_READBACK_BYTES: u64 = 1 << 16;
 const PARAMS: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM.union(wgpu::BufferUsages::COPY_DST);
 const READBACK: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 
-/// The first words of a buffer as a submission leaves them.
-pub struct Readback {
-    /// Where they are copied to.
-    mappable: DeviceBuffer,
-    len: usize,
-    submission: wgpu::SubmissionIndex,
-}
-
-/// Submissions that may be in flight without a buffer being made.
-const MOST_IN_FLIGHT: usize = 2;
-
 /// Collects commands; [`Recorder::submit`] runs them all.
 pub(super) struct Recorder {
     commands: Vec<Command>,
@@ -38,24 +28,29 @@ pub(super) struct Recorder {
     params: Vec<u8>,
     params_stride: usize,
     params_buffer: DeviceBuffer,
-    /// Buffers to read back with that are in nobody's hands, and what each can hold at least.
-    mappable: Vec<DeviceBuffer>,
+    slots: Slots,
+    /// What each slot can hold at least.
     mappable_bytes: u64,
-    /// Where kernels are timed, and can be.
-    timer: Option<Timer>,
+    time_kernels: bool,
+    /// Of the last submission that was read.
+    kernel_times: Vec<KernelTime>,
 }
 
 impl Recorder {
     pub fn new(device: &Device, time_kernels: bool) -> Self {
         let params_stride = (device.limits.min_uniform_buffer_offset_alignment as usize).max(PARAMS_BYTES as usize);
+        let time_kernels = time_kernels && Timer::is_possible(device);
+        let slots = Slots::default();
+        (0..MOST_IN_FLIGHT).for_each(|_| slots.give_back(new_slot(device, FIRST_READBACK_BYTES, time_kernels)));
         Self {
             commands: Vec::new(),
             params: Vec::new(),
             params_stride,
             params_buffer: device.buffer("params", FIRST_PARAMS_BYTES, PARAMS),
-            mappable: (0..MOST_IN_FLIGHT).map(|_| mappable_buffer(device, FIRST_READBACK_BYTES)).collect(),
+            slots,
             mappable_bytes: FIRST_READBACK_BYTES,
-            timer: if time_kernels { Timer::new(device) } else { None },
+            time_kernels,
+            kernel_times: Vec::new(),
         }
     }
 
@@ -82,9 +77,11 @@ impl Recorder {
     pub fn reserve(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize, readback_bytes: u64) {
         self.reserve_params(device, pipelines, num_dispatches);
         self.mappable_bytes = self.mappable_bytes.max(readback_bytes);
-        for mappable in self.mappable.iter_mut().filter(|mappable| mappable.size() < readback_bytes) {
-            mappable.replace(device, "readback", readback_bytes, READBACK);
-        }
+        self.slots.for_each(|Slot { mappable, .. }| {
+            if mappable.size() < readback_bytes {
+                mappable.replace(device, "readback", readback_bytes, READBACK);
+            }
+        });
     }
 
     /// Submits everything recorded, and the first `len` words of `buffer` to be read.
@@ -97,48 +94,32 @@ impl Recorder {
     ) -> Result<Readback> {
         let bytes = mapped_bytes(len);
         self.reserve_params(device, pipelines, self.params.len() / self.params_stride);
-        let fits = self.mappable.iter().position(|buffer| buffer.size() >= bytes);
-        let mappable = match fits {
-            Some(idx) => self.mappable.swap_remove(idx),
-            // One was lost with a step that failed.
-            None => mappable_buffer(device, bytes.max(self.mappable_bytes)),
-        };
-        let mut encoder = self.encode(device, pipelines);
-        encoder.copy_buffer_to_buffer(buffer, 0, &mappable, 0, bytes);
-        if let Some(timer) = &self.timer {
+        // One may have been lost with a step that failed.
+        let new_bytes = bytes.max(self.mappable_bytes);
+        let mut slot = self.slots.take(bytes).unwrap_or_else(|| new_slot(device, new_bytes, self.time_kernels));
+        let mut encoder = self.encode(device, pipelines, slot.timer.as_mut());
+        encoder.copy_buffer_to_buffer(buffer, 0, &slot.mappable, 0, bytes);
+        if let Some(timer) = &slot.timer {
             timer.resolve(&mut encoder);
         }
         let submission = device.queue.submit([encoder.finish()]);
-        let readback = Readback { mappable, len, submission };
-        if let Err(error) = device.check() {
-            self.discard(readback);
-            return Err(error);
-        }
+        let readback = Readback::new(slot, &self.slots, len, submission);
+        device.check()?;
         Ok(readback)
     }
 
     /// Waits for a submission, and not for a later one, and reads the words.
     pub async fn read(&mut self, device: &Device, readback: Readback) -> Result<Vec<u32>> {
-        let mut words = read(device, &readback.mappable, mapped_bytes(readback.len), &readback.submission).await?;
-        words.truncate(readback.len);
-        if let Some(timer) = &mut self.timer {
-            timer.read(device, &readback.submission).await?;
+        let (len, submission) = (readback.len, readback.submission.clone());
+        let mut slot = readback.into_slot().expect("it was not read before");
+        let mut words = read(device, &slot.mappable, mapped_bytes(len), &submission).await?;
+        words.truncate(len);
+        if let Some(timer) = &mut slot.timer {
+            self.kernel_times = timer.read(device, &submission).await?;
         }
         device.check()?;
-        self.discard(readback);
+        self.slots.give_back(slot);
         Ok(words)
-    }
-
-    /// Takes the buffer of a readback that is over, or that nobody wants.
-    pub fn discard(&mut self, readback: Readback) {
-        if self.mappable.len() < MOST_IN_FLIGHT {
-            self.mappable.push(readback.mappable);
-        }
-    }
-
-    /// Whether dispatches are timed.
-    pub fn times_kernels(&self) -> bool {
-        self.timer.is_some()
     }
 
     fn reserve_params(&mut self, device: &Device, pipelines: &mut Pipelines, num_dispatches: usize) {
@@ -152,35 +133,40 @@ impl Recorder {
     /// Bytes of the recorder's own buffers once so much was reserved.
     pub fn bytes(&self, num_dispatches: usize, readback_bytes: u64) -> u64 {
         let params_bytes = (num_dispatches * self.params_stride) as u64;
-        let timer_bytes = if self.timer.is_some() { TIMER_BYTES } else { 0 };
+        let timer_bytes = if self.time_kernels { MOST_IN_FLIGHT as u64 * TIMER_BYTES } else { 0 };
         let readback_bytes = MOST_IN_FLIGHT as u64 * readback_bytes.max(FIRST_READBACK_BYTES);
         params_bytes.max(FIRST_PARAMS_BYTES) + readback_bytes + timer_bytes
     }
 
-    /// How long the dispatches of the last submission took.
+    /// How long the dispatches of the last submission that was read took; then nothing.
     pub fn take_kernel_times(&mut self) -> Vec<KernelTime> {
-        self.timer.as_mut().map(Timer::take).unwrap_or_default()
+        std::mem::take(&mut self.kernel_times)
     }
 
-    fn encode(&mut self, device: &Device, pipelines: &mut Pipelines) -> wgpu::CommandEncoder {
+    fn encode(
+        &mut self,
+        device: &Device,
+        pipelines: &mut Pipelines,
+        mut timer: Option<&mut Timer>,
+    ) -> wgpu::CommandEncoder {
         device.queue.write_buffer(&self.params_buffer, 0, &self.params);
         self.params.clear();
 
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
-        if let Some(timer) = &mut self.timer {
+        if let Some(timer) = &mut timer {
             timer.begin();
         }
         let commands = std::mem::take(&mut self.commands);
         // A pass takes any number of dispatches, but only two timestamps.
         let together =
             |a: &Command, b: &Command| matches!((a, b), (Command::Dispatch { .. }, Command::Dispatch { .. }));
-        let timed = self.timer.is_some();
+        let timed = timer.is_some();
         for run in commands.chunk_by(|a, b| !timed && together(a, b)) {
             if let [Command::Copy { from, to, bytes }] = run {
                 encoder.copy_buffer_to_buffer(from, 0, to, 0, *bytes);
                 continue;
             }
-            let timestamp_writes = match (&mut self.timer, run) {
+            let timestamp_writes = match (&mut timer, run) {
                 (Some(timer), [Command::Dispatch { variant, layer, .. }]) => {
                     timer.time(variant.kernel.source().name, *layer)
                 }
@@ -205,6 +191,7 @@ fn mapped_bytes(len: usize) -> u64 {
     4 * len.max(1) as u64
 }
 
-fn mappable_buffer(device: &Device, bytes: u64) -> DeviceBuffer {
-    device.buffer("readback", bytes, READBACK)
+fn new_slot(device: &Device, bytes: u64, time_kernels: bool) -> Slot {
+    let timer = if time_kernels { Some(Timer::new(device)) } else { None };
+    Slot { mappable: device.buffer("readback", bytes, READBACK), timer }
 }

@@ -12,25 +12,25 @@ const BUFFER_BYTES: u64 = 2 * MOST_DISPATCHES as u64 * TIMESTAMP_BYTES;
 /// Of both buffers of a [`Timer`].
 pub(super) const TIMER_BYTES: u64 = 2 * BUFFER_BYTES;
 
-/// Timestamps of one submission after the other. A timed dispatch has a pass to itself, which costs a little.
+/// Timestamps of a submission, and of the next one once it was read. A timed dispatch has a pass to itself, which costs a little.
 pub(super) struct Timer {
     queries: wgpu::QuerySet,
     resolved: DeviceBuffer,
     readback: DeviceBuffer,
     /// Kernel and layer of each timed dispatch.
     dispatches: Vec<(&'static str, Option<usize>)>,
-    /// Of the last submission that was read.
-    times: Vec<KernelTime>,
 }
 
 impl Timer {
-    /// `None` if the device has no timestamps.
-    pub fn new(device: &Device) -> Option<Self> {
-        if !device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return None;
-        }
+    /// Whether the device has timestamps.
+    pub fn is_possible(device: &Device) -> bool {
+        device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// For a device that has timestamps.
+    pub fn new(device: &Device) -> Self {
         let buffer = |usage| device.buffer("timestamps", BUFFER_BYTES, usage);
-        Some(Self {
+        Self {
             queries: device.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),
                 ty: wgpu::QueryType::Timestamp,
@@ -39,8 +39,7 @@ impl Timer {
             resolved: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
             readback: buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST),
             dispatches: Vec::new(),
-            times: Vec::new(),
-        })
+        }
     }
 
     /// Nothing of this submission was timed yet. What a failed one left is forgotten.
@@ -70,10 +69,10 @@ impl Timer {
     }
 
     /// Reads the timestamps of a submission that has run.
-    pub async fn read(&mut self, device: &Device, submission: &wgpu::SubmissionIndex) -> Result<()> {
+    pub async fn read(&mut self, device: &Device, submission: &wgpu::SubmissionIndex) -> Result<Vec<KernelTime>> {
         let bytes = self.bytes();
         if bytes == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let ticks: Vec<u64> = read(device, &self.readback, bytes, submission).await?;
         let first = ticks.iter().min().copied().unwrap_or_default();
@@ -84,13 +83,7 @@ impl Timer {
             begin_us: us(ticks[0] - first),
             us: us(ticks[1].saturating_sub(ticks[0])),
         };
-        self.times = self.dispatches.drain(..).zip(ticks.chunks_exact(2)).map(time).collect();
-        Ok(())
-    }
-
-    /// The times that were read last; then there are none.
-    pub fn take(&mut self) -> Vec<KernelTime> {
-        std::mem::take(&mut self.times)
+        Ok(self.dispatches.drain(..).zip(ticks.chunks_exact(2)).map(time).collect())
     }
 
     fn bytes(&self) -> u64 {
