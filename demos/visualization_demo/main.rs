@@ -13,6 +13,7 @@ mod ragged_mask;
 #[path = "../common/sentences.rs"]
 mod sentences;
 mod svg;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -24,6 +25,7 @@ use clap::Parser;
 use common::scenario::Scenario;
 use common::{Lab, Outcome};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,6 +45,9 @@ struct Args {
     /// Write nothing: fail if what the documentation shows is not what would be written
     #[arg(long, conflicts_with_all = KNOBS, conflicts_with_all = ["record", "out"])]
     check: bool,
+    /// A text that a terminal showed (`-`: stdin), to draw as terminal.svg and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = KNOBS, conflicts_with_all = ["record", "check"])]
+    terminal: Option<PathBuf>,
     #[command(flatten)]
     scenario: Scenario,
 }
@@ -58,6 +63,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Outcome {
+    if let Some(path) = &args.terminal {
+        let text = if path.as_os_str() == "-" { io::read_to_string(io::stdin())? } else { fs::read_to_string(path)? };
+        return write(&args.out, vec![("terminal.svg", terminal::draw(&text))]);
+    }
     let recording = match &args.record {
         Some(path) => Recording::load(path)?,
         // On the CPU reference, which gives the same tokens everywhere.
@@ -67,9 +76,13 @@ fn run(args: &Args) -> Outcome {
     if args.check {
         return check(&pictures, &shown());
     }
-    fs::create_dir_all(&args.out)?;
+    write(&args.out, pictures)
+}
+
+fn write(folder: &Path, pictures: Vec<Picture>) -> Outcome {
+    fs::create_dir_all(folder)?;
     for (name, text) in pictures {
-        let path = args.out.join(name);
+        let path = folder.join(name);
         fs::write(&path, text)?;
         println!("{}", path.display());
     }
