@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
+/// Of the bar that shows a step's budget.
+const MAX_CELLS: usize = 12;
+
 /// Requests that come together and share every step: a line a step, and the reason for whoever has to wait.
 #[derive(Parser)]
 #[command(after_help = "Try:\n  --max-tokens-per-step 4   prompts crawl beside the decodes\n  \
@@ -114,11 +117,13 @@ impl Args {
             }
         }
         let budget = self.limits.max_tokens_per_step;
-        let scaled = |tokens: usize| (tokens * 12).div_ceil(budget).min(12);
+        // A cell is a token where all fit.
+        let cells = budget.min(MAX_CELLS);
+        let scaled = |tokens: usize| (tokens * cells).div_ceil(budget).min(cells);
         let (decode, all) = (scaled(decodes.len()), scaled(decodes.len() + num_prefill));
-        let bar = "█".repeat(decode) + &"▒".repeat(all - decode) + &"·".repeat(12 - all);
+        let bar = "█".repeat(decode) + &"▒".repeat(all - decode) + &"·".repeat(cells - all);
         let decode = format!("{:2} ({})", decodes.len(), decodes.join(" "));
-        writeln!(screen, "{:4}  {bar}  {decode:18}  {num_prefill:2} ({})", step.step, prefills.join(" "))?;
+        writeln!(screen, "{:4}  {bar:MAX_CELLS$}  {decode:18}  {num_prefill:2} ({})", step.step, prefills.join(" "))?;
         Ok(())
     }
 }

@@ -61,7 +61,11 @@ impl Args {
     fn draw_mask(&self, batch: &RaggedBatch, ids: &[RequestId], screen: &mut Screen) -> Outcome {
         let mask = batch.causal_mask();
         let num_tokens = batch.num_tokens();
-        writeln!(screen, "\n{}", screen.bold("Token table            │ attends to: │ rows of this step"))?;
+        writeln!(
+            screen,
+            "\n{}",
+            screen.bold(&format!("{:24}│{:14}│ rows of this step", "Token table", " attends to:"))
+        )?;
         let numbers: String = (0..num_tokens).map(|row| format!(" {}", row % 10)).collect();
         writeln!(screen, "row  request  pos  slot │ in the cache │{numbers}")?;
         for row in 0..num_tokens {

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Exit code of a program that Ctrl-C ended, by convention of shells.
 const INTERRUPTED: i32 = 130;
+/// What somebody who chats can do.
+const HELP: &str = "Ctrl-C stops an answer; /reset begins anew; /help shows this; Ctrl-D or /exit ends.";
 /// Tokens of an answer if nothing is said about it.
 const DEFAULT_MAX_NEW_TOKENS: usize = 256;
 
@@ -54,7 +56,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
     let started = start(&args.backend, &args.limits.options(), &folder, |line| tell(line)).await?;
-    tell("Ctrl-C stops an answer; /reset begins anew; Ctrl-D or /exit ends.");
+    tell(HELP);
     let system = args.system.map(|content| message("system", content));
     let config = started.config;
     match started.backend {
@@ -107,6 +109,8 @@ impl<B: Backend> Chat<B> {
                 "" => (),
                 "/exit" => return Ok(self.end()),
                 "/reset" => self.messages = self.system.iter().cloned().collect(),
+                "/help" => tell(HELP),
+                text if is_command(text) => complain(format!("there is no command {text}. {HELP}")),
                 text => self.turn(text).await?,
             }
         }
@@ -228,6 +232,11 @@ impl Interrupt {
     fn end(&self) {
         self.answering.store(false, Ordering::SeqCst);
     }
+}
+
+/// A slash and one word. A path, or a sentence that begins with a slash, is for the model.
+fn is_command(text: &str) -> bool {
+    text.strip_prefix('/').is_some_and(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic()))
 }
 
 fn message(role: &str, content: String) -> Message {

@@ -77,10 +77,17 @@ impl Row {
     fn line(&self) -> String {
         let title: String = first_columns(self.title.chars(), TITLE_COLUMNS).collect();
         let padding = " ".repeat(TITLE_COLUMNS.saturating_sub(title.width()));
-        let mut newest: Vec<char> = first_columns(self.text.chars().rev(), TEXT_COLUMNS).collect();
-        newest.reverse();
-        format!("{} {title}{padding} │{}\n", self.mark, String::from_iter(newest))
+        format!("{} {title}{padding} │{}\n", self.mark, newest_words(&self.text, TEXT_COLUMNS))
     }
+}
+
+/// The end of a text that fits, from the beginning of a word on; without one, as much as fits.
+fn newest_words(text: &str, columns: usize) -> &str {
+    let len: usize = first_columns(text.chars().rev(), columns).map(char::len_utf8).sum();
+    let (before, newest) = text.split_at(text.len() - len);
+    let is_cut = before.chars().next_back().is_some_and(|c| c != ' ') && !newest.starts_with(' ');
+    let next_word = newest.find(' ').filter(|_| is_cut).unwrap_or(0);
+    &newest[next_word..]
 }
 
 /// As many characters as fill this many columns of a terminal.
@@ -94,4 +101,18 @@ fn first_columns(text: impl Iterator<Item = char>, columns: usize) -> impl Itera
 
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest_words;
+
+    #[test]
+    fn a_row_begins_with_a_whole_word() {
+        assert_eq!(newest_words("a girl named Ruby", 17), "a girl named Ruby");
+        assert_eq!(newest_words("a girl named Ruby", 8), " Ruby");
+        assert_eq!(newest_words("a girl named Ruby", 10), "named Ruby");
+        assert_eq!(newest_words("aliferous", 4), "rous", "no word begins there");
+        assert_eq!(newest_words("ab 女の子", 5), "の子", "two columns each");
+    }
 }

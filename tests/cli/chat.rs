@@ -10,6 +10,7 @@ trials![
     remembers_and_forgets,
     a_question_that_is_too_long,
     a_line_that_is_not_utf8,
+    commands_are_not_for_the_model,
     needs_a_template,
     an_interrupt_stops_the_answer_alone
 ];
@@ -47,6 +48,16 @@ fn remembers_and_forgets() {
     // 40 turns do not fit 512 tokens; the oldest are dropped.
     let long = chat(&["--max-new-tokens", "4"], "tell me more about the little red boat\n".repeat(40)).finished();
     assert!(long.stderr.contains("no longer fits"), "{}", long.stderr);
+}
+
+/// Commands do not change the conversation; what only looks like one does.
+fn commands_are_not_for_the_model() {
+    let args = ["--max-new-tokens", "4"];
+    let plain = chat(&args, "hello\n").finished();
+    let run = chat(&args, "/help\n/rset\nhello\n").finished();
+    assert_eq!(run.stdout, plain.stdout);
+    run.complains(&["there is no command /rset", "/reset begins anew"]);
+    assert_ne!(chat(&args, "/etc/hosts is a file\nhello\n").finished().stdout, plain.stdout);
 }
 
 /// It is refused, and the conversation goes on as if it had never been asked.
