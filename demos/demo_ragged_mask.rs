@@ -5,6 +5,7 @@ mod common;
 use cb_lab::RequestId;
 use cb_lab::backend::Backend;
 use cb_lab::core::batch_builder::RaggedBatch;
+use cb_lab::core::ragged_mask::RaggedMask;
 use clap::Parser;
 use common::{Demo, Device, Lab, Limits, Outcome, Screen};
 use std::io::Write;
@@ -59,7 +60,7 @@ impl Demo for Args {
 impl Args {
     /// The token table, and beside it who attends to whom.
     fn draw_mask(&self, batch: &RaggedBatch, ids: &[RequestId], screen: &mut Screen) -> Outcome {
-        let mask = batch.causal_mask();
+        let mask = RaggedMask::new(batch);
         let num_tokens = batch.num_tokens();
         writeln!(
             screen,

@@ -1,6 +1,5 @@
 //! The ragged batch: the token table of one step, as flat arrays, without padding.
 
-use crate::core::ragged_mask::RaggedMask;
 use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::StepPlan;
 use crate::ids::TokenId;
@@ -130,10 +129,5 @@ impl RaggedBatch {
     /// Physical blocks of sequence `seq_idx` of the batch, in logical order.
     pub fn blocks(&self, seq_idx: usize) -> &[u32] {
         &self.block_table[self.block_table_offsets[seq_idx] as usize..self.block_table_offsets[seq_idx + 1] as usize]
-    }
-
-    /// Who attends to whom, to ask or to print.
-    pub fn causal_mask(&self) -> RaggedMask<'_> {
-        RaggedMask::new(self)
     }
 }

@@ -78,6 +78,6 @@ mod tests {
             "   1    0     4      4 │      3 │ ■ ■ ·",
             "   2    1     5      1 │      5 │ · · ■",
         ];
-        assert_eq!(batch.causal_mask().to_string().lines().collect::<Vec<_>>(), expected);
+        assert_eq!(RaggedMask::new(&batch).to_string().lines().collect::<Vec<_>>(), expected);
     }
 }

@@ -32,6 +32,7 @@ pub const VERSION: u32 = 2;
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all lines of a log are steps")]
 pub enum Entry {
     /// The first line.
     Run(Run),

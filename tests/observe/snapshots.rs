@@ -3,6 +3,7 @@
 use super::Steps;
 use super::recording::{recording, recording_with_batches};
 use cb_lab::RequestId;
+use cb_lab::core::ragged_mask::RaggedMask;
 use cb_lab::core::request::FinishReason;
 use cb_lab::observe::snapshots::{TokenKind, snapshots};
 use cb_lab::observe::views::budget_use;
@@ -16,7 +17,7 @@ fn the_token_table_and_its_mask_are_those_of_the_batch() {
         let column = |of: fn(&_) -> usize| snapshot.tokens.iter().map(|token| of(token) as u32).collect::<Vec<_>>();
         assert_eq!(column(|token| token.position), batch.positions);
         assert_eq!(column(|token| token.slot), batch.slot_mapping);
-        let mask = batch.causal_mask();
+        let mask = RaggedMask::new(&batch);
         for (row, query) in snapshot.tokens.iter().enumerate() {
             for (column, key) in snapshot.tokens.iter().enumerate() {
                 assert_eq!(query.attends_to(key), mask.attends(row, column), "row {row}, column {column}");

@@ -2,6 +2,7 @@
 
 use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::core::batch_builder::RaggedBatch;
+use cb_lab::core::ragged_mask::RaggedMask;
 use cb_lab::core::request::{FinishReason, Request, SamplingParams};
 use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::skipped::all_skipped;
@@ -296,7 +297,7 @@ fn the_batch_is_the_token_table_of_the_plan() {
         "   4    1     8     12 │      5 │ · ■ ■ ■ ■ ·",
         "   5    1     9     13 │      5 │ · ■ ■ ■ ■ ■",
     ];
-    assert_eq!(batch.causal_mask().to_string().lines().collect::<Vec<_>>(), expected);
+    assert_eq!(RaggedMask::new(&batch).to_string().lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::workbench::{NO_FAULT, Workbench, limits};
 use super::{Bug, Exhibit, Outcome, Shown};
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::core::ragged_mask::RaggedMask;
 use pollster::block_on;
 
 /// Tokens of the request that is looked at.
@@ -50,7 +51,7 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
         CpuBackend::default().download(bench.engine.runner().device.decoder().last_attention().0, OWN * q_width),
     )?;
     let query: &[f32] = &bytemuck::cast_slice(&queries)[(OWN - 1) * q_width..][..head_dim];
-    let mask = bench.engine.runner().device.batch().causal_mask();
+    let mask = RaggedMask::new(bench.engine.runner().device.batch());
     let scores: Vec<Option<f64>> = k
         .chunks_exact(kv_width)
         .enumerate()
