@@ -1,5 +1,5 @@
 //! Looks at what a step left on the device: the KV pools, and attention against the reference. For demos and tests; it
-//! reads whole pools back. The engine must [step one by one](Engine::step_one_by_one).
+//! reads whole pools back. The engine must [step one by one](super::Engine::step_one_by_one).
 
 use super::DeviceEngine;
 use crate::backend::cpu::dense_attention::{CausalMask, dense_attention};

@@ -33,6 +33,10 @@ pub struct Run {
 pub fn cb_lab(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cb-lab"));
     command.args(args).stdin(Stdio::null());
+    // Vulkan loaders complain on stderr where it is unset.
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
     command
 }
 

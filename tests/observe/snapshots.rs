@@ -17,7 +17,7 @@ fn the_token_table_and_its_mask_are_those_of_the_batch() {
         let column = |of: fn(&_) -> usize| snapshot.tokens.iter().map(|token| of(token) as u32).collect::<Vec<_>>();
         assert_eq!(column(|token| token.position), batch.positions);
         assert_eq!(column(|token| token.slot), batch.slot_mapping);
-        let mask = RaggedMask::new(&batch);
+        let mask = RaggedMask::new(batch);
         for (row, query) in snapshot.tokens.iter().enumerate() {
             for (column, key) in snapshot.tokens.iter().enumerate() {
                 assert_eq!(query.attends_to(key), mask.attends(row, column), "row {row}, column {column}");
