@@ -20,7 +20,7 @@ pub fn open_model(path: Option<&Path>) -> Result<ModelFolder> {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
-    /// Most tokens to generate per prompt [default: 64, in a chat 256]
+    /// Most tokens to generate per prompt [default: 64; 250 for the built-in prompts; in a chat 256]
     #[arg(long, value_name = "N")]
     max_new_tokens: Option<usize>,
     /// 0 always takes the most probable token

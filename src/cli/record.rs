@@ -39,6 +39,11 @@ impl RecordFile {
     pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.device_mut().1.name());
         let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
+        if args.record.is_some() && args.record == args.trace {
+            let value = args.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+            let reason = "the log of the run is written there; name another file".into();
+            return Err(Error::InvalidOption { option: "trace", value, reason });
+        }
         let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
         let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));

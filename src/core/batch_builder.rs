@@ -30,8 +30,8 @@ pub struct RaggedBatch {
     pub cu_seqlens_q: Vec<u32>,
     /// `[num_seqs]` tokens of each sequence in the KV cache before this step.
     pub context_lens: Vec<u32>,
-    /// `[num_seqs]` tokens known of each sequence after this step, those that it does not compute included. Empty: no more
-    /// than it computes.
+    /// `[num_seqs]` tokens known of each sequence after this step, those that it does not compute included. Empty: nobody
+    /// asks, since no sequence is computed again for its length ([`Scheduler::recomputing_past`]).
     pub num_known: Vec<u32>,
     /// `[num_seqs + 1]` where each sequence's blocks begin in `block_table`.
     pub block_table_offsets: Vec<u32>,
@@ -74,8 +74,10 @@ impl RaggedBatch {
             self.slot_mapping.extend(positions.map(|position| block_table.slot(position, block_size)));
             self.cu_seqlens_q.push(self.num_tokens() as u32);
             self.context_lens.push(row.context_len as u32);
-            // Of a token in flight the sequence does not know yet.
-            self.num_known.push(sequence.num_tokens().max(row.seq_len()) as u32);
+            if scheduler.recompute_past().is_some() {
+                // Of a token in flight the sequence does not know yet.
+                self.num_known.push(sequence.num_tokens().max(row.seq_len()) as u32);
+            }
             // Only the blocks this step reads: a prompt in chunks holds more already.
             let blocks = &block_table.blocks()[..row.seq_len().div_ceil(block_size)];
             self.block_table.extend(blocks.iter().map(|block| block.0));

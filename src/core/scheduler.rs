@@ -85,6 +85,11 @@ impl Scheduler {
         Self { recompute_past: longest, ..self }
     }
 
+    /// The length after which a sequence is computed again, if there is one.
+    pub fn recompute_past(&self) -> Option<usize> {
+        self.recompute_past
+    }
+
     /// Puts a request in the queue, at the place its id gives it. Once accepted it will finish: it fits the pool alone.
     ///
     /// # Errors

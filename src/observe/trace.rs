@@ -31,14 +31,14 @@ pub fn trace(recording: &Recording) -> Value {
     }
     let mut started = BTreeSet::new();
     // A step that was begun before the one before it had ended is drawn from that end on: bars of a line must not overlap.
-    let mut last_end = 0.0;
+    let (mut last_end, mut device_end) = (0.0, 0.0);
     for (step, skipped) in recording.steps().zip(recording.skipped()) {
         let end = to_us(step.start_ms) + to_us(step.ms);
         let span = Span { begin: to_us(step.start_ms).max(last_end), end };
         last_end = end;
         engine_events(step, span, &mut events);
         request_events(step, &skipped, span, &mut started, &mut events);
-        kernel_events(step, span, &mut events);
+        kernel_events(step, span, &mut device_end, &mut events);
     }
     json!({
         "displayTimeUnit": "ms",
@@ -100,10 +100,12 @@ fn request_events(
     }
 }
 
-/// The device's clock is not the host's: the last kernel is drawn so that it ends when the step does.
-fn kernel_events(step: &Step, span: Span, events: &mut Vec<Value>) {
+/// The device's clock is not the host's: the last kernel is drawn so that it ends when the step does, but none before the
+/// kernels of the step before have ended. The host may see that late.
+fn kernel_events(step: &Step, span: Span, device_end: &mut f64, events: &mut Vec<Value>) {
     let last = step.kernels.iter().map(|kernel| kernel.begin_us + kernel.us).fold(0.0, f64::max);
-    let shift = (span.end - last).max(span.begin);
+    let shift = (span.end - last).max(*device_end);
+    *device_end = shift + last;
     for kernel in &step.kernels {
         let args = json!({"step": step.step, "layer": kernel.layer});
         let begin = shift + kernel.begin_us;

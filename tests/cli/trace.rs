@@ -73,6 +73,10 @@ pub fn kernels(gpu: &Gpu) -> Result<(), String> {
         return Err(format!("{embeds} first kernels in {} steps", recording.steps().count()));
     }
     let number = |value: &Value| value.as_f64().unwrap_or(-1.0);
+    let overlap = |pair: &[&Value]| number(&pair[1]["ts"]) < number(&pair[0]["ts"]) + number(&pair[0]["dur"]) - 1e-3;
+    if kernels.windows(2).any(overlap) {
+        return Err("a kernel begins before the one before it has ended".into());
+    }
     let spent: f64 = kernels.iter().map(|bar| number(&bar["dur"])).sum();
     if spent <= 0.0 || kernels.iter().any(|bar| number(&bar["dur"]) < 0.0 || number(&bar["ts"]) < 0.0) {
         return Err("kernels that take no time, or begin before the run".into());

@@ -32,6 +32,11 @@ fn values_out_of_range() {
         let named = format!("error: {option} is {shown}: ");
         generate(&["hi", option, value]).failed(2).complains(&[&named, remedy]).without_results();
     }
+    let both = std::env::temp_dir().join("cb-lab-log-and-trace");
+    let both = both.to_str().expect("a temporary folder has a name in UTF-8");
+    let run = generate(&["hi", "--record", both, "--trace", both]);
+    run.failed(2).complains(&["error: --trace is ", "name another file"]).without_results();
+    assert!(!std::path::Path::new(both).exists(), "nothing was written");
 }
 
 fn values_that_are_none() {

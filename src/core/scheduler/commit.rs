@@ -57,7 +57,9 @@ impl Scheduler {
                 events.push(Event::Token { id: row.id, token_id });
                 is_last.then_some(FinishReason::Length)
             };
-            events.extend(finish_reason.and_then(|reason| self.finish(row.id, reason)));
+            if let Some(reason) = finish_reason {
+                events.extend(self.finish(row.id, reason));
+            }
         }
         self.debug_check_integrity();
         events
