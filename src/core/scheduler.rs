@@ -123,8 +123,8 @@ impl Scheduler {
         let idx = self.waiting.remove(&id).or_else(|| self.running.remove(&id))?;
         let mut sequence = self.sequences.remove(idx)?;
         self.unreported.retain(|preemption| preemption.victim != id);
-        let blocks = sequence.block_table.release(&mut self.allocator);
-        Some(Event::Finished { id, reason, blocks })
+        sequence.block_table.release(&mut self.allocator);
+        Some(Event::Finished { id, reason })
     }
 
     /// Takes the blocks of all that run, since what is in them is lost, and drops all plans in flight. Everybody waits, keeps

@@ -197,7 +197,8 @@ impl StepPlan {
         self.preempted_before.iter().chain(&self.preempted)
     }
 
-    /// All blocks that changed hands since the last step that was committed, but for those that came back with an [`Event`].
+    /// All blocks that changed hands since the last step that was committed, but for those that came back with an [`Event`]: these are
+    /// all that the request held.
     pub fn all_block_changes(&self) -> impl Iterator<Item = &BlockChange> {
         self.block_changes_before.iter().chain(&self.block_changes)
     }
@@ -209,7 +210,7 @@ impl StepPlan {
 }
 
 /// What a step brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A token to show to whoever asked.
     Token {
@@ -218,22 +219,23 @@ pub enum Event {
         /// Its next token.
         token_id: TokenId,
     },
-    /// The request ended.
+    /// The request ended, and released all of its blocks.
     Finished {
         /// The request.
         id: RequestId,
         /// Why.
         reason: FinishReason,
-        /// The blocks it released, in logical order.
-        blocks: Vec<BlockId>,
     },
-    /// The request lost its blocks to an older one, or has grown so long that its K and V are others
-    /// ([`Scheduler::recomputing_past`](crate::core::scheduler::Scheduler::recomputing_past)). It waits and will be computed
-    /// again, its output stays.
+    /// A plan took the blocks of the request and says which. It waits and will be computed again, its output stays.
     Preempted {
         /// The request.
         id: RequestId,
-        /// The blocks it released just now, in logical order. None if a plan says so already.
-        blocks: Vec<BlockId>,
+    },
+    /// The request has grown so long that its K and V are others
+    /// ([`Scheduler::recomputing_past`](crate::core::scheduler::Scheduler::recomputing_past)): it released all of its blocks
+    /// just now, waits and will be computed again, its output stays.
+    Outgrown {
+        /// The request.
+        id: RequestId,
     },
 }

@@ -47,7 +47,7 @@ impl Streams {
         let mut ended = Vec::new();
         for event in &*events {
             match *event {
-                Event::Preempted { id, .. } => updates.push(Update::Preempted(id)),
+                Event::Preempted { id } | Event::Outgrown { id } => updates.push(Update::Preempted(id)),
                 Event::Token { id, token_id } => {
                     let sampled_token = sampled.find(|(row, _)| row.id == id).map(|(_, sampled_token)| *sampled_token);
                     let (Some(stream), Some(sampled_token)) = (self.streams.get_mut(&id), sampled_token) else {
@@ -66,7 +66,7 @@ impl Streams {
                     }
                 }
                 // Already gone if its last token completed a stop text, or could not be decoded.
-                Event::Finished { id, reason, .. } => updates.extend(self.finish(id, reason, String::new())),
+                Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())),
             }
         }
         events.append(&mut ended);

@@ -18,8 +18,8 @@ pub struct Recorder {
     unfinished: BTreeSet<RequestId>,
     /// The block tables as the log has them.
     tables: BTreeMap<RequestId, Vec<BlockId>>,
-    /// Blocks that were released when the last step was committed.
-    released: Vec<BlockChange>,
+    /// Who released all blocks when the last step was committed, and goes on.
+    outgrown: Vec<RequestId>,
     queue: Option<QueueHead>,
 }
 
@@ -31,7 +31,7 @@ impl Recorder {
             num_free: config.num_kv_blocks,
             unfinished: BTreeSet::new(),
             tables: BTreeMap::new(),
-            released: Vec::new(),
+            outgrown: Vec::new(),
             queue: None,
         }
     }
@@ -78,8 +78,8 @@ impl Recorder {
 
     fn outcome(&mut self, report: &StepReport) -> (Vec<Token>, Vec<Finished>) {
         for event in &report.events {
-            if let Event::Preempted { id, blocks } = event {
-                self.released.extend(blocks.iter().map(|&block| BlockChange::Released { id: *id, block }));
+            if let Event::Outgrown { id } = event {
+                self.outgrown.push(*id);
             }
         }
         let (mut tokens, mut finished) = (Vec::new(), Vec::new());
@@ -102,8 +102,10 @@ impl Recorder {
     /// Brings the tables to where a plan left them. Returns what was freed and what was taken, in order of request.
     fn follow(&mut self, plan: &StepPlan) -> (Vec<Blocks>, Vec<Blocks>) {
         let mut before = BTreeMap::new();
-        let released = std::mem::take(&mut self.released);
-        for change in released.iter().chain(plan.all_block_changes()) {
+        for id in std::mem::take(&mut self.outgrown).into_iter().filter(|id| self.unfinished.contains(id)) {
+            before.insert(id, std::mem::take(self.tables.entry(id).or_default()));
+        }
+        for change in plan.all_block_changes() {
             let (BlockChange::Taken { id, .. } | BlockChange::Released { id, .. }) = *change;
             if !self.unfinished.contains(&id) {
                 continue;

@@ -8,7 +8,7 @@ use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::skipped::all_skipped;
 use cb_lab::core::step_plan::{AdmissionStop, Event, Preemption, StepPlan};
 use cb_lab::core::timestamp::Timestamp;
-use cb_lab::{BlockId, EngineConfig, RequestId};
+use cb_lab::{EngineConfig, RequestId};
 
 /// 8 tokens a step, prompts in chunks of 8, 16 blocks of 4.
 fn limits() -> EngineConfig {
@@ -187,8 +187,8 @@ fn commit_says_what_happened() {
     assert!(scheduler.abort(c).is_some(), "also between schedule and commit");
     let expected = [
         Event::Token { id: a, token_id: 9 },
-        Event::Finished { id: a, reason: FinishReason::Length, blocks: vec![BlockId(0)] },
-        Event::Finished { id: b, reason: FinishReason::Stop, blocks: vec![BlockId(1)] }, // and the stop token is not shown
+        Event::Finished { id: a, reason: FinishReason::Length },
+        Event::Finished { id: b, reason: FinishReason::Stop }, // and the stop token is not shown
     ];
     assert_eq!(scheduler.commit(&plan, &[9, 2, 9]), expected);
     assert!(scheduler.is_idle());

@@ -28,13 +28,10 @@ impl Mirror {
         }
     }
 
-    /// What an event says of a table is what is in it.
+    /// Who ends or has outgrown its K and V releases all.
     pub fn event(&mut self, event: &Event) {
         match event {
-            Event::Finished { id, blocks, .. } => assert_eq!(self.tables.remove(id).unwrap_or_default(), *blocks),
-            Event::Preempted { id, blocks } if !blocks.is_empty() => {
-                assert_eq!(self.tables.remove(id).unwrap_or_default(), *blocks);
-            }
+            Event::Finished { id, .. } | Event::Outgrown { id } => self.forget(*id),
             Event::Preempted { .. } | Event::Token { .. } => {}
         }
     }

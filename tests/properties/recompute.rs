@@ -10,6 +10,7 @@ use cb_lab::core::timestamp::Timestamp;
 use cb_lab::{EngineConfig, RequestId};
 use proptest::prelude::*;
 
+use crate::mirror::Mirror;
 use crate::operations::{Wish, config, wish};
 use crate::seeded;
 
@@ -18,12 +19,14 @@ struct Watched {
     scheduler: Scheduler,
     longest: usize,
     computed: BTreeMap<RequestId, Vec<bool>>,
+    /// The block tables, by what plans and events say.
+    mirror: Mirror,
 }
 
 impl Watched {
     fn new(config: EngineConfig, longest: usize) -> Self {
         let scheduler = Scheduler::new(config).unwrap().recomputing_past(Some(longest));
-        Self { scheduler, longest, computed: BTreeMap::new() }
+        Self { scheduler, longest, computed: BTreeMap::new(), mirror: Mirror::default() }
     }
 
     fn submit(&mut self, wishes: &[Wish]) {
@@ -34,6 +37,8 @@ impl Watched {
 
     /// Every row of a plan computes its K and reads that of its sequence's earlier tokens.
     fn execute(&mut self, plan: &StepPlan) {
+        self.mirror.follow(&plan.block_changes);
+        self.mirror.check(&self.scheduler);
         let batch = RaggedBatch::build(plan, &self.scheduler);
         for (seq, row) in plan.rows.iter().enumerate() {
             let is_long = batch.num_known(seq) > self.longest;
@@ -49,9 +54,11 @@ impl Watched {
     fn commit(&mut self, plan: &StepPlan) {
         let events = self.scheduler.commit(plan, &vec![9; plan.num_samples()]);
         self.scheduler.check_integrity().unwrap();
+        events.iter().for_each(|event| self.mirror.event(event));
+        self.mirror.check(&self.scheduler);
         for row in plan.rows.iter().filter(|row| row.samples) {
             let grows_past = row.seq_len() == self.longest && self.scheduler.get(row.id).is_some();
-            let told = events.iter().any(|event| matches!(event, Event::Preempted { id, .. } if *id == row.id));
+            let told = events.iter().any(|event| matches!(event, Event::Outgrown { id } if *id == row.id));
             assert_eq!(told, grows_past, "{row:?}: {events:?}");
             let runs = self.scheduler.get(row.id).is_some_and(|sequence| sequence.is_running());
             assert!(!(grows_past && runs), "{row:?} keeps its blocks");

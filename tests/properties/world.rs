@@ -76,7 +76,7 @@ impl World {
             _ => self.scheduler.finish(id, reason),
         };
         let event = event.expect("it has not ended");
-        assert!(matches!(event, Event::Finished { id: ended, reason: why, .. } if ended == id && why == reason));
+        assert!(matches!(event, Event::Finished { id: ended, reason: why } if ended == id && why == reason));
         self.mirror.event(&event);
         self.of_committed.forget(id);
         assert_eq!(self.scheduler.abort(id), None, "it is gone");
@@ -206,10 +206,7 @@ impl World {
         self.of_committed.follow(plan.all_block_changes().filter(is_alive));
         for event in &events {
             self.mirror.event(event);
-            match event {
-                Event::Finished { id, .. } => self.of_committed.forget(*id),
-                Event::Preempted { .. } | Event::Token { .. } => {}
-            }
+            self.of_committed.event(event);
         }
         self.check_events(plan, sampled, &events);
         for row in &plan.rows {
@@ -232,7 +229,7 @@ impl World {
     fn check_events(&mut self, plan: &StepPlan, sampled: &[TokenId], events: &[Event]) {
         let victims = self.unreported.drain(..).chain(plan.preempted.iter().map(|preemption| preemption.victim));
         let told = victims.filter(|id| self.live.contains_key(id));
-        let mut expected: Vec<_> = told.map(|id| Event::Preempted { id, blocks: Vec::new() }).collect();
+        let mut expected: Vec<_> = told.map(|id| Event::Preempted { id }).collect();
         for (row, &token_id) in plan.rows.iter().filter(|row| row.samples).zip(sampled) {
             let id = row.id;
             let Some((request, output)) = self.live.get_mut(&id) else { continue };
@@ -245,14 +242,9 @@ impl World {
                     continue; // a stop token is yet to come, and is not shown
                 }
             }
-            expected.push(Event::Finished { id, reason, blocks: Vec::new() });
+            expected.push(Event::Finished { id, reason });
         }
-        // The mirror has compared the blocks.
-        let without_blocks = |event: &Event| match event {
-            Event::Finished { id, reason, .. } => Event::Finished { id: *id, reason: *reason, blocks: Vec::new() },
-            event => event.clone(),
-        };
-        assert_eq!(events.iter().map(without_blocks).collect::<Vec<_>>(), expected);
+        assert_eq!(events, expected);
         for event in events {
             if let Event::Finished { id, .. } = event {
                 let (_, output) = self.live.remove(id).unwrap();

@@ -30,8 +30,7 @@ impl Scheduler {
 
         let mut events = Vec::with_capacity(plan.all_preempted().count() + sampled.len());
         let victims = plan.all_preempted().map(|preemption| preemption.victim);
-        events
-            .extend(victims.filter(|&id| self.get(id).is_some()).map(|id| Event::Preempted { id, blocks: Vec::new() }));
+        events.extend(victims.filter(|&id| self.get(id).is_some()).map(|id| Event::Preempted { id }));
         let mut sampled = sampled.iter();
         for row in &plan.rows {
             let token_id = if row.samples { sampled.next() } else { None };
@@ -50,9 +49,9 @@ impl Scheduler {
                 sequence.push_output(token_id);
                 // Told before the token: whoever gets that may end the request for it.
                 if grows_past && !is_last {
-                    let blocks = sequence.preempt(&mut self.allocator);
+                    sequence.preempt(&mut self.allocator);
                     self.waiting.extend(self.running.remove_entry(&row.id));
-                    events.push(Event::Preempted { id: row.id, blocks });
+                    events.push(Event::Outgrown { id: row.id });
                 }
                 events.push(Event::Token { id: row.id, token_id });
                 is_last.then_some(FinishReason::Length)
