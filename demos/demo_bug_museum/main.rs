@@ -13,7 +13,7 @@ use exhibits::{ALL, Bug, Exhibit, Shown};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Six bugs that real engines had: the smallest run that shows each, and the test that catches it. On the CPU reference.
+/// Six bugs that real engines had: the smallest run that shows each, and the test that catches it. On the CPU.
 #[derive(Parser)]
 #[command(after_help = "Try:\n  --bug stale-block    right for a while, then another request's text\n  \
     --bug oldest         who came first waits longest")]

@@ -69,7 +69,7 @@ fn run(args: &Args) -> Outcome {
     }
     let recording = match &args.record {
         Some(path) => Recording::load(path)?,
-        // On the CPU reference, which gives the same tokens everywhere.
+        // On the CPU, which gives the same tokens everywhere.
         None => args.scenario.record(Lab::new(CpuBackend::default(), &args.scenario.limits())?)?,
     };
     let pictures = pictures(&recording)?;

@@ -11,6 +11,9 @@ pub struct Calibration {
     pub copy_gb_per_s: f64,
     /// f32 multiplications and additions per second without memory, in 10⁹.
     pub gflop_per_s: f64,
+    /// The same of one thread alone. Threads that share a core do not make twice as much of it. None on a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_gflop_per_s: Option<f64>,
     /// What handing a kernel to the device costs when the kernel does next to nothing, in microseconds. None where kernels
     /// are called in place and nothing is handed over.
     pub dispatch_us: Option<f64>,

@@ -52,17 +52,9 @@ impl ElementType {
         }
     }
 
-    fn levels(self) -> Option<Levels> {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => None,
-            Self::Int8 => Some(Levels::L255),
-            Self::Int4 => Some(Levels::L16),
-        }
-    }
-
     /// Whether elements are whole numbers with a scale for several.
     pub fn is_quantized(self) -> bool {
-        self.levels().is_some()
+        matches!(self, Self::Int8 | Self::Int4)
     }
 
     /// Columns of a matrix of which its rows can have a multiple only.
@@ -82,7 +74,7 @@ impl ElementType {
 
     /// Bytes of the scales of a row of so many elements.
     pub fn scale_bytes(self, cols: usize) -> usize {
-        self.levels().map_or(0, |_| 2 * cols.div_ceil(GROUP))
+        if self.is_quantized() { 2 * cols.div_ceil(GROUP) } else { 0 }
     }
 
     /// What the kernels' `override WEIGHT_TYPE` calls it.
@@ -103,23 +95,39 @@ impl ElementType {
 
     /// Whole rows of [`Self::whole_columns`].
     pub fn pack(self, values: &[f32], cols: usize) -> Packed {
-        if let Some(levels) = self.levels() {
-            return self.quantize(groups(values, cols, levels));
-        }
-        let mut halves = vec![0u16; if self == Self::F32 { 0 } else { values.len() }];
         match self {
-            Self::F16 => halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(&finite_halves(values)),
-            Self::Bf16 => halves.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values),
-            _ => return Packed { words: bytemuck::cast_slice(values).to_vec(), scales: Vec::new() },
+            Self::Int8 | Self::Int4 => self.quantize(values, cols),
+            Self::F32 => Packed { words: bytemuck::cast_slice(values).to_vec(), scales: Vec::new() },
+            Self::F16 | Self::Bf16 => {
+                let pairs = self.halves(values);
+                let words = pairs.chunks_exact(2).map(|pair| u32::from(pair[0]) | u32::from(pair[1]) << 16).collect();
+                Packed { words, scales: Vec::new() }
+            }
         }
-        let words = halves.chunks_exact(2).map(|pair| u32::from(pair[0]) | u32::from(pair[1]) << 16).collect();
-        Packed { words, scales: Vec::new() }
     }
 
-    fn quantize(self, groups: impl Iterator<Item = Group>) -> Packed {
+    /// The bits of the f16 nearest to each value, or else of the bf16.
+    pub fn halves(self, values: &[f32]) -> Vec<u16> {
+        let mut halves = vec![0u16; values.len()];
+        if self == Self::F16 {
+            halves.reinterpret_cast_mut::<f16>().convert_from_f32_slice(&finite_halves(values));
+        } else {
+            halves.reinterpret_cast_mut::<bf16>().convert_from_f32_slice(values);
+        }
+        halves
+    }
+
+    /// Rows of int4, or else of int8, in groups and with the columns of each.
+    pub fn groups(self, values: &[f32], cols: usize) -> impl Iterator<Item = (Group, usize)> {
+        let levels = if self == Self::Int4 { Levels::L16 } else { Levels::L255 };
+        let groups = values.chunks(cols).flat_map(|row| row.chunks(GROUP));
+        groups.map(move |group| (Group::of(group, levels), group.len()))
+    }
+
+    fn quantize(self, values: &[f32], cols: usize) -> Packed {
         let mut packed = Packed::default();
         let mask = (1u32 << self.bits()) - 1;
-        for group in groups {
+        for (group, _) in self.groups(values, cols) {
             packed.scales.push(group.scale.to_bits());
             packed.words.extend(group.codes.chunks_exact(32 / self.bits()).map(|codes| {
                 codes.iter().rev().fold(0, |word, &code| word << self.bits() | (i32::from(code) as u32 & mask))
@@ -130,21 +138,16 @@ impl ElementType {
 
     /// Rows of so many elements, each the nearest that can be stored.
     pub fn rounded(self, values: &[f32], cols: usize) -> Vec<f32> {
-        if let Some(levels) = self.levels() {
-            let lens = values.chunks(cols).flat_map(|row| row.chunks(GROUP)).map(<[f32]>::len);
-            let groups = groups(values, cols, levels).zip(lens);
-            return groups.flat_map(|(group, len)| (0..len).map(move |i| group.weight(i))).collect();
-        }
         match self {
+            Self::Int8 | Self::Int4 => {
+                let groups = self.groups(values, cols);
+                groups.flat_map(|(group, len)| (0..len).map(move |i| group.weight(i))).collect()
+            }
             Self::F16 => finite_halves(values).into_iter().map(|value| f16::from_f32(value).to_f32()).collect(),
             Self::Bf16 => values.iter().map(|&value| bf16::from_f32(value).to_f32()).collect(),
-            _ => values.to_vec(),
+            Self::F32 => values.to_vec(),
         }
     }
-}
-
-fn groups(values: &[f32], cols: usize, levels: Levels) -> impl Iterator<Item = Group> {
-    values.chunks(cols).flat_map(|row| row.chunks(GROUP)).map(move |group| Group::of(group, levels))
 }
 
 /// What is beyond the largest half becomes that, as in K and V.

@@ -5,6 +5,7 @@ pub mod calibration;
 pub mod cpu;
 pub mod element_type;
 pub mod gpu;
+pub mod kernel_set;
 pub mod memory_tracker;
 pub mod paired;
 pub mod params;

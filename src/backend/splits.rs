@@ -56,7 +56,8 @@ pub fn partial_len(head_dim: usize) -> usize {
     head_dim + 4
 }
 
-fn split_len(num_attended: u32) -> u32 {
+/// Tokens of a split of a row that attends to so many.
+pub fn split_len(num_attended: u32) -> u32 {
     SPLIT_LENS.iter().find(|(most, _)| num_attended <= *most).map_or(SHORTEST_SPLIT, |&(_, len)| len)
 }
 

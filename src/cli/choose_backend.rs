@@ -1,8 +1,9 @@
 //! Which backend a command runs on, and one line that says why.
 
 use crate::backend::Backend;
-use crate::backend::cpu::CpuBackend;
-use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, Kernel, KernelSet, Tuning};
+use crate::backend::cpu::{CpuBackend, CpuOptions, InstructionSet};
+use crate::backend::gpu::{Adapters, GpuBackend, GpuOptions, Kernel, Tuning};
+use crate::backend::kernel_set::KernelSet;
 use crate::cli::custom_shaders;
 use crate::cli::wording::value_text;
 use crate::error::{Error, Result};
@@ -11,12 +12,12 @@ use std::path::PathBuf;
 /// `--backend`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BackendChoice {
-    /// The best hardware GPU, else the CPU reference.
+    /// The best hardware GPU, else the CPU.
     #[default]
     Auto,
     /// The best GPU, software drivers included.
     Gpu,
-    /// The CPU reference.
+    /// The CPU.
     Cpu,
 }
 
@@ -26,12 +27,15 @@ pub struct BackendArgs {
     /// Where to compute
     #[arg(long, value_enum, default_value_t)]
     pub backend: BackendChoice,
-    /// Which kernels run on a GPU; results are the same but for rounding
+    /// Which kernels run; results are the same, on a GPU but for rounding
     #[arg(long, value_enum, default_value_t)]
     pub kernels: KernelSet,
     /// What the fast kernels are tuned for; results are the same bit for bit
     #[arg(long, value_enum, default_value_t)]
     pub tuning: Tuning,
+    /// Vector instructions that the CPU computes with; results are the same bit for bit
+    #[arg(long, value_enum, default_value_t)]
+    pub instruction_set: InstructionSet,
     /// Give each request the same bits whatever else is in its batch; the CPU does it always
     #[arg(long)]
     pub deterministic: bool,
@@ -53,7 +57,7 @@ impl From<BackendChoice> for BackendArgs {
 pub enum Chosen {
     /// A GPU.
     Gpu(Box<GpuBackend>),
-    /// The CPU reference.
+    /// The CPU.
     Cpu(CpuBackend),
 }
 
@@ -66,12 +70,17 @@ impl Chosen {
         }
     }
 
-    /// Which kernels run, on a GPU.
-    pub fn kernel_set(&self) -> Option<KernelSet> {
+    /// Which kernels run.
+    pub fn kernel_set(&self) -> KernelSet {
         match self {
-            Self::Gpu(backend) => Some(backend.kernel_set()),
-            Self::Cpu(_) => None,
+            Self::Gpu(backend) => backend.kernel_set(),
+            Self::Cpu(backend) => backend.kernel_set(),
         }
+    }
+
+    /// Whether it is a GPU, if only one of software.
+    pub fn is_gpu(&self) -> bool {
+        matches!(self, Self::Gpu(_))
     }
 }
 
@@ -84,7 +93,7 @@ pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
     let custom = args.shaders.as_deref().map(custom_shaders::read).transpose()?;
     let (wgsl, shaders) = custom.map(|custom| (custom.kernels, custom.line)).unzip();
     let (backend, line) = backend_of(args, wgsl.unwrap_or_default()).await?;
-    if args.tuning != Tuning::Auto && backend.kernel_set() != Some(KernelSet::Fast) {
+    if args.tuning != Tuning::Auto && !(backend.is_gpu() && backend.kernel_set() == KernelSet::Fast) {
         return Err(Error::InvalidOption {
             option: "tuning",
             value: value_text(args.tuning),
@@ -94,12 +103,19 @@ pub async fn choose_backend(args: &BackendArgs) -> Result<(Chosen, String)> {
         });
     }
     if let Some(dir) = &args.shaders
-        && backend.kernel_set().is_none()
+        && !backend.is_gpu()
     {
         return Err(Error::InvalidOption {
             option: "shaders",
             value: dir.display().to_string(),
             reason: format!("only a GPU runs shaders, which is not what computes here ({line}); add --backend gpu"),
+        });
+    }
+    if args.instruction_set != InstructionSet::Auto && backend.is_gpu() {
+        return Err(Error::InvalidOption {
+            option: "instruction_set",
+            value: value_text(args.instruction_set),
+            reason: format!("only the CPU has one, and it does not compute here ({line}); add --backend cpu"),
         });
     }
     let line = shaders.map_or(line.clone(), |shaders| format!("{line}, {shaders}"));
@@ -116,7 +132,7 @@ async fn backend_of(args: &BackendArgs, wgsl: Vec<(Kernel, String)>) -> Result<(
         ..GpuOptions::default()
     };
     let gpu = match args.backend {
-        BackendChoice::Cpu => return Ok(cpu("")),
+        BackendChoice::Cpu => return cpu(args, ""),
         BackendChoice::Gpu => GpuBackend::new(Adapters::find().await.any()?, options).await?,
         BackendChoice::Auto => {
             let adapters = Adapters::find().await;
@@ -125,12 +141,12 @@ async fn backend_of(args: &BackendArgs, wgsl: Vec<(Kernel, String)>) -> Result<(
                     Ok(_) => ": faster than the software GPU driver found here",
                     Err(_) => ": no GPU found",
                 };
-                return Ok(cpu(why));
+                return cpu(args, why);
             };
             match GpuBackend::new(adapter, options).await {
                 Ok(gpu) => gpu,
                 // A driver may list a device and refuse it, for instance to a container.
-                Err(error) => return Ok(cpu(&format!(": {error}"))),
+                Err(error) => return cpu(args, &format!(": {error}")),
             }
         }
     };
@@ -138,8 +154,8 @@ async fn backend_of(args: &BackendArgs, wgsl: Vec<(Kernel, String)>) -> Result<(
     Ok((Chosen::Gpu(Box::new(gpu)), line))
 }
 
-fn cpu(why: &str) -> (Chosen, String) {
-    let cpu = CpuBackend::default();
+fn cpu(args: &BackendArgs, why: &str) -> Result<(Chosen, String)> {
+    let cpu = CpuBackend::new(CpuOptions { kernels: args.kernels, instruction_set: args.instruction_set })?;
     let line = format!("running on the {}{why}", cpu.name());
-    (Chosen::Cpu(cpu), line)
+    Ok((Chosen::Cpu(cpu), line))
 }

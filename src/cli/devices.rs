@@ -63,9 +63,9 @@ fn table(reports: &[AdapterReport]) -> String {
 fn choice(best: Best) -> String {
     match (best.hardware, best.any) {
         (Some(i), _) => format!("--backend auto and --backend gpu take {i}.\n"),
-        (None, Some(i)) => format!(
-            "--backend gpu takes {i}; --backend auto takes the CPU reference, which is faster than a software driver.\n"
-        ),
-        (None, None) => "No usable GPU: --backend auto takes the CPU reference.\n".into(),
+        (None, Some(i)) => {
+            format!("--backend gpu takes {i}; --backend auto takes the CPU, which is faster than a software driver.\n")
+        }
+        (None, None) => "No usable GPU: --backend auto takes the CPU.\n".into(),
     }
 }

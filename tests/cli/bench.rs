@@ -312,7 +312,7 @@ fn refuses_what_makes_no_sense() {
         &["--context is 1", "more words"],
     );
     refused(&["model", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
-    refused(&["model", "--against", "naive"], &["--against is naive", "kernels of a GPU", "--backend gpu"]);
+    refused(&["model", "--kernels", "naive", "--against", "naive"], &["--against is naive", "are what is measured"]);
     refused(&["model", "--batch", "1,0"], &["--batch is 0", "at least 1"]);
     refused(&["throughput", "--prompt-len", "0"], &["--prompt-len is 0", "at least 1"]);
     refused(&["throughput", "--output-len", "0"], &["--output-len is 0", "at least 1"]);

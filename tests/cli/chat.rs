@@ -15,7 +15,7 @@ trials![
     an_interrupt_stops_the_answer_alone
 ];
 
-/// `cb-lab chat` on the CPU reference.
+/// `cb-lab chat` on the CPU.
 pub fn chatting(model: &str, args: &[&str]) -> Command {
     let model = fixture(model);
     let model = model.to_str().expect("the repository has a plain path");

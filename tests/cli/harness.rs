@@ -40,7 +40,7 @@ pub fn cb_lab(args: &[&str]) -> Command {
     command
 }
 
-/// `cb-lab generate` on the CPU reference, with these arguments after that.
+/// `cb-lab generate` on the CPU, with these arguments after that.
 pub fn generate(args: &[&str]) -> Run {
     run(generating("cpu", args))
 }

@@ -1,4 +1,4 @@
-//! What a test runs on: the CPU reference and every GPU found, a trial each.
+//! What a test runs on: the CPU and every GPU found, a trial each.
 
 use crate::gpu::{self, Gpu};
 use cb_lab::backend::Backend;

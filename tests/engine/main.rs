@@ -1,4 +1,4 @@
-//! The whole engine, on the CPU reference and on every GPU found, a trial for each test and machine.
+//! The whole engine, on the CPU and on every GPU found, a trial for each test and machine.
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;

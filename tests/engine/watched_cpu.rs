@@ -1,4 +1,4 @@
-//! The CPU reference, watched: it counts what is asked of it, and its cable may be loose.
+//! The CPU, watched: it counts what is asked of it, and its cable may be loose.
 
 use cb_lab::backend::cpu::{CpuBackend, CpuBuffer};
 use cb_lab::backend::element_type::ElementType;
@@ -128,7 +128,7 @@ impl Backend for WatchedCpu {
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<Mat> {
-        self.seen.made.push(rows * cols);
+        self.seen.made.push(self.cpu.matrix_size(rows, cols, elements)?.bytes as usize / 4);
         self.cpu.alloc_matrix(label, rows, cols, elements)
     }
 

@@ -3,7 +3,8 @@
 
 use crate::harness::*;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::{GpuOptions, KernelSet};
+use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::kernel_set::KernelSet;
 use cb_lab::backend::{Backend, params::GatedLinearParams};
 
 #[derive(Clone, Copy)]

@@ -1,13 +1,14 @@
-//! What all pair tests share: a case runs on any backend, its output on a GPU is held against its output on the CPU.
+//! What all pair tests share: a case runs on any backend, and its output is held against that of the twin.
 //!
 //! * Inputs come from a seeded generator and are followed by NaN, which a kernel that reads too far takes in.
 //! * Outputs are full of [`POISON`] before the kernel runs, so that a word it forgets is seen, and are followed by
 //!   [`GUARD`] words, so that a word it writes too far is seen.
 //! * A word passes if both backends have the same bits, or if both are finite and within the case's [`Tolerance`].
 
-use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::cpu::{CpuBackend, CpuOptions, InstructionSet};
 use cb_lab::backend::element_type::{ElementType, unpack_f16};
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions};
+use cb_lab::backend::kernel_set::KernelSet;
 use cb_lab::backend::{Backend, UPLOAD_ROWS};
 use cb_lab::config::KvDtype;
 use std::sync::Arc;
@@ -193,6 +194,8 @@ pub trait AnyCase: Send + Sync {
     fn gpu_options(&self) -> GpuOptions;
     /// What a GPU makes of it.
     fn outputs(&self, gpu: &mut Lab<GpuBackend>) -> cb_lab::Result<Vec<Output>>;
+    /// The fast kernels of the CPU against the twin, of which they have all bits.
+    fn check_cpu(&self, instruction_set: InstructionSet) -> Result<(), Failure>;
     /// The GPU against the twin.
     fn check_gpu(&self, gpu: &mut Lab<GpuBackend>) -> Result<(), Failure>;
     /// Whether the twin can be held against an oracle.
@@ -222,17 +225,18 @@ impl<C: Case> AnyCase for C {
         self.run(gpu)
     }
 
+    fn check_cpu(&self, instruction_set: InstructionSet) -> Result<(), Failure> {
+        let options = CpuOptions { kernels: KernelSet::Fast, instruction_set };
+        let fast = CpuBackend::new(options).and_then(|cpu| self.run(&mut Lab(cpu))).map_err(refused)?;
+        let twin = self.run(&mut Lab(twin())).map_err(refused)?;
+        compare_all(&twin, &fast, Tolerance::EXACT)?;
+        Ok(())
+    }
+
     fn check_gpu(&self, gpu: &mut Lab<GpuBackend>) -> Result<(), Failure> {
-        let device = |error: cb_lab::Error| Failure::Device(error.to_string());
-        let twin = self.run(&mut Lab(CpuBackend::default())).map_err(device)?;
-        let got = self.run(gpu).map_err(device)?;
-        if twin.len() != got.len() {
-            return Err(Failure::Mismatch("another number of outputs".into()));
-        }
-        let mut most = 0.0f64;
-        for (twin, got) in twin.iter().zip(&got) {
-            most = most.max(compare(twin, got, self.tolerance()).map_err(Failure::Mismatch)?);
-        }
+        let twin = self.run(&mut Lab(twin())).map_err(refused)?;
+        let got = self.run(gpu).map_err(refused)?;
+        let most = compare_all(&twin, &got, self.tolerance())?;
         if std::env::var_os("CB_LAB_MARGINS").is_some() {
             eprintln!("margin {most:.3} of {:?} on {} by {}", self.tolerance(), self.name(), gpu.0.name());
         }
@@ -245,7 +249,7 @@ impl<C: Case> AnyCase for C {
 
     fn check_twin(&self) -> Result<(), String> {
         let oracle = self.oracle();
-        let outputs = self.run(&mut Lab(CpuBackend::default())).map_err(|error| error.to_string())?;
+        let outputs = self.run(&mut Lab(twin())).map_err(|error| error.to_string())?;
         let tolerance = self.tolerance();
         let mut faults = Vec::new();
         for (output, oracle) in outputs.iter().zip(&oracle) {
@@ -265,16 +269,37 @@ impl<C: Case> AnyCase for C {
     }
 }
 
+/// The kernels that define the others.
+pub fn twin() -> CpuBackend {
+    let options = CpuOptions { kernels: KernelSet::Naive, ..CpuOptions::default() };
+    CpuBackend::new(options).expect("every CPU has some instructions")
+}
+
+fn refused(error: cb_lab::Error) -> Failure {
+    Failure::Device(error.to_string())
+}
+
+fn compare_all(twin: &[Output], got: &[Output], tolerance: Tolerance) -> Result<f64, Failure> {
+    if twin.len() != got.len() {
+        return Err(Failure::Mismatch("another number of outputs".into()));
+    }
+    let mut most = 0.0f64;
+    for (twin, got) in twin.iter().zip(got) {
+        most = most.max(compare(twin, got, tolerance).map_err(Failure::Mismatch)?);
+    }
+    Ok(most)
+}
+
 /// How much of the tolerance the worst word used up, or the first faults.
-pub fn compare(twin: &Output, gpu: &Output, tolerance: Tolerance) -> Result<f64, String> {
+pub fn compare(twin: &Output, got: &Output, tolerance: Tolerance) -> Result<f64, String> {
     let mut faults = Vec::new();
-    for (side, output) in [("twin", twin), ("gpu", gpu)] {
+    for (side, output) in [("twin", twin), ("the other", got)] {
         if let Some(i) = output.guards.iter().position(|&word| word != GUARD) {
             faults.push(format!("{side} wrote {i} words past the end of {}", output.name));
         }
     }
     let mut most = 0.0f64;
-    for (i, (&expected, &got)) in twin.words.iter().zip(&gpu.words).enumerate() {
+    for (i, (&expected, &got)) in twin.words.iter().zip(&got.words).enumerate() {
         if expected == POISON && !twin.partial {
             faults.push(format!("{}[{i}]: the twin did not write it", twin.name));
         } else if expected != got {
@@ -282,8 +307,8 @@ pub fn compare(twin: &Output, gpu: &Output, tolerance: Tolerance) -> Result<f64,
             let used = (x - y).abs() / (tolerance.atol + tolerance.rtol * x.abs()).max(f64::MIN_POSITIVE);
             // NaN and infinity on either side make `used` NaN or infinite.
             if twin.exact || !used.is_finite() || used > 1.0 {
-                let unwritten = if got == POISON { ", which is poison: the GPU did not write it" } else { "" };
-                faults.push(format!("{}[{i}]: twin {x:e} ({expected:#x}), gpu {y:e} ({got:#x}){unwritten}", twin.name));
+                let unwritten = if got == POISON { ", which is poison: nobody wrote it" } else { "" };
+                faults.push(format!("{}[{i}]: twin {x:e} ({expected:#x}), got {y:e} ({got:#x}){unwritten}", twin.name));
             }
             most = most.max(used);
         }
@@ -291,7 +316,7 @@ pub fn compare(twin: &Output, gpu: &Output, tolerance: Tolerance) -> Result<f64,
             break;
         }
     }
-    if twin.words.len() != gpu.words.len() {
+    if twin.words.len() != got.words.len() {
         faults.push(format!("{} has another length", twin.name));
     }
     if faults.is_empty() { Ok(most) } else { Err(faults.join("\n")) }

@@ -4,7 +4,8 @@
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::{GpuOptions, KernelSet};
+use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::kernel_set::KernelSet;
 use cb_lab::backend::quantized::GROUP;
 use cb_lab::backend::{Backend, params::LinearParams};
 use libtest_mimic::Trial;

@@ -1,5 +1,5 @@
-//! Every kernel against its twin on the same inputs, a trial for each case and adapter; every twin against the reference
-//! formula in f64; mutants of every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
+//! Every kernel against its twin on the same inputs, a trial for each case and adapter; the fast kernels of the CPU against
+//! the same, bit for bit; every twin against the reference formula in f64; mutants of every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_MARGINS=1` prints how much of its tolerance each case uses.
@@ -28,6 +28,7 @@ mod rms_norm;
 mod rope_store_kv;
 mod sample;
 
+use cb_lab::backend::cpu::InstructionSet;
 use cb_lab::backend::gpu::Kernel;
 use gpu::on_each;
 use harness::{AnyCase, Cases, Gpu, check};
@@ -64,6 +65,9 @@ fn main() {
         let name = kernel.source().name;
         for case in cases_of(kernel) {
             trials.extend(twin_trial(name, &case));
+            if has_fast_version(kernel.naive()) {
+                trials.extend(fast_trials(name, &case));
+            }
             trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
         }
         if kernel != kernel.naive() {
@@ -85,6 +89,21 @@ fn main() {
     trials.extend(layouts::trials());
     trials.extend(translate::trials());
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// Of the CPU. The others have the twin alone.
+fn has_fast_version(kernel: Kernel) -> bool {
+    matches!(kernel, Kernel::Linear | Kernel::GatedLinear | Kernel::RaggedAttention | Kernel::PagedAttention)
+}
+
+/// The fast kernels of the CPU against the twin, with all vector instructions that there are.
+fn fast_trials(kernel: &str, case: &Arc<dyn AnyCase>) -> Vec<Trial> {
+    let trial = |instruction_set: InstructionSet| {
+        let case = Arc::clone(case);
+        let name = format!("{kernel}/{} [{instruction_set:?} has the bits of the twin]", case.title());
+        Trial::test(name, move || Ok(case.check_cpu(instruction_set)?))
+    };
+    InstructionSet::available().into_iter().map(trial).collect()
 }
 
 /// A case's twin against its oracle.

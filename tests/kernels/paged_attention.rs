@@ -4,7 +4,8 @@ use crate::attention::{self, Attention};
 use crate::harness::*;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::backend::gpu::{GpuOptions, KernelSet};
+use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::kernel_set::KernelSet;
 use libtest_mimic::Trial;
 
 /// Contexts around the lengths at which a sequence is split, and at which its splits become longer.

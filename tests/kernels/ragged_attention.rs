@@ -4,7 +4,7 @@
 use crate::attention::{self, Attention};
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
-use cb_lab::backend::gpu::KernelSet;
+use cb_lab::backend::kernel_set::KernelSet;
 use libtest_mimic::Trial;
 
 /// Chunks and decode rows; no length is a multiple of a tile.

@@ -6,17 +6,21 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 /// Files beside the twins that are none.
-const TWIN_HELPERS: [(&str, &str); 7] = [
+const TWIN_HELPERS: [(&str, &str); 11] = [
     ("calibrate", "what the CPU can do at best"),
     ("mod", "the CPU backend, which calls the twins"),
     ("attend", "what the two attention twins share"),
     ("dense_attention", "the oracle of the attention twins"),
-    ("matmul", "what the two twins of linears share"),
+    ("naive", "what the two twins of linears share"),
+    ("query_rows", "what attention is asked for, and where K and V lie"),
     ("kv_head", "heads of K and V as they lie in a pool"),
-    ("dot", "the order of additions that all twins share"),
+    ("softmax", "scores become weights"),
+    ("exp", "the exponential function of twins and fast kernels"),
+    ("row_sum", "the order of additions of a row"),
+    ("options", "what the backend is opened with"),
 ];
-/// Functions that several kernels have at their end.
-const SHARED_WGSL: &str = "shaders/shared/";
+/// What several kernels share: functions at their end, and how the CPU is fast.
+const SHARED: [&str; 2] = ["shaders/shared/", "src/backend/cpu/fast/"];
 /// Files beside the pair tests that are none.
 const TEST_HELPERS: [(&str, &str); 7] = [
     ("main", "collects the trials"),
@@ -32,7 +36,8 @@ type Names = BTreeSet<String>;
 
 fn stems(folder: &str, extension: &str, helpers: &[(&str, &str)]) -> Names {
     let is_helper = |stem: &str| helpers.iter().any(|(helper, _)| *helper == stem);
-    let files = files(folder, extension).into_iter().filter(|file| !file.path.starts_with(SHARED_WGSL));
+    let files =
+        files(folder, extension).into_iter().filter(|file| !SHARED.iter().any(|folder| file.path.starts_with(folder)));
     let stems = files.map(|file| file.stem().to_owned());
     stems.filter(|stem| !is_helper(stem)).collect()
 }
@@ -117,7 +122,8 @@ fn kernel_twin_test_and_method_have_one_name() {
 
 #[test]
 fn a_kernel_names_its_twin_and_its_test() {
-    let shaders = files("shaders", "wgsl").into_iter().filter(|file| !file.path.starts_with(SHARED_WGSL));
+    let shaders =
+        files("shaders", "wgsl").into_iter().filter(|file| !SHARED.iter().any(|folder| file.path.starts_with(folder)));
     report(shaders.flat_map(|kernel| header_complaints(&kernel)).collect());
 }
 

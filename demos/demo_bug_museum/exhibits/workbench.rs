@@ -17,7 +17,7 @@ use cb_lab::{EngineConfig, RequestId, TokenId};
 use pollster::block_on;
 use std::collections::BTreeMap;
 
-/// The default model on the CPU reference.
+/// The default model on the CPU.
 pub struct Workbench<'a> {
     pub engine: Engine<FaultyRunner<'a>>,
 }

@@ -3,6 +3,7 @@
 use super::CpuBackend;
 use crate::backend::calibration::{Calibrate, Calibration, fastest};
 use crate::error::Result;
+use pulp::{Simd, WithSimd};
 use std::hint::black_box;
 
 #[cfg(feature = "parallel")]
@@ -12,8 +13,11 @@ use rayon::prelude::*;
 const TASK: usize = 1 << 18;
 /// Tasks: 128 MiB, more than any cache holds.
 const TASKS: usize = 128;
-/// Times that each of `LANES` running values is multiplied and added to.
+/// Times that each running value is multiplied and added to.
 const ROUNDS: usize = 1 << 14;
+/// Vectors of running values: as many as keep all units busy while one waits for its last sum.
+const CHAINS: usize = 12;
+/// f32s that are added up side by side.
 const LANES: usize = 128;
 
 /// Runs `task` on every piece and adds up what it returns, on all threads.
@@ -26,11 +30,11 @@ fn over_all(data: &mut [f32], task: impl Fn(&mut [f32]) -> f32 + Sync) -> f32 {
 
 impl Calibrate for CpuBackend {
     fn calibrate(&mut self) -> Result<Calibration> {
-        let arch = pulp::Arch::new();
+        let vectors = self.vectors;
         let mut data = vec![1.0f32; TASK * TASKS];
         let bytes = (4 * data.len()) as f64;
         let read = fastest(|| {
-            black_box(over_all(&mut data, |piece| arch.dispatch(|| sum(piece))));
+            black_box(over_all(&mut data, |piece| vectors.run(|| sum(piece))));
             Ok(())
         })?;
         let copy = fastest(|| {
@@ -42,13 +46,19 @@ impl Calibrate for CpuBackend {
             Ok(())
         })?;
         let compute = fastest(|| {
-            black_box(over_all(&mut data, |piece| arch.dispatch(|| multiply_add(piece[0]))));
+            black_box(over_all(&mut data, |piece| vectors.run(MultiplyAdd(piece[0])).0));
             Ok(())
         })?;
+        let alone = fastest(|| {
+            black_box(vectors.run(MultiplyAdd(black_box(1.0))));
+            Ok(())
+        })?;
+        let gflop = vectors.run(MultiplyAdd(1.0)).1 / 1e9;
         Ok(Calibration {
             read_gb_per_s: bytes / read / 1e9,
             copy_gb_per_s: bytes / copy / 1e9,
-            gflop_per_s: (TASKS * ROUNDS * LANES * 2) as f64 / compute / 1e9,
+            gflop_per_s: TASKS as f64 * gflop / compute,
+            thread_gflop_per_s: Some(gflop / alone),
             dispatch_us: None,
         })
     }
@@ -69,14 +79,23 @@ fn sum(piece: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-#[inline(always)]
-fn multiply_add(start: f32) -> f32 {
-    let mut values = [start; LANES];
-    let (factor, term) = (black_box(0.5f32), black_box(0.25f32));
-    for _ in 0..ROUNDS {
-        for value in &mut values {
-            *value = *value * factor + term;
+/// The widest fused multiply-adds that there are.
+struct MultiplyAdd(f32);
+
+impl WithSimd for MultiplyAdd {
+    /// A value that depends on all others, and how many operations that took.
+    type Output = (f32, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let mut values = [simd.splat_f32s(self.0); CHAINS];
+        let (factor, term) = (simd.splat_f32s(black_box(0.5)), simd.splat_f32s(black_box(0.25)));
+        for _ in 0..ROUNDS {
+            for value in &mut values {
+                *value = simd.mul_add_f32s(*value, factor, term);
+            }
         }
+        let sum = values.iter().map(|value| simd.reduce_sum_f32s(*value)).sum();
+        (sum, (ROUNDS * CHAINS * S::F32_LANES * 2) as f64)
     }
-    values.iter().sum()
 }

@@ -1,18 +1,16 @@
 //! One head of a token's K or V, as it lies in a pool.
 
+use super::fast::unpack::f16s;
 use crate::config::KvDtype;
 use half::f16;
 
-/// The head whose first element is element `at` of the pool. Halves are widened into `scratch`, as long as a head.
+/// Elements of a pool from `at` on, as many as `scratch` has, where halves are widened.
 #[inline(always)]
-pub(super) fn head_at<'a>(pool: &'a [u32], elements: KvDtype, at: usize, scratch: &'a mut [f32]) -> &'a [f32] {
+pub(super) fn read_head<'a>(pool: &'a [u32], elements: KvDtype, at: usize, scratch: &'a mut [f32]) -> &'a [f32] {
     match elements {
-        KvDtype::F32 => bytemuck::cast_slice(&pool[at..at + scratch.len()]),
+        KvDtype::F32 => &bytemuck::cast_slice(pool)[at..at + scratch.len()],
         KvDtype::F16 => {
-            for (pair, word) in scratch.chunks_exact_mut(2).zip(&pool[at / 2..]) {
-                pair[0] = f16::from_bits(*word as u16).to_f32();
-                pair[1] = f16::from_bits((word >> 16) as u16).to_f32();
-            }
+            f16s(&bytemuck::cast_slice(pool)[at..at + scratch.len()], scratch);
             scratch
         }
     }

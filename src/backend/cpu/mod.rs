@@ -1,4 +1,12 @@
-//! The CPU reference: a twin for every WGSL kernel, the same loops over the same params. It defines what is correct.
+//! The CPU: a twin for every WGSL kernel, plain loops over the same params, which define what is correct; and of those that
+//! take all the time a fast version, which has the twin's bits.
+//!
+//! ```text
+//!            linear.rs, gated_linear.rs              ragged_attention.rs, paged_attention.rs
+//!   twin       naive.rs                                attend.rs
+//!   fast       fast/matmul.rs ──► fast/tile.rs ◄── fast/attend_tiles.rs
+//!   weights    fast/panels.rs, fast/unpack.rs        softmax.rs, exp.rs
+//! ```
 //!
 //! Every output row is computed by itself, in an order of additions that does not depend on its batch mates, on the
 //! block size or on how a prompt was cut into chunks. So the results are the same bit for bit whatever ran beside them.
@@ -17,22 +25,57 @@ mod sample;
 mod attend;
 mod calibrate;
 pub mod dense_attention;
-mod dot;
+mod exp;
+mod fast;
 mod kv_head;
-mod matmul;
+mod naive;
+mod options;
+mod query_rows;
+mod row_sum;
+mod softmax;
+
+pub use fast::instruction_set::InstructionSet;
+pub use options::CpuOptions;
 
 use super::element_type::ElementType;
+use super::kernel_set::KernelSet;
 use super::memory_tracker::{Entry, MatrixSize, MemoryTracker, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::core::wording::count_text;
 use crate::error::{Error, Result};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
+use fast::attend_tiles::Call;
+use fast::instruction_set::Vectors;
+use fast::panels::Panels;
+use fast::threads;
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CpuBackend {
     tracker: MemoryTracker,
+    kernels: KernelSet,
+    vectors: Vectors,
+}
+
+impl CpuBackend {
+    /// # Errors
+    /// [`Error::InvalidOption`] if this CPU has not the instructions asked for.
+    pub fn new(options: CpuOptions) -> Result<Self> {
+        let vectors = options.instruction_set.vectors()?;
+        Ok(Self { tracker: MemoryTracker::default(), kernels: options.kernels, vectors })
+    }
+
+    /// Which kernels run.
+    pub fn kernel_set(&self) -> KernelSet {
+        self.kernels
+    }
+}
+
+impl Default for CpuBackend {
+    fn default() -> Self {
+        Self { tracker: MemoryTracker::default(), kernels: KernelSet::default(), vectors: Vectors::widest() }
+    }
 }
 
 /// Words in host memory.
@@ -42,11 +85,10 @@ pub struct CpuBuffer(
     #[expect(dead_code, reason = "it stands in the backend's book as long as the words are there")] Entry,
 );
 
-/// A weight matrix. It computes with f32, so that is what it keeps, rounded to the type asked for.
+/// A weight matrix, packed.
 #[derive(Clone, Debug)]
 pub struct CpuMatrix {
-    values: Array2<f32>,
-    elements: ElementType,
+    panels: Panels,
     /// In the backend's book.
     _entry: Entry,
 }
@@ -91,9 +133,7 @@ impl Backend for CpuBackend {
     type Readback = Vec<u32>;
 
     fn name(&self) -> String {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if cfg!(feature = "parallel") { threads } else { 1 };
-        format!("CPU reference ({})", count_text(threads, "thread"))
+        format!("CPU ({}, {})", count_text(threads::num_threads(), "thread"), self.vectors.name())
     }
 
     fn max_buffer_words(&self) -> usize {
@@ -113,8 +153,8 @@ impl Backend for CpuBackend {
         4 * len as u64
     }
 
-    fn matrix_size(&self, rows: usize, cols: usize, _: ElementType) -> Result<MatrixSize> {
-        Ok(MatrixSize { bytes: self.buffer_bytes(rows.saturating_mul(cols)), num_pieces: 1 })
+    fn matrix_size(&self, rows: usize, cols: usize, elements: ElementType) -> Result<MatrixSize> {
+        Ok(MatrixSize { bytes: Panels::num_bytes(rows, cols, elements) as u64, num_pieces: 1 })
     }
 
     fn own_bytes(&self, _: StepSize, _: usize) -> u64 {
@@ -126,17 +166,14 @@ impl Backend for CpuBackend {
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
-        check_memory(label, rows.saturating_mul(cols))?;
-        let entry = self.tracker.enter(self.matrix_size(rows, cols, elements)?.bytes);
-        Ok(CpuMatrix { values: Array2::zeros((rows, cols)), elements, _entry: entry })
+        let bytes = Panels::num_bytes(rows, cols, elements);
+        check_memory(label, bytes.div_ceil(4))?;
+        let entry = self.tracker.enter(bytes as u64);
+        Ok(CpuMatrix { panels: Panels::zeros(rows, cols, elements), _entry: entry })
     }
 
     fn upload_rows(&mut self, matrix: &mut CpuMatrix, first_row: usize, values: &[f32]) {
-        let cols = matrix.values.ncols();
-        let values = Array2::from_shape_vec((values.len() / cols, cols), matrix.elements.rounded(values, cols));
-        let values = values.expect("whole rows");
-        let rows = Slice::from(first_row..first_row + values.nrows());
-        matrix.values.slice_axis_mut(Axis(0), rows).assign(&values);
+        matrix.panels.upload(first_row, values);
     }
 
     async fn flush(&mut self) -> Result<()> {
@@ -163,9 +200,9 @@ impl Backend for CpuBackend {
         table: &CpuMatrix,
         out: &mut CpuBuffer,
     ) {
-        let p = EmbedTokensParams { first_row: 0, num_rows: table.values.nrows() as u32, ..p };
+        let p = EmbedTokensParams { first_row: 0, num_rows: table.panels.rows() as u32, ..p };
         let out = out.rows_mut(p.num_tokens, p.hidden_size);
-        embed_tokens::embed_tokens(&p, &step.0, &sampled_tokens.0, table.values.view(), out);
+        embed_tokens::embed_tokens(&p, &step.0, &sampled_tokens.0, &table.panels, out);
     }
 
     fn rms_norm(&mut self, p: RmsNormParams, x: &CpuBuffer, weight: &CpuBuffer, out: &mut CpuBuffer) {
@@ -180,10 +217,12 @@ impl Backend for CpuBackend {
         bias: Option<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
-        let p =
-            LinearParams { first_out: 0, num_out: weight.values.nrows() as u32, has_bias: bias.is_some() as u32, ..p };
-        let x = x.rows(p.num_rows, p.in_features);
-        linear::linear(&p, x, weight.values.view(), bias.map(CpuBuffer::f32), out.rows_mut(p.num_rows, p.out_features));
+        let (x, bias) = (x.rows(p.num_rows, p.in_features), bias.map(CpuBuffer::f32));
+        let out = out.rows_mut(p.num_rows, p.out_features);
+        match self.kernels {
+            KernelSet::Fast => linear::linear(self.vectors, &p, x, &weight.panels, bias, out),
+            KernelSet::Naive => linear::naive_linear(&p, x, &weight.panels, bias, out),
+        }
     }
 
     fn gated_linear(
@@ -194,10 +233,12 @@ impl Backend for CpuBackend {
         up: &CpuMatrix,
         out: &mut CpuBuffer,
     ) {
-        let p = GatedLinearParams { first_out: 0, num_out: gate.values.nrows() as u32, ..p };
         let x = x.rows(p.num_rows, p.in_features);
         let out = out.rows_mut(p.num_rows, p.out_features);
-        gated_linear::gated_linear(&p, x, gate.values.view(), up.values.view(), out);
+        match self.kernels {
+            KernelSet::Fast => gated_linear::gated_linear(self.vectors, x, &gate.panels, &up.panels, out),
+            KernelSet::Naive => gated_linear::naive_gated_linear(x, &gate.panels, &up.panels, out),
+        }
     }
 
     fn rope_store_kv(
@@ -225,7 +266,12 @@ impl Backend for CpuBackend {
         kv: KvPool<&CpuBuffer>,
         out: &mut CpuBuffer,
     ) {
-        ragged_attention::ragged_attention(&p, &step.0, q.f32(), kv.map(|pool| &pool.0[..]), out.f32_mut());
+        let (step, q, kv, out) = (&step.0[..], q.f32(), kv.map(|pool| &pool.0[..]), out.f32_mut());
+        let call = Call { vectors: self.vectors, p: &p, step, q, kv };
+        match self.kernels {
+            KernelSet::Fast => ragged_attention::ragged_attention(&call, out),
+            KernelSet::Naive => ragged_attention::naive_ragged_attention(&p, step, q, kv, out),
+        }
     }
 
     fn paged_attention(
@@ -237,8 +283,13 @@ impl Backend for CpuBackend {
         out: &mut CpuBuffer,
         partials: &mut CpuBuffer,
     ) {
-        let kv = kv.map(|pool| &pool.0[..]);
-        paged_attention::paged_attention(&p, &step.0, q.f32(), kv, out.f32_mut(), partials.f32_mut());
+        let (step, q, kv) = (&step.0[..], q.f32(), kv.map(|pool| &pool.0[..]));
+        let (out, partials) = (out.f32_mut(), partials.f32_mut());
+        let call = Call { vectors: self.vectors, p: &p, step, q, kv };
+        match self.kernels {
+            KernelSet::Fast => paged_attention::paged_attention(&call, out, partials),
+            KernelSet::Naive => paged_attention::naive_paged_attention(&p, step, q, kv, out, partials),
+        }
     }
 
     fn merge_splits(&mut self, p: MergeSplitsParams, step: &CpuBuffer, partials: &CpuBuffer, out: &mut CpuBuffer) {

@@ -1,13 +1,31 @@
-//! Twin of `shaders/ragged_attention.wgsl`.
+//! `ragged_attention`: the twin of `shaders/ragged_attention.wgsl`, and the fast version.
 
-use super::attend::{QueryRow, attend_rows};
+use super::attend::attend_rows;
+use super::fast::attend_tiles::Call;
+use super::query_rows::QueryRow;
 use crate::backend::KvPool;
 use crate::backend::attention_metadata::query_tile_rows;
 use crate::backend::params::AttentionParams;
 use crate::backend::splits::attended;
 
 /// Causal attention of the query tiles `(sequence, first packed row)` in the attention metadata.
-pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv: KvPool<&[u32]>, out: &mut [f32]) {
+pub(super) fn ragged_attention(call: &Call<'_>, out: &mut [f32]) {
+    call.rows(&query_rows(call.p, call.step), out);
+}
+
+/// The twin.
+pub(super) fn naive_ragged_attention(
+    p: &AttentionParams,
+    step: &[u32],
+    q: &[f32],
+    kv: KvPool<&[u32]>,
+    out: &mut [f32],
+) {
+    attend_rows(p, step, &query_rows(p, step), q, kv, out);
+}
+
+/// The queries of the tiles, each once, in ascending order.
+fn query_rows(p: &AttentionParams, step: &[u32]) -> Vec<QueryRow> {
     let group = (p.num_heads / p.num_kv_heads) as usize;
     let tile_rows = query_tile_rows(p.head_dim as usize);
     let cu_seqlens_q = &step[p.cu_seqlens_q_offset as usize..];
@@ -26,5 +44,5 @@ pub(super) fn ragged_attention(p: &AttentionParams, step: &[u32], q: &[f32], kv:
         let last = rows.last().map(|last| last.row);
         rows.extend(rows_of_tile.filter(|query| last.is_none_or(|last| query.row > last)));
     }
-    attend_rows(p, step, &rows, q, kv, out);
+    rows
 }

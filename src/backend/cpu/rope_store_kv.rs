@@ -1,7 +1,7 @@
 //! Twin of `shaders/rope_store_kv.wgsl`.
 
-use super::dot::dot;
 use super::kv_head::store_head;
+use super::row_sum::sum_of_squares;
 use crate::backend::KvPool;
 use crate::backend::params::RopeStoreKvParams;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -48,7 +48,7 @@ pub(super) fn rope_store_kv(
 fn norm_and_turn(p: &RopeStoreKvParams, head: &[f32], norm: Option<&[f32]>, angles: &[f32], out: &mut [f32]) {
     out.copy_from_slice(head);
     if let Some(norm) = norm {
-        let inverse = 1.0 / (dot(head, head) / p.head_dim as f32 + p.eps).sqrt();
+        let inverse = 1.0 / (sum_of_squares(head) / p.head_dim as f32 + p.eps).sqrt();
         out.iter_mut().zip(norm).for_each(|(x, weight)| *x = *x * inverse * weight);
     }
     let half = head.len() / 2;

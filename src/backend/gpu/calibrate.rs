@@ -108,6 +108,7 @@ impl Calibrate for GpuBackend {
             read_gb_per_s: bytes as f64 / read / 1e9,
             copy_gb_per_s: 2.0 * bytes as f64 / copied / 1e9,
             gflop_per_s: flop / compute / 1e9,
+            thread_gflop_per_s: None,
             dispatch_us: Some(1e6 * dispatch),
         })
     }

@@ -34,18 +34,6 @@ pub fn with_u64_loads(wgsl: &str) -> String {
     [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, u64_loads]| wgsl.replace(words, u64_loads))
 }
 
-/// Which version of a kernel runs where there are several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum KernelSet {
-    /// The fastest that the device can run.
-    #[default]
-    Fast,
-    /// The naive ones everywhere: the column *naive* in docs/kernels.md.
-    Naive,
-}
-
 /// How a kernel uses a storage buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

@@ -22,7 +22,7 @@ mod variants;
 mod variants_in_use;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSet, KernelSource, with_u64_loads};
+pub use kernels::{Access, Kernel, KernelSource, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
@@ -31,6 +31,7 @@ pub use tuning::Tuning;
 pub use variants::Variant;
 
 use super::element_type::ElementType;
+use super::kernel_set::KernelSet;
 use super::memory_tracker::{MatrixSize, MemoryUse};
 use super::params::*;
 use super::{Backend, HeadTables, KernelTime, KvPool, StepSize};

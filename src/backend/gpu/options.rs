@@ -1,7 +1,8 @@
 //! What a GPU backend is opened with.
 
-use super::kernels::{Kernel, KernelSet};
+use super::kernels::Kernel;
 use super::tuning::Tuning;
+use crate::backend::kernel_set::KernelSet;
 
 /// Limits below the device's own, for tests of what happens on lesser devices, and other kernels than the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -115,6 +115,7 @@ async fn bench<B: Backend + Calibrate>(
 mod tests {
     use super::*;
     use crate::backend::calibration::Calibration;
+    use crate::backend::kernel_set::KernelSet;
     use crate::cli::bench::measure::Timing;
     use crate::cli::bench::report::Calibrated;
     use clap::Parser;
@@ -128,9 +129,20 @@ mod tests {
     #[test]
     fn lines_are_rates_by_rows() {
         let args = Options::parse_from(["", "--rows", "8,1", "--elements", "f32,int8"]).linear;
-        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: None };
-        let mut report =
-            Report::new("linear", String::new(), None, Calibrated { limits: best, matmul_gflop_per_s: 1.0 });
+        let best = Calibration {
+            read_gb_per_s: 1.0,
+            copy_gb_per_s: 1.0,
+            gflop_per_s: 1.0,
+            thread_gflop_per_s: None,
+            dispatch_us: None,
+        };
+        let mut report = Report::new(
+            "linear",
+            String::new(),
+            KernelSet::Fast,
+            None,
+            Calibrated { limits: best, matmul_gflop_per_s: 1.0 },
+        );
         for gflop_per_s in [5.0, 4.0, 7.0, 6.0] {
             report.push(String::new(), Timing::of(&mut [2.0]), 1e3, 2e3 * gflop_per_s);
         }

@@ -155,9 +155,10 @@ fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
 }
 
 async fn report_on(mut backend: Chosen, bench: &'static str) -> Result<(Chosen, Report)> {
-    let (device, kernels, calibration) = match &mut backend {
-        Chosen::Gpu(gpu) => (gpu.name(), Some((gpu.kernel_set(), gpu.tuning())), calibrated(&mut **gpu).await?),
+    let kernels = backend.kernel_set();
+    let (device, tuning, calibration) = match &mut backend {
+        Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.tuning()), calibrated(&mut **gpu).await?),
         Chosen::Cpu(cpu) => (cpu.name(), None, calibrated(cpu).await?),
     };
-    Ok((backend, Report::new(bench, device, kernels, calibration)))
+    Ok((backend, Report::new(bench, device, kernels, tuning, calibration)))
 }

@@ -6,7 +6,8 @@ use super::measure::{Timing, median_ratio};
 use super::report::Report;
 use super::{CommonArgs, RepeatArgs, in_range, report_on, so_many_tokens};
 use crate::backend::Backend;
-use crate::backend::gpu::{KernelSet, Tuning};
+use crate::backend::gpu::Tuning;
+use crate::backend::kernel_set::KernelSet;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::cli::start::start;
@@ -65,7 +66,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
     let (mut labels, mut others) = (Vec::new(), Vec::new());
     for Other { label, backend, against } in args.others() {
         let other = start(&backend, &options, &folder, |_| ()).await?;
-        if own.backend.kernel_set().is_some() != other.backend.kernel_set().is_some() {
+        if own.backend.is_gpu() != other.backend.is_gpu() {
             return Err(Error::Device(format!("it could be opened once, but not again to run {label}")));
         }
         if let Some(against) = against {
@@ -129,11 +130,12 @@ impl ModelArgs {
 
 /// Kernels that are compared with themselves would be found to be as fast.
 fn check_kernels(against: KernelSet, own: &Chosen, other: &Chosen) -> Result<()> {
-    let reason = match other.kernel_set() {
-        None => "it names kernels of a GPU, and this runs on the CPU; add --backend gpu",
-        Some(kernels) if kernels != against => "this GPU cannot run these kernels",
-        Some(_) if own.kernel_set() == Some(against) => "these kernels are what is measured; name the others",
-        Some(_) => return Ok(()),
+    let reason = if other.kernel_set() != against {
+        "this GPU cannot run these kernels"
+    } else if own.kernel_set() == against {
+        "these kernels are what is measured; name the others"
+    } else {
+        return Ok(());
     };
     Err(Error::InvalidOption { option: "against", value: value_text(against), reason: reason.into() })
 }

@@ -5,7 +5,7 @@ mod score;
 use super::report::write_report;
 use super::{in_range, so_many_tokens};
 use crate::backend::Backend;
-use crate::backend::gpu::KernelSet;
+use crate::backend::kernel_set::KernelSet;
 use crate::cli::choose_backend::{BackendArgs, BackendChoice, Chosen};
 use crate::cli::engine_args::open_model;
 use crate::cli::start::start;

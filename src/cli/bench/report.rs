@@ -6,7 +6,8 @@ use super::measure::Timing;
 use super::served::{Served, served_table};
 use crate::backend::Backend;
 use crate::backend::calibration::{Calibrate, Calibration};
-use crate::backend::gpu::{KernelSet, Tuning};
+use crate::backend::gpu::Tuning;
+use crate::backend::kernel_set::KernelSet;
 use crate::backend::memory_tracker::MemoryUse;
 use crate::cli::memory::peak_text;
 use crate::cli::wording::value_text;
@@ -22,8 +23,7 @@ pub struct Report {
     bench: &'static str,
     version: &'static str,
     device: String,
-    /// On a GPU.
-    kernels: Option<KernelSet>,
+    kernels: KernelSet,
     /// Of fast kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<Tuning>,
@@ -94,15 +94,16 @@ impl Report {
     pub fn new(
         bench: &'static str,
         device: String,
-        kernels: Option<(KernelSet, Tuning)>,
+        kernels: KernelSet,
+        tuning: Option<Tuning>,
         calibration: Calibrated,
     ) -> Self {
         Self {
             bench,
             version: env!("CARGO_PKG_VERSION"),
             device,
-            kernels: kernels.map(|(kernels, _)| kernels),
-            tuning: kernels.filter(|(kernels, _)| *kernels == KernelSet::Fast).map(|(_, tuning)| tuning),
+            kernels,
+            tuning: tuning.filter(|_| kernels == KernelSet::Fast),
             repeats: None,
             calibration,
             recalibrations: Vec::new(),
@@ -218,17 +219,16 @@ impl Report {
 
     fn table(&self) -> String {
         let Calibrated { limits: best, matmul_gflop_per_s } = &self.calibration;
-        let mut text = self.device.clone();
-        if let Some(kernels) = self.kernels {
-            text += &format!(", {} kernels", value_text(kernels));
-        }
+        let mut text = format!("{}, {} kernels", self.device, value_text(self.kernels));
         if let Some(tuning) = self.tuning {
             text += &format!(" tuned for {}", value_text(tuning));
         }
         text += "\n";
+        let of_thread =
+            best.thread_gflop_per_s.map_or(String::new(), |gflop| format!(" ({gflop:.0} by a thread alone)"));
         let dispatch = best.dispatch_us.map_or(String::new(), |us| format!(", {us:.1} µs a kernel call"));
         text += &format!(
-            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s{dispatch}; \
+            "at best: reads {:.1} GB/s, copies {:.1} GB/s, {:.0} GFLOP/s{of_thread}{dispatch}; \
              linear {matmul_gflop_per_s:.0} GFLOP/s\n",
             best.read_gb_per_s, best.copy_gb_per_s, best.gflop_per_s
         );

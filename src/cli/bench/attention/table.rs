@@ -80,6 +80,7 @@ fn columns(case: &Case, paged: &AttentionCase) -> String {
 mod tests {
     use super::*;
     use crate::backend::calibration::Calibration;
+    use crate::backend::kernel_set::KernelSet;
     use crate::cli::bench::measure::Timing;
     use crate::cli::bench::report::{Calibrated, Report};
     use crate::config::KvDtype;
@@ -87,9 +88,20 @@ mod tests {
 
     #[test]
     fn lines_are_microseconds_by_block_size() {
-        let best = Calibration { read_gb_per_s: 1.0, copy_gb_per_s: 1.0, gflop_per_s: 1.0, dispatch_us: None };
-        let mut report =
-            Report::new("attention", String::new(), None, Calibrated { limits: best, matmul_gflop_per_s: 1.0 });
+        let best = Calibration {
+            read_gb_per_s: 1.0,
+            copy_gb_per_s: 1.0,
+            gflop_per_s: 1.0,
+            thread_gflop_per_s: None,
+            dispatch_us: None,
+        };
+        let mut report = Report::new(
+            "attention",
+            String::new(),
+            KernelSet::Fast,
+            None,
+            Calibrated { limits: best, matmul_gflop_per_s: 1.0 },
+        );
         let kv_dtype = KvDtype::F32;
         let shape = Shape { batch: 1, seq_len: 40, query_len: 1, num_heads: 2, num_kv_heads: 1, head_dim: 8, kv_dtype };
         let layouts = [(Layout::Paged(16), 7.0), (Layout::Contiguous, 5.0), (Layout::Paged(1), 6.0)];

@@ -1,0 +1,9 @@
+//! The fast kernels of the CPU: tiles of rows by vectors of outputs, on all threads. See [`super`].
+
+pub mod attend_tiles;
+pub mod instruction_set;
+pub mod matmul;
+pub mod panels;
+pub mod threads;
+mod tile;
+pub mod unpack;

@@ -1,0 +1,44 @@
+//! The rows that attention is asked for, and where the K and V of their tokens lie.
+
+use crate::backend::params::AttentionParams;
+use std::ops::Range;
+
+/// A query row, the sequence it belongs to, and the tokens of that to attend to.
+#[derive(Clone, Debug)]
+pub(super) struct QueryRow {
+    pub row: usize,
+    pub seq: usize,
+    pub attended: Range<u32>,
+}
+
+/// Where one KV head of a sequence lies in the pools.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadPlace<'a> {
+    pub kv_head: usize,
+    num_kv_heads: usize,
+    block_size: usize,
+    head_dim: usize,
+    /// The sequence's block table, and what follows it.
+    blocks: &'a [u32],
+}
+
+impl<'a> HeadPlace<'a> {
+    pub fn new(p: &AttentionParams, step: &'a [u32], seq: usize, kv_head: usize) -> Self {
+        let first = p.block_table_offset as usize + step[p.block_table_offsets_offset as usize + seq] as usize;
+        Self {
+            kv_head,
+            num_kv_heads: p.num_kv_heads as usize,
+            block_size: p.block_size as usize,
+            head_dim: p.head_dim as usize,
+            blocks: &step[first..],
+        }
+    }
+
+    /// The first element of a token's K or V: pools are `[num_blocks, num_kv_heads, block_size, head_dim]`.
+    #[inline(always)]
+    pub fn of_token(&self, token: usize) -> usize {
+        let block = self.blocks[token / self.block_size] as usize;
+        let row = (block * self.num_kv_heads + self.kv_head) * self.block_size + token % self.block_size;
+        row * self.head_dim
+    }
+}
