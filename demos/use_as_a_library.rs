@@ -1,5 +1,7 @@
 //! The library in ten lines: a model folder, a prompt, text as it comes. `cargo run --release --example use_as_a_library`
 
+use std::io::Write;
+
 use cb_lab::{CpuBackend, Engine, LimitOptions, LoadedFolder, SamplingParams, Update, default_model};
 
 fn main() -> cb_lab::Result<()> {
@@ -12,7 +14,10 @@ fn main() -> cb_lab::Result<()> {
         while !engine.is_idle() {
             for update in engine.step().await?.updates {
                 match update {
-                    Update::Token { text, .. } | Update::Finished { rest: text, .. } => print!("{text}"),
+                    Update::Token { text, .. } | Update::Finished { rest: text, .. } => {
+                        print!("{text}");
+                        let _ = std::io::stdout().flush();
+                    }
                     Update::Failed { reason, .. } => eprintln!("{reason}"),
                     Update::Preempted(_) => {}
                 }

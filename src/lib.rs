@@ -37,8 +37,10 @@
 //! ```
 //!
 //! On a GPU the backend is `GpuBackend::new(Adapters::find().await.any()?, GpuOptions::default()).await?`, and limits are
-//! resolved with its [`Backend::max_buffer_words`](backend::Backend::max_buffer_words). Nothing here blocks or needs a
-//! runtime: any executor will do, such as `pollster::block_on`.
+//! resolved with its [`Backend::max_buffer_words`](backend::Backend::max_buffer_words).
+//!
+//! It needs no runtime: any executor will do, such as `pollster::block_on`. Natively [`Engine::step`] holds its thread until
+//! the step is computed, so an async server gives the engine a thread of its own.
 //!
 //! # Features
 //!

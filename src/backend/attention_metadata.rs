@@ -87,8 +87,9 @@ impl AttentionMetadata {
     /// Packs a batch, reusing the words' memory.
     pub fn pack(&mut self, batch: &RaggedBatch, shape: &AttentionShape, decode: DecodeRows) {
         self.words.clear();
-        self.from_sampled = !batch.sampled_by.is_empty() as u32;
-        self.token_ids = self.append(if batch.sampled_by.is_empty() { &batch.token_ids } else { &batch.sampled_by });
+        self.from_sampled = !batch.sample_indices.is_empty() as u32;
+        self.token_ids =
+            self.append(if batch.sample_indices.is_empty() { &batch.token_ids } else { &batch.sample_indices });
         self.positions = self.append(&batch.positions);
         self.slot_mapping = self.append(&batch.slot_mapping);
         self.cu_seqlens_q = self.append(&batch.cu_seqlens_q);

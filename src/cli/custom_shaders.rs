@@ -5,7 +5,7 @@
 //! file that they stand in for has changed.
 
 use super::wording::count_text;
-use crate::backend::gpu::Kernel;
+use crate::backend::gpu::{Kernel, composed};
 use crate::error::{Error, Result};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub fn read(dir: &Path) -> Result<CustomShaders> {
 
 /// The text of a kernel made of these files, if naga takes it.
 fn checked(dir: &Path, parts: &[(&str, &str)]) -> Result<String> {
-    let wgsl = parts.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n");
+    let wgsl = composed(parts);
     let refuse = |line: Option<u32>, message: String| {
         let (name, line) = place(parts, line);
         let at = line.map_or(String::new(), |line| format!("line {line}: "));
@@ -130,7 +130,7 @@ mod tests {
         assert!(read(dir.path()).err().unwrap().to_string().contains("no shader"));
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         let source = Kernel::GatherRows.source();
-        write("gather_rows.wgsl", source.wgsl);
+        write("gather_rows.wgsl", &source.wgsl());
         let same = read(dir.path()).unwrap();
         assert!(same.kernels.is_empty() && same.line.contains("1 shader file") && same.line.ends_with("none"));
 

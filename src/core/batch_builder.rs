@@ -17,11 +17,11 @@ use crate::ids::TokenId;
 pub struct RaggedBatch {
     /// Tokens per KV block.
     pub block_size: u32,
-    /// `[num_tokens]` what to embed; empty where `sampled_by` says it.
+    /// `[num_tokens]` what to embed; empty where `sample_indices` says it.
     pub token_ids: Vec<TokenId>,
     /// `[num_tokens]` which samples of the step before to embed, in a step that was planned while that one was in flight;
     /// else empty.
-    pub sampled_by: Vec<u32>,
+    pub sample_indices: Vec<u32>,
     /// `[num_tokens]` position of each row within its sequence.
     pub positions: Vec<u32>,
     /// `[num_tokens]` where the row's K and V go: block_id * block_size + offset.
@@ -60,14 +60,14 @@ impl RaggedBatch {
         self.clear();
         let block_size = scheduler.config().block_size;
         self.block_size = block_size as u32;
-        self.sampled_by.extend_from_slice(&plan.sampled_by);
+        self.sample_indices.extend_from_slice(&plan.sample_indices);
         for row in &plan.rows {
             let sequence = scheduler.sequence(row.seq_idx);
             debug_assert_eq!(sequence.id(), row.id, "the plan is older than what is in its slots");
             let positions = row.context_len..row.seq_len();
             let block_table = sequence.block_table();
 
-            if plan.sampled_by.is_empty() {
+            if plan.sample_indices.is_empty() {
                 sequence.extend_tokens(positions.clone(), &mut self.token_ids);
             }
             self.positions.extend(positions.clone().map(|position| position as u32));
@@ -90,7 +90,7 @@ impl RaggedBatch {
 
     fn clear(&mut self) {
         self.token_ids.clear();
-        self.sampled_by.clear();
+        self.sample_indices.clear();
         self.positions.clear();
         self.slot_mapping.clear();
         self.cu_seqlens_q.clear();

@@ -62,7 +62,7 @@ mod tests {
         let batch = RaggedBatch {
             block_size: 4,
             token_ids: vec![103, 104, 205],
-            sampled_by: Vec::new(),
+            sample_indices: Vec::new(),
             positions: vec![3, 4, 5],
             slot_mapping: vec![31, 4, 1],
             cu_seqlens_q: vec![0, 2, 3],

@@ -44,7 +44,7 @@ pub struct StepPlan {
     pub num_free_blocks: usize,
     /// Of a plan that was made while the step before it was in flight: which of that step's samples the token of each row
     /// is, since nobody knows it yet. Else empty.
-    pub sampled_by: Vec<u32>,
+    pub sample_indices: Vec<u32>,
 }
 
 /// A sequence that lost its blocks because an older one had none for its next token, or because all blocks were lost.

@@ -1,4 +1,4 @@
-//! Looks at what a step left on the device: the KV pools, and attention against the reference. For demos and tests; it
+//! Looks at what a step left on the device: the KV pools, and attention against the oracle. For demos and tests; it
 //! reads whole pools back. The engine must [step one by one](super::Engine::step_one_by_one).
 
 use super::DeviceEngine;
@@ -49,7 +49,7 @@ impl Difference {
 /// [`crate::Error::Device`]
 pub async fn gather_kv<B: Backend>(engine: &mut DeviceEngine<B>, seq_idx: usize) -> Result<Vec<DenseKv>> {
     let mut layers = Vec::new();
-    for layer in 0..engine.model().num_layers {
+    for layer in 0..engine.model().num_layers() {
         let pool = download_pool(engine, layer).await?;
         layers.push(dense(&pool, engine.batch().blocks(seq_idx), engine.batch().seq_len(seq_idx)));
     }
@@ -63,7 +63,7 @@ pub async fn gather_kv<B: Backend>(engine: &mut DeviceEngine<B>, seq_idx: usize)
 /// [`crate::Error::Device`]
 pub async fn attention_against_dense<B: Backend>(engine: &mut DeviceEngine<B>) -> Result<Difference> {
     let model = engine.model();
-    let layer = model.num_layers - 1;
+    let layer = model.num_layers() - 1;
     let (window, shape) =
         (model.layers[layer].attention().window, (engine.batch().num_tokens(), model.num_heads, model.head_dim));
     let num_words = shape.0 * shape.1 * shape.2;

@@ -49,7 +49,7 @@ impl LimitOptions {
         config.validate()?;
         if self.num_kv_blocks.is_none() {
             let block_words = config.kv_dtype.words(config.block_size * model.num_kv_heads * model.head_dim);
-            let block_bytes = 2 * 4 * block_words * model.num_layers;
+            let block_bytes = 2 * 4 * block_words * model.num_layers();
             let wanted = config.max_num_seqs.saturating_mul(config.num_blocks_for(config.max_model_len));
             let bindable = max_buffer_words / block_words;
             config.num_kv_blocks = wanted.min(DEFAULT_KV_BYTES / block_bytes).min(bindable).max(1);

@@ -19,9 +19,7 @@ pub struct ModelConfig {
     pub hidden_size: usize,
     /// Width inside the MLP, a multiple of 4.
     pub intermediate_size: usize,
-    /// Decoder layers.
-    pub num_layers: usize,
-    /// What each of them computes.
+    /// What each decoder layer computes.
     pub layers: Vec<LayerPlan>,
     /// Query heads.
     pub num_heads: usize,
@@ -125,7 +123,6 @@ impl ModelConfig {
             architecture,
             hidden_size,
             intermediate_size,
-            num_layers,
             layers: parse_layers(config, architecture, num_layers, head_dim)?,
             num_heads,
             num_kv_heads,
@@ -141,6 +138,11 @@ impl ModelConfig {
             bos_token_id: bos_token_ids.first().copied(),
             eos_token_ids: or_default("eos_token_id", defaults.eos_token_id)?,
         })
+    }
+
+    /// Decoder layers.
+    pub fn num_layers(&self) -> usize {
+        self.layers.len()
     }
 
     /// What attention's work depends on besides the batch.

@@ -143,7 +143,7 @@ impl<B: Backend> Decoder<B> {
 
         backend.enter_layer(None);
         self.embed(backend, batch.num_tokens() as u32, sampled_tokens);
-        for layer in 0..self.model.num_layers {
+        for layer in 0..self.model.num_layers() {
             backend.enter_layer(Some(layer));
             let LayerPlan { mixer, mlp, norms: BlockNorms::Before } = self.model.layers[layer];
             match mixer {

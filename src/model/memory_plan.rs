@@ -120,7 +120,7 @@ impl MemoryPlan {
             kv_pool: config
                 .kv_dtype
                 .words(config.num_kv_blocks * config.block_size * model.num_kv_heads * model.head_dim),
-            num_layers: model.num_layers,
+            num_layers: model.num_layers(),
             rope_table: rope_table.words(),
             metadata: AttentionMetadata::max_words(config, &model.attention_shape())
                 + rope_table.metadata_words(num_tokens),
@@ -134,7 +134,7 @@ impl MemoryPlan {
             sampling_inputs: SamplingInput::WORDS * num_logit_rows,
             sampled_tokens: 2 * num_logit_rows,
             step: StepSize {
-                num_kernel_calls: kernels_per_layer * model.num_layers + KERNELS_OUTSIDE_LAYERS,
+                num_kernel_calls: kernels_per_layer * model.num_layers() + KERNELS_OUTSIDE_LAYERS,
                 num_download_words: 2 * num_logit_rows,
             },
         };

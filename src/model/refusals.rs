@@ -29,7 +29,7 @@ const KEYS: [(&str, &str); 42] = [
     ("query_pre_attn_scalar", "an attention scale other than 1 / sqrt(head_dim) is not supported"),
     ("layer_rope_theta", ROPE_BY_LAYER),
     ("rope_local_base_freq", ROPE_BY_LAYER),
-    ("mrope_section", "positions in several dimensions are not supported"),
+    MROPE_SECTION,
     ("rope_interleaved", "rope of neighbouring pairs is not supported"),
     ("short_mscale", LONGROPE_SCALES),
     ("long_mscale", LONGROPE_SCALES),
@@ -55,7 +55,9 @@ const MOE: &str = "mixtures of experts are not supported";
 const STATE_SPACE: &str = "state space layers are not supported";
 const SOFTCAP: &str = "softcapping is not supported";
 const QK_NORM: &str = "a norm of Q and K is supported for Qwen3ForCausalLM alone";
-const ROPE_BY_LAYER: &str = "rope that differs by kind of layer is not supported";
+pub(super) const ROPE_BY_LAYER: &str = "rope that differs by kind of layer is not supported";
+/// Beside the parameters of rope or among them.
+pub(super) const MROPE_SECTION: (&str, &str) = ("mrope_section", "positions in several dimensions are not supported");
 const LONGROPE_SCALES: &str = "longrope with a scale for each of its tables is not supported";
 const SINKS: &str = "attention sinks are not supported";
 const GATE: &str = "a gate on the output of attention is not supported";

@@ -86,7 +86,7 @@ impl RopeConfig {
 
     /// The angle per position of each pair that turns, `[rotary_dim / 2]`.
     ///
-    /// Every operation is rounded to f32 where the reference implementation rounds: a model was trained with those very
+    /// Every operation is rounded to f32 where transformers rounds: a model was trained with those very
     /// numbers, and one unit in the last place of a frequency is an angle of 1e-4 at position 2000.
     pub fn inv_freq(&self, reach: Reach) -> Vec<f32> {
         let power = |pair: usize| {

@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::config_keys::Keys;
+use super::refusals::{MROPE_SECTION, ROPE_BY_LAYER};
 use super::rope::{RopeConfig, RopeScaling};
 use crate::error::Result;
 
@@ -22,12 +23,11 @@ impl RopeConfig {
             return Ok(Self { theta, rotary_dim, scaling: RopeScaling::None });
         };
         if let Some(key) = parameters.nested_key() {
-            return Err(parameters.refuse(key, "rope that differs by kind of layer is not supported"));
+            return Err(parameters.refuse(key, ROPE_BY_LAYER));
         }
-        for (key, missing) in [
-            ("llama_4_scaling_beta", "queries that are scaled by their position are not supported"),
-            ("mrope_section", "positions in several dimensions are not supported"),
-        ] {
+        for (key, missing) in
+            [("llama_4_scaling_beta", "queries that are scaled by their position are not supported"), MROPE_SECTION]
+        {
             if parameters.get(key).is_some() {
                 return Err(parameters.refuse(key, missing));
             }

@@ -73,7 +73,7 @@ impl RopeTable {
         for (reach, num_positions) in [(Reach::Short, self.num_short), (Reach::Long, self.num_long)] {
             let inv_freq = self.rope.inv_freq(reach);
             for position in 0..num_positions {
-                // The angle is rounded to f32 as in the reference; its cosine and sine are then exact but for a rounding.
+                // The angle is rounded to f32 as in transformers; cosine and sine are exact but for a rounding.
                 let angle = |inv_freq: &f32| f64::from(position as f32 * inv_freq);
                 values.extend(inv_freq.iter().map(|inv_freq| angle(inv_freq).cos() as f32 * factor));
                 values.extend(std::iter::repeat_n(1.0, still));

@@ -50,7 +50,7 @@ fn as_one_by_one<B: Backend>(open: impl Fn() -> cb_lab::Result<B>, exact: bool) 
     }
     let expected = pollster::block_on(engine.run_until_idle())?;
     ensure!(expected.iter().any(|output| output.finish_reason == FinishReason::Stop), "nobody stops");
-    ensure!(engine.batch().sampled_by.is_empty(), "a step was begun ahead");
+    ensure!(engine.batch().sample_indices.is_empty(), "a step was begun ahead");
 
     let (mut num_ahead, mut num_preempted) = (0, 0);
     for (round, limits) in [TIGHT, LimitOptions::default(), TIGHT].iter().enumerate() {
@@ -68,7 +68,7 @@ fn as_one_by_one<B: Backend>(open: impl Fn() -> cb_lab::Result<B>, exact: bool) 
                 requests_of_ids.push(request as usize);
             }
             let updates = pollster::block_on(engine.step())?.updates;
-            num_ahead += !engine.batch().sampled_by.is_empty() as usize;
+            num_ahead += !engine.batch().sample_indices.is_empty() as usize;
             num_preempted += updates.iter().filter(|update| matches!(update, Update::Preempted(_))).count();
             outputs.extend(updates.into_iter().filter_map(finished));
             if rng.below(25) == 0 && !requests_of_ids.is_empty() {

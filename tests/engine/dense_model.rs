@@ -21,7 +21,7 @@ pub fn forward(folder: &LoadedFolder, token_ids: &[u32]) -> DenseRun {
     let rows: Vec<usize> = token_ids.iter().map(|&token_id| token_id as usize).collect();
     let mut x = embeddings.select(Axis(0), &rows);
     let mut kv = Vec::new();
-    for layer in 0..config.num_layers {
+    for layer in 0..config.num_layers() {
         let name = |rest: &str| format!("model.layers.{layer}.{rest}");
         let eps = f64::from(config.rms_norm_eps);
         let plan = config.layers[layer].attention();
@@ -115,7 +115,7 @@ fn norm_heads(x: Array2<f64>, weight: &Array1<f64>, eps: f64) -> Array2<f64> {
 }
 
 /// Multiplies each pair `(x[i], x[i + rotary_dim/2])`, taken as a complex number, by `f · e^(i · position · inv_freq[i])`.
-/// The frequencies and the factor are the library's; that they are those of the reference has a test of its own.
+/// The frequencies and the factor are the library's; that they are those of transformers has a test of its own.
 fn rope(mut x: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
     let half = config.rope.rotary_dim / 2;
     let is_long = config.rope.longest_short().is_some_and(|longest| x.nrows() > longest);

@@ -90,7 +90,7 @@ fn watch(mut engine: DeviceEngine<WatchedCpu>) -> Result<(), Failed> {
         let is_split = |row: &ScheduledRow| row.query_len == 1 && row.seq_len() > MOST_TOKENS_OF_A_SPLIT;
         let both = plan.rows.iter().any(is_split) && plan.rows.iter().any(|row| row.query_len > 1);
         let most =
-            (MOST_KERNELS_OF_A_LAYER + usize::from(both)) * engine.model().num_layers + MOST_KERNELS_OUTSIDE_LAYERS;
+            (MOST_KERNELS_OF_A_LAYER + usize::from(both)) * engine.model().num_layers() + MOST_KERNELS_OUTSIDE_LAYERS;
         ensure!(num_kernel_calls <= most, "step {} called {num_kernel_calls} kernels, {most} are allowed", plan.step);
         ensure!(num_kernel_calls <= reserved.num_kernel_calls, "{num_kernel_calls} kernels, reserved: {reserved:?}");
         ensure!(num_words == 2 * plan.num_samples(), "{num_words} words for {} samples", plan.num_samples());

@@ -1,4 +1,4 @@
-//! K and V in halves: half the memory, and on these models, whose tokens are far enough apart, still the reference's tokens,
+//! K and V in halves: half the memory, and on these models, whose tokens are far enough apart, still transformers' tokens,
 //! though that keeps K and V in f32. How many agree is printed; another model may differ where two tokens are close.
 
 use crate::fixtures::{self, EMBEDDED};
@@ -37,7 +37,7 @@ impl Check for GoldenCases {
             all += case.token_ids.len();
         }
         eprintln!("{}: {same} of {all} tokens before the first other one are those of K and V in f32", self.0);
-        ensure!(same == all, "{same} of {all} tokens are the reference's");
+        ensure!(same == all, "{same} of {all} tokens are transformers'");
         Ok(())
     }
 }

@@ -132,7 +132,7 @@ fn gather<B: Backend>(
     let (decoder, backend) = engine.device_mut();
     let (num_kv_heads, head_dim) = (decoder.model().num_kv_heads, decoder.model().head_dim);
     let mut layers = Vec::new();
-    for layer in 0..decoder.model().num_layers {
+    for layer in 0..decoder.model().num_layers() {
         let pool = decoder.kv_pool(layer);
         let mut gathered = [Vec::new(), Vec::new()];
         for (buffer, gathered) in [pool.k, pool.v].into_iter().zip(&mut gathered) {

@@ -16,7 +16,7 @@ pub trait Machine {
     fn open(&self) -> cb_lab::Result<Self::Backend>;
 }
 
-/// The reference.
+/// The CPU backend.
 pub struct Cpu;
 
 impl Machine for Cpu {

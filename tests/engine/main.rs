@@ -2,11 +2,11 @@
 //!
 //! * `golden` and `grid`: transformers' tokens, whatever the limits and the batch mates;
 //! * `deterministic`: the same bits on a GPU, whatever the limits and the batch mates;
-//! * `layers`: the keys and values of every layer, against a reference forward in f64;
+//! * `layers`: the keys and values of every layer, against an oracle, the model in f64;
 //! * `abort`, `poison`, `failed_step`, `lost_device`, `undecodable`: blocks and requests are not lost, and nobody reads what is not theirs;
 //! * `splits`: the same for contexts so long that decodes are split;
-//! * `kv_f16`: how many tokens stay the reference's when K and V are halves;
-//! * `weight_dtype`: that all machines say the same with weights of any type, and how much of it is the reference's;
+//! * `kv_f16`: how many tokens stay transformers' when K and V are halves;
+//! * `weight_dtype`: that all machines say the same with weights of any type, and how much of it is transformers';
 //! * `ahead`: a step begun before the last one has ended changes nothing;
 //! * `device_use`, `memory`: what a step asks of the device, and what an engine takes of its memory;
 //! * `sampling`, `stopping`, `streaming`: what a request gets, and when it ends;

@@ -68,8 +68,8 @@ fn broken_kernels(gpu: &Gpu) -> Result<(), Failed> {
     let cases = fixtures::golden_cases("qwen3");
     for (kernel, right, wrong, place) in mistakes {
         let source = kernel.source();
-        let wgsl = source.wgsl.replace(right, wrong);
-        ensure!(wgsl != source.wgsl, "{} has no {right:?}", source.name);
+        let wgsl = source.wgsl().replace(right, wrong);
+        ensure!(wgsl != source.wgsl(), "{} has no {right:?}", source.name);
         let options = GpuOptions { wgsl: vec![(kernel, wgsl)], ..Default::default() };
         let pair = PairedBackend::new(CpuBackend::default(), gpu.open(options)?, TOLERANCE);
         let mut engine = fixtures::engine("qwen3", pair, &SMALL);

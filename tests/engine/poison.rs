@@ -73,7 +73,7 @@ fn poison_free_blocks<B: Backend>(engine: &mut DeviceEngine<B>) {
     let (decoder, backend) = engine.device_mut();
     let block_words = block_size * decoder.model().num_kv_heads * decoder.model().head_dim;
     let nan = vec![f32::NAN.to_bits(); block_words];
-    for layer in 0..decoder.model().num_layers {
+    for layer in 0..decoder.model().num_layers() {
         let pool = decoder.kv_pool_mut(layer);
         for block in (0..num_blocks).filter(|&block| !held[block]) {
             backend.upload(pool.k, block * block_words, &nan);

@@ -89,7 +89,7 @@ fn run<M: Machine>(name: &str, machine: &M, limits: &LimitOptions) -> Result<Vec
     Ok(outputs)
 }
 
-/// Each token is the likeliest, and as likely as the reference says.
+/// Each token is the likeliest, and as likely as transformers says.
 fn compare_with_dense(folder: &LoadedFolder, outputs: &[Output]) -> Result<(), Failed> {
     for (prompt, output) in prompts(folder).iter().zip(outputs) {
         let seen = [&prompt[..], &output.token_ids[..NUM_GENERATED - 1]].concat();

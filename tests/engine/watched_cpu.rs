@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// What a download says that fails.
 pub const UNPLUGGED: &str = "unplugged";
 
-/// Computes as the reference does.
+/// Computes as the CPU backend does.
 pub struct WatchedCpu {
     cpu: CpuBackend,
     pub seen: Seen,
@@ -83,7 +83,7 @@ impl WatchedCpu {
 type Buf = CpuBuffer;
 type Mat = <CpuBackend as Backend>::Matrix;
 
-/// Methods that the reference does, with what is counted.
+/// Methods that the CPU backend does, with what is counted.
 macro_rules! on_the_cpu {
     ($($count:ident: $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?;)*) => {
         $(fn $name(&mut self, $($arg: $type),*) $(-> $out)? {

@@ -1,4 +1,4 @@
-//! Weights of every type. Every machine says the same with the same weights; how many tokens stay the reference's is printed.
+//! Weights of every type. Every machine says the same with the same weights; how many tokens stay transformers' is printed.
 
 use crate::fixtures::{self, EMBEDDED};
 use crate::gpu::Gpu;
@@ -52,14 +52,14 @@ fn agrees_with_the_reference(name: &str, dtype: WeightDtype, lossless: &[WeightD
         same += case.token_ids.iter().zip(&said.token_ids).take_while(|(expected, got)| expected == got).count();
         all += case.token_ids.len();
     }
-    eprintln!("{name}, {dtype:?}: {same} of {all} tokens before the first other one are the reference's");
+    eprintln!("{name}, {dtype:?}: {same} of {all} tokens before the first other one are transformers'");
     let least = match dtype {
         _ if lossless.contains(&dtype) => all,
         WeightDtype::Int4 => 1,
         // 49 % is the least of today; weights of another scale or of another place would leave next to nothing.
         _ => all * 2 / 5,
     };
-    ensure!(same >= least, "{same} of {all} tokens are the reference's, and not {least}");
+    ensure!(same >= least, "{same} of {all} tokens are transformers', and not {least}");
     Ok(())
 }
 

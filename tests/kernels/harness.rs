@@ -37,7 +37,7 @@ pub trait Case: Send + Sync + 'static {
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>>;
     /// Whether there is an oracle: kernels that only move words have none.
     const HAS_ORACLE: bool = false;
-    /// The outputs by the reference formula in f64. They judge the twin.
+    /// The outputs by the formula in f64, the oracle. They judge the twin.
     fn oracle(&self) -> Vec<Vec<f64>> {
         Vec::new()
     }

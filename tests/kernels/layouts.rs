@@ -36,7 +36,7 @@ fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
 }
 
 fn params(kernel: Kernel) -> Result<(), String> {
-    let module = parse(kernel.source().wgsl)?.0;
+    let module = parse(&kernel.source().wgsl())?.0;
     let structs = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params"));
     let Some(TypeInner::Struct { members, .. }) = structs.map(|(_, ty)| &ty.inner) else {
         return Err("there is no struct Params".into());
@@ -47,7 +47,7 @@ fn params(kernel: Kernel) -> Result<(), String> {
 }
 
 fn bindings(kernel: Kernel) -> Result<(), String> {
-    let module = parse(kernel.source().wgsl)?.0;
+    let module = parse(&kernel.source().wgsl())?.0;
     let mut found: Vec<(u32, u32, Option<Access>)> = Vec::new();
     for (_, variable) in module.global_variables.iter() {
         let Some(binding) = &variable.binding else { continue };

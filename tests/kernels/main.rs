@@ -1,5 +1,6 @@
 //! Every kernel against its twin on the same inputs, a trial for each case and adapter; the fast kernels of the CPU against
-//! the same, bit for bit; every twin against the reference formula in f64; mutants of every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
+//! the same, bit for bit; every twin against its oracle, the formula in f64; mutants of
+//! every kernel, which the cases must catch; and what can be said of the WGSL without a GPU.
 //!
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_MARGINS=1` prints how much of its tolerance each case uses.

@@ -342,8 +342,9 @@ pub fn trials(gpus: &[Arc<Gpu>], missing: &'static str) -> Vec<Trial> {
 /// The kernel's text with the fault in it.
 fn mutated(mutant: &Mutant) -> Result<String, String> {
     let source = mutant.kernel.source();
-    match source.wgsl.matches(mutant.from).count() {
-        1 => Ok(source.wgsl.replacen(mutant.from, mutant.to, 1)),
+    let wgsl = source.wgsl();
+    match wgsl.matches(mutant.from).count() {
+        1 => Ok(wgsl.replacen(mutant.from, mutant.to, 1)),
         count => Err(format!("`{}` stands {count} times in {}.wgsl, not once", mutant.from, source.name)),
     }
 }

@@ -88,7 +88,7 @@ fn u64_loads_translate() -> Result<(), String> {
 
 /// The kernel's module with the variant's values in place of its overrides.
 fn with_values(variant: &Variant) -> Result<(Module, ModuleInfo), String> {
-    let (module, info) = parse(variant.kernel.source().wgsl)?;
+    let (module, info) = parse(&variant.kernel.source().wgsl())?;
     let values = variant.overrides.iter().map(|&(name, value)| (name.to_string(), f64::from(value))).collect();
     let (module, info) =
         back::pipeline_constants::process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &values)

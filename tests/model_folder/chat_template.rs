@@ -1,4 +1,4 @@
-//! Chat templates against the reference implementation's prompts.
+//! Chat templates against transformers' prompts.
 
 use cb_lab::Result;
 use cb_lab::text::{ChatTemplate, Message, Tokenizer};

@@ -1,6 +1,6 @@
 //! A model folder, read: every form a checkpoint comes in, and every way in which one can be wrong.
 //!
-//! Expected ids, texts and prompts come from the reference implementation (`golden.json` of each fixture).
+//! Expected ids, texts and prompts come from transformers (`golden.json` of each fixture).
 
 mod chat_template;
 mod config;
@@ -26,7 +26,7 @@ fn fixture(name: &str) -> ModelFolder {
     ModelFolder::open(fixture_path(name)).unwrap()
 }
 
-/// What the reference implementation made of a fixture.
+/// What transformers made of a fixture.
 fn golden(name: &str) -> Value {
     serde_json::from_slice(&fixture(name).read("golden.json").unwrap()).unwrap()
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::folder_of;
 
-/// One unit in the last place: the reference's power function may round the other way. Yarn adds two of them up.
+/// One unit in the last place: the power function may round the other way. Yarn adds two of them up.
 const INV_FREQ_RTOL: f32 = 2.4e-7;
 /// Cosines and sines up to position 1000, where such a unit would be an angle of up to 6e-5. None is off in these spots.
 const TABLE_ATOL: f32 = 2e-6;

@@ -1,4 +1,4 @@
-//! Tokenizers against the reference implementation's ids and texts.
+//! Tokenizers against transformers' ids and texts.
 
 use cb_lab::model::ModelFolder;
 use cb_lab::text::Tokenizer;

@@ -146,7 +146,7 @@ pub fn check_ahead(
     let rows: Vec<_> = ahead.rows.iter().map(|row| row.id).collect();
     let go_on: Vec<_> = before.running.keys().copied().filter(|&id| !is_last(id)).collect();
     assert_eq!(rows, go_on, "all who go on, oldest first");
-    for (row, &sample) in ahead.rows.iter().zip(&ahead.sampled_by) {
+    for (row, &sample) in ahead.rows.iter().zip(&ahead.sample_indices) {
         let (old, new) = (&before.running[&row.id], &after.running[&row.id]);
         assert!(row.is_decode() && row.context_len == old.num_tokens, "it computes the token in flight: {row:?}");
         let sampling = plan.rows.iter().filter(|row| row.samples).nth(sample as usize);

@@ -209,14 +209,14 @@ fn a_step_is_planned_while_the_one_before_it_is_in_flight() {
     assert_eq!(show(&first), "1:0+3* 2:0+4*");
     let second = scheduler.schedule_ahead(&first, Timestamp::ZERO).unwrap();
     assert_eq!(show(&second), "1:3+1* 2:4+1*", "each with the token that it is about to get");
-    assert_eq!(second.sampled_by, [0, 1]);
+    assert_eq!(second.sample_indices, [0, 1]);
     assert_eq!(scheduler.schedule_ahead(&second, Timestamp::ZERO), None, "two are enough");
     scheduler.commit(&first, &[9, 2]);
     assert_eq!(scheduler.num_running(), 1, "2 is the end of request 2");
     assert_eq!(scheduler.num_free_blocks(), 15, "whose blocks are free, though its row is in flight");
     let third = scheduler.schedule_ahead(&second, Timestamp::ZERO).unwrap();
     assert_eq!(show(&third), "1:4+1*");
-    assert_eq!(third.sampled_by, [0]);
+    assert_eq!(third.sample_indices, [0]);
     assert_eq!(scheduler.commit(&second, &[9, 9]).len(), 1, "nobody gets what came of the row of request 2");
 }
 

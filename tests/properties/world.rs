@@ -121,7 +121,8 @@ impl World {
     /// The forward pass: write, read back through the block table, hash. `sampled_before`: by the step before, for one
     /// that was planned ahead.
     fn execute(&mut self, plan: &StepPlan, num_rows: usize, sampled_before: &[TokenId]) -> Vec<TokenId> {
-        let in_flight: Vec<_> = self.batch.sampled_by.iter().map(|&sample| sampled_before[sample as usize]).collect();
+        let in_flight: Vec<_> =
+            self.batch.sample_indices.iter().map(|&sample| sampled_before[sample as usize]).collect();
         self.batch.token_ids.extend(&in_flight);
         let ids: Vec<_> = plan.rows.iter().map(|row| row.id).collect();
         self.kv_cache.write(&self.batch, &ids, num_rows);

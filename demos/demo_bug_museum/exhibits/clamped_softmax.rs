@@ -46,7 +46,7 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
     let model = bench.engine.model();
     let (head_dim, kv_width, q_width) =
         (model.head_dim, model.num_kv_heads * model.head_dim, model.num_heads * model.head_dim);
-    let [k, v] = bench.kv_of_rows(model.num_layers - 1)?;
+    let [k, v] = bench.kv_of_rows(model.num_layers() - 1)?;
     let queries = block_on(
         CpuBackend::default().download(bench.engine.runner().device.decoder().last_attention().0, OWN * q_width),
     )?;

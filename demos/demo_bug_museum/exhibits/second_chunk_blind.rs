@@ -63,7 +63,7 @@ fn prefill(
     let mut bench = Workbench::new(EngineConfig { prefill_chunk_size: chunk, ..limits(1, 16) })?;
     let id = bench.submit(bench.beginning(RED_BOAT, prompt_len)?, 1)?;
     bench.run(fault)?;
-    let layers = 0..bench.engine.model().num_layers;
+    let layers = 0..bench.engine.model().num_layers();
     let kv = layers.map(|layer| Ok(bench.kv_of_rows(layer)?.concat())).collect::<Outcome<_>>()?;
     Ok((bench.sampled_tokens(id)[0], kv, bench))
 }

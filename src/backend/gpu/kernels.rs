@@ -73,12 +73,23 @@ const PAGED_ATTENTION: [Access; 8] = {
 pub struct KernelSource {
     /// The file's name without `.wgsl`.
     pub name: &'static str,
-    /// The file's text, and after it that of the functions it shares with others: shaders/shared.
-    pub wgsl: &'static str,
-    /// The files that the text is made of, below shaders/, and the text of each: the kernel's own comes first.
+    /// The files that its text is made of, below shaders/, and the text of each: the kernel's own, then those of the
+    /// functions it shares with others.
     pub files: &'static [(&'static str, &'static str)],
     /// Storage buffers at bindings 1, 2, …; binding 0 is the params.
     pub buffers: &'static [Access],
+}
+
+impl KernelSource {
+    /// The whole text.
+    pub fn wgsl(&self) -> String {
+        composed(self.files)
+    }
+}
+
+/// The text of a kernel that is made of these files, each with its name.
+pub fn composed(files: &[(&str, &str)]) -> String {
+    files.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
 }
 
 impl Kernel {
@@ -120,10 +131,6 @@ impl Kernel {
             ($name:literal, $buffers:expr $(, $shared:literal)*) => {
                 KernelSource {
                     name: $name,
-                    wgsl: concat!(
-                        include_str!(concat!("../../../shaders/", $name, ".wgsl"))
-                        $(, "\n", include_str!(concat!("../../../shaders/shared/", $shared, ".wgsl")))*
-                    ),
                     files: &[
                         (concat!($name, ".wgsl"), include_str!(concat!("../../../shaders/", $name, ".wgsl")))
                         $(, (

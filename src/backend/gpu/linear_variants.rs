@@ -74,7 +74,7 @@ mod tests {
         use Kernel::*;
         for kernel in [Linear, LinearInterleaved, LinearTiles, GatedLinear, GatedLinearInterleaved, GatedLinearTiles] {
             let constant = format!("\nconst OUTPUTS = {}u;", columns_of_a_thread(kernel));
-            assert!(kernel.source().wgsl.contains(&constant), "{kernel:?} has no {constant:?}");
+            assert!(kernel.source().wgsl().contains(&constant), "{kernel:?} has no {constant:?}");
         }
     }
 }

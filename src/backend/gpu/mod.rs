@@ -22,7 +22,7 @@ mod variants;
 mod variants_in_use;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSource, with_u64_loads};
+pub use kernels::{Access, Kernel, KernelSource, composed, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;

@@ -4,7 +4,6 @@ use super::device::Device;
 use super::kernels::{Access, Kernel, with_u64_loads};
 use super::subgroups::for_browsers;
 use super::variants::Variant;
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A pipeline per variant, a bind group per kernel and set of buffers.
@@ -33,14 +32,14 @@ impl Pipelines {
         let source = variant.kernel.source();
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
-        let wgsl = replaced.map_or(source.wgsl, |(_, wgsl)| wgsl);
         let u64_loads = device.settings.takes_u64_loads(variant);
         let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
-            let wgsl = if u64_loads { with_u64_loads(wgsl).into() } else { Cow::Borrowed(wgsl) };
-            let wgsl = if cfg!(target_family = "wasm") { for_browsers(&wgsl).into() } else { wgsl };
+            let wgsl = replaced.map_or_else(|| source.wgsl(), |(_, wgsl)| wgsl.clone());
+            let wgsl = if u64_loads { with_u64_loads(&wgsl) } else { wgsl };
+            let wgsl = if cfg!(target_family = "wasm") { for_browsers(&wgsl) } else { wgsl };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(source.name),
-                source: wgpu::ShaderSource::Wgsl(wgsl),
+                source: wgpu::ShaderSource::Wgsl(wgsl.into()),
             })
         });
         let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {

@@ -45,6 +45,6 @@ mod tests {
     #[test]
     fn as_many_rows_lie_together_as_the_wgsl_takes() {
         let constant = format!("\nconst PAIRS_TOGETHER = {}u;", ROWS_TOGETHER / 2);
-        assert!(Kernel::LinearTiles.source().wgsl.contains(&constant), "packet.wgsl has no {constant:?}");
+        assert!(Kernel::LinearTiles.source().wgsl().contains(&constant), "packet.wgsl has no {constant:?}");
     }
 }

@@ -126,7 +126,7 @@ impl Variant {
             let value = self.value(name).map_or(default.to_string(), |value| format!("{value}u"));
             format!("const {name}: u32 = {value};{comment}\n")
         };
-        self.kernel.source().wgsl.lines().map(constant).collect()
+        self.kernel.source().wgsl().lines().map(constant).collect()
     }
 
     /// The value of an override of this variant.
@@ -149,7 +149,7 @@ mod tests {
     fn attention_has_room_for_as_much_as_its_wgsl_says() {
         let has = |kernel: Kernel, name: &str, value: u32| {
             let constant = format!("\nconst {name} = {value}u;");
-            assert!(kernel.source().wgsl.contains(&constant), "{kernel:?} has no {constant:?}");
+            assert!(kernel.source().wgsl().contains(&constant), "{kernel:?} has no {constant:?}");
         };
         has(Kernel::PagedAttention, "MAX_SLOTS", MAX_SLOTS);
         has(Kernel::PagedAttention, "MAX_HEADS", MAX_HEADS);

@@ -246,7 +246,7 @@ fn flop(model: &ModelConfig, num_rows: usize, num_samples: usize) -> f64 {
     let kv = model.num_kv_heads * model.head_dim;
     let layer = model.hidden_size * (2 * q + 2 * kv + 3 * model.intermediate_size);
     let head = model.hidden_size * model.vocab_size;
-    2.0 * (model.num_layers * layer) as f64 * num_rows as f64 + 2.0 * head as f64 * num_samples as f64
+    2.0 * (model.num_layers() * layer) as f64 * num_rows as f64 + 2.0 * head as f64 * num_samples as f64
 }
 
 fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {

@@ -50,7 +50,7 @@ impl Scheduler {
             let has_slot = self.take_blocks(next.seq_idx, missing, &mut ahead.block_changes);
             debug_assert!(has_slot, "as many are free");
             let sequence = &self.sequences[next.seq_idx];
-            ahead.sampled_by.push(next.sample_idx);
+            ahead.sample_indices.push(next.sample_idx);
             ahead.rows.push(ScheduledRow {
                 id: sequence.id(),
                 seq_idx: next.seq_idx,

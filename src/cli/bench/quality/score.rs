@@ -47,7 +47,7 @@ fn rows_of_one_sequence(token_ids: &[TokenId], first: usize, end: usize, block_s
     RaggedBatch {
         block_size: block_size as u32,
         token_ids: token_ids[first..end].to_vec(),
-        sampled_by: Vec::new(),
+        sample_indices: Vec::new(),
         slot_mapping: positions.clone(),
         positions,
         cu_seqlens_q: vec![0, (end - first) as u32],
