@@ -59,7 +59,7 @@ impl Demo for Args {
         )?;
         self.show_waste(lab.engine.scheduler(), max_model_len, screen)?;
         let difference = block_on(attention_against_dense(&mut lab.engine))?;
-        let rows = lab.engine.batch().num_tokens();
+        let rows = lab.engine.runner().batch().num_tokens();
 
         while !lab.engine.is_idle() {
             let (step, _) = lab.step()?;

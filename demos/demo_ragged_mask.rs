@@ -52,8 +52,8 @@ impl Demo for Args {
         }
 
         let ids: Vec<RequestId> = step.rows.iter().map(|row| row.id).collect();
-        self.draw_mask(lab.engine.batch(), &ids, screen)?;
-        self.compare_with_padding(lab.engine.batch(), screen)
+        self.draw_mask(lab.engine.runner().batch(), &ids, screen)?;
+        self.compare_with_padding(lab.engine.runner().batch(), screen)
     }
 }
 

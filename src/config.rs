@@ -126,6 +126,35 @@ impl EngineConfig {
         Ok(())
     }
 
+    /// The first limit that is another in `other`: its name, and its value here and there.
+    pub fn first_difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let values = |config: &Self| {
+            // All of them: a new one that is missing here does not compile.
+            let &Self {
+                block_size,
+                num_kv_blocks,
+                max_tokens_per_step,
+                prefill_chunk_size,
+                max_num_seqs,
+                max_model_len,
+                kv_dtype,
+                weight_dtype,
+            } = config;
+            [
+                ("block_size", block_size.to_string()),
+                ("num_kv_blocks", num_kv_blocks.to_string()),
+                ("max_tokens_per_step", max_tokens_per_step.to_string()),
+                ("prefill_chunk_size", prefill_chunk_size.to_string()),
+                ("max_num_seqs", max_num_seqs.to_string()),
+                ("max_model_len", max_model_len.to_string()),
+                ("kv_dtype", format!("{kv_dtype:?}").to_lowercase()),
+                ("weight_dtype", format!("{weight_dtype:?}").to_lowercase()),
+            ]
+        };
+        let mut pairs = values(self).into_iter().zip(values(other));
+        pairs.find(|(here, there)| here != there).map(|((name, here), (_, there))| (name, here, there))
+    }
+
     /// Blocks that `num_tokens` tokens of one sequence occupy.
     pub fn num_blocks_for(&self, num_tokens: usize) -> usize {
         num_tokens.div_ceil(self.block_size)

@@ -117,7 +117,7 @@ impl<B: Backend> Chat<B> {
     }
 
     fn end(&self) -> ExitCode {
-        tell(peak_text(&self.engine.memory(), &self.engine.planned_memory()));
+        tell(peak_text(&self.engine.runner().memory(), &self.engine.runner().planned_memory()));
         ExitCode::SUCCESS
     }
 

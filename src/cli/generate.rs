@@ -173,7 +173,7 @@ async fn generate<B: Backend>(
     record.finish()?;
     let num_finished = job_of_request.len() - num_failed;
     progress.summary(num_finished, engine.scheduler().num_free_blocks(), &config);
-    progress.say(&peak_text(&engine.memory(), &engine.planned_memory()));
+    progress.say(&peak_text(&engine.runner().memory(), &engine.runner().planned_memory()));
     // The built-in prompts are there to show what batching is good for.
     if args.is_bare() && !args.quiet {
         let begin = Instant::now();

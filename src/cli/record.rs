@@ -37,7 +37,7 @@ impl RecordFile {
     /// # Errors
     /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
     pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
-        let (model, backend) = (model.path().display().to_string(), engine.device_mut().1.name());
+        let (model, backend) = (model.path().display().to_string(), engine.runner_mut().device_mut().1.name());
         let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
         if args.record.is_some() && args.record == args.trace {
             let value = args.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -75,7 +75,7 @@ impl RecordFile {
         }
         let mut entry = self.recorder.step(report);
         if let Entry::Step(step) = &mut entry {
-            step.kernels = engine.device_mut().1.take_kernel_times();
+            step.kernels = engine.runner_mut().device_mut().1.take_kernel_times();
         }
         self.write(&entry)
     }

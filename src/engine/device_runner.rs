@@ -4,6 +4,7 @@ use super::limits;
 use super::runner::ModelRunner;
 use super::sampler::{SampledToken, Sampler, sampling_inputs};
 use crate::backend::Backend;
+use crate::backend::memory_tracker::MemoryUse;
 use crate::config::EngineConfig;
 use crate::core::batch_builder::RaggedBatch;
 use crate::core::scheduler::Scheduler;
@@ -19,12 +20,13 @@ use web_time::Instant;
 
 /// A model on a backend.
 pub struct DeviceRunner<B: Backend> {
-    pub(super) backend: B,
-    pub(super) decoder: Decoder<B>,
+    backend: B,
+    decoder: Decoder<B>,
     sampler: Sampler<B>,
     /// Of the step that was begun last.
-    pub(super) batch: RaggedBatch,
-    pub(super) planned_memory: PlannedMemory,
+    batch: RaggedBatch,
+    planned_memory: PlannedMemory,
+    config: EngineConfig,
     clock: Instant,
 }
 
@@ -41,8 +43,8 @@ impl<B: Backend> DeviceRunner<B> {
         let weights = Weights::load(&mut backend, files, &TensorTable::new(&model), config.weight_dtype).await?;
         let decoder = Decoder::new(&mut backend, model, config, &plan, weights).await?;
         let sampler = Sampler::new(&mut backend, &plan)?;
-        let (batch, clock) = (RaggedBatch::default(), Instant::now());
-        Ok(Self { backend, decoder, sampler, batch, planned_memory, clock })
+        let (batch, config, clock) = (RaggedBatch::default(), config.clone(), Instant::now());
+        Ok(Self { backend, decoder, sampler, batch, planned_memory, config, clock })
     }
 
     /// The decoder, to look at.
@@ -53,6 +55,21 @@ impl<B: Backend> DeviceRunner<B> {
     /// The token table of the step that was begun last, to look at.
     pub fn batch(&self) -> &RaggedBatch {
         &self.batch
+    }
+
+    /// What was planned before any device memory was taken. [`DeviceRunner::memory`] says what was taken.
+    pub fn planned_memory(&self) -> PlannedMemory {
+        self.planned_memory
+    }
+
+    /// What the backend holds now, and has held at most.
+    pub fn memory(&self) -> MemoryUse {
+        self.backend.memory()
+    }
+
+    /// The decoder and its backend, for tests that look at or poison the KV pools.
+    pub fn device_mut(&mut self) -> (&mut Decoder<B>, &mut B) {
+        (&mut self.decoder, &mut self.backend)
     }
 
     /// Counts time from now.
@@ -90,6 +107,10 @@ impl<B: Backend> ModelRunner for DeviceRunner<B> {
 
     fn overlaps(&self) -> bool {
         self.backend.overlaps()
+    }
+
+    fn config(&self) -> &EngineConfig {
+        &self.config
     }
 
     fn now(&self) -> Timestamp {

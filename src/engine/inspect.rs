@@ -51,7 +51,7 @@ pub async fn gather_kv<B: Backend>(engine: &mut DeviceEngine<B>, seq_idx: usize)
     let mut layers = Vec::new();
     for layer in 0..engine.model().num_layers() {
         let pool = download_pool(engine, layer).await?;
-        layers.push(dense(&pool, engine.batch().blocks(seq_idx), engine.batch().seq_len(seq_idx)));
+        layers.push(dense(&pool, engine.runner().batch().blocks(seq_idx), engine.runner().batch().seq_len(seq_idx)));
     }
     Ok(layers)
 }
@@ -64,18 +64,20 @@ pub async fn gather_kv<B: Backend>(engine: &mut DeviceEngine<B>, seq_idx: usize)
 pub async fn attention_against_dense<B: Backend>(engine: &mut DeviceEngine<B>) -> Result<Difference> {
     let model = engine.model();
     let layer = model.num_layers() - 1;
-    let (window, shape) =
-        (model.layers[layer].attention().window, (engine.batch().num_tokens(), model.num_heads, model.head_dim));
+    let (window, shape) = (
+        model.layers[layer].attention().window,
+        (engine.runner().batch().num_tokens(), model.num_heads, model.head_dim),
+    );
     let num_words = shape.0 * shape.1 * shape.2;
     let pool = download_pool(engine, layer).await?;
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     let (queries, attended) = decoder.last_attention();
     let queries = backend.download(queries, num_words).await?;
     let attended = backend.download(attended, num_words).await?;
     let view = |words| ArrayView3::from_shape(shape, bytemuck::cast_slice(words)).expect("as many words as asked for");
     let (queries, attended): (ArrayView3<f32>, ArrayView3<f32>) = (view(&queries), view(&attended));
 
-    let batch = engine.batch();
+    let batch = engine.runner().batch();
     let mut difference = Difference::default();
     for seq_idx in 0..batch.num_seqs() {
         let rows = Slice::from(batch.cu_seqlens_q[seq_idx] as usize..batch.cu_seqlens_q[seq_idx + 1] as usize);
@@ -94,7 +96,7 @@ async fn download_pool<B: Backend>(engine: &mut DeviceEngine<B>, layer: usize) -
     let shape = (config.num_kv_blocks, model.num_kv_heads, config.block_size, model.head_dim);
     let kv_dtype = config.kv_dtype;
     let num_words = kv_dtype.words(shape.0 * shape.1 * shape.2 * shape.3);
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     let pool = decoder.kv_pool(layer);
     let k = backend.download(pool.k, num_words).await?;
     let v = backend.download(pool.v, num_words).await?;

@@ -18,18 +18,14 @@ pub use report::{StepReport, Update};
 pub use runner::ModelRunner;
 
 use crate::backend::Backend;
-use crate::backend::memory_tracker::MemoryUse;
 use crate::config::EngineConfig;
-use crate::core::batch_builder::RaggedBatch;
 use crate::core::request::SamplingParams;
 use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::StepPlan;
 use crate::core::timestamp::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 use crate::model::ModelConfig;
-use crate::model::decoder::Decoder;
-use crate::model::memory_plan::PlannedMemory;
 use crate::text::tokenizer::Tokenizer;
 use admission::request_for;
 use loaded_folder::LoadedFolder;
@@ -41,6 +37,8 @@ use streams::Streams;
 pub struct Engine<R: ModelRunner> {
     scheduler: Scheduler,
     runner: R,
+    /// When the runner began: later than the run, if the first one was lost.
+    runner_began: Timestamp,
     streams: Streams,
     model: ModelConfig,
     next_id: u64,
@@ -66,40 +64,23 @@ impl<B: Backend> Engine<DeviceRunner<B>> {
     pub async fn new(backend: B, folder: LoadedFolder, config: EngineConfig) -> Result<Self> {
         let LoadedFolder { config: model, files, tokenizer, .. } = folder;
         let runner = DeviceRunner::new(backend, model.clone(), &files, &config).await?;
-        Self::with_runner(runner, model, tokenizer, config)
-    }
-
-    /// The token table of the step that was begun last, to look at.
-    pub fn batch(&self) -> &RaggedBatch {
-        &self.runner.batch
-    }
-
-    /// What was planned before any device memory was taken. [`Backend::memory`] says what was taken.
-    pub fn planned_memory(&self) -> PlannedMemory {
-        self.runner.planned_memory
-    }
-
-    /// What the backend holds now, and has held at most.
-    pub fn memory(&self) -> MemoryUse {
-        self.runner.backend.memory()
-    }
-
-    /// The decoder and its backend, for tests that look at or poison the KV pools.
-    pub fn device_mut(&mut self) -> (&mut Decoder<B>, &mut B) {
-        (&mut self.runner.decoder, &mut self.runner.backend)
+        Self::with_runner(runner, model, tokenizer)
     }
 }
 
 impl<R: ModelRunner> Engine<R> {
-    /// An engine of parts: whatever computes, and the model and the tokenizer that requests are checked and read with.
+    /// An engine of parts: whatever computes, within its limits, and the model and the tokenizer that requests are checked
+    /// and read with.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if a limit cannot work.
-    pub fn with_runner(runner: R, model: ModelConfig, tokenizer: Tokenizer, config: EngineConfig) -> Result<Self> {
+    /// [`Error::InvalidOption`] if a limit cannot work.
+    pub fn with_runner(runner: R, model: ModelConfig, tokenizer: Tokenizer) -> Result<Self> {
+        let scheduler = Scheduler::new(runner.config().clone())?;
         Ok(Self {
-            scheduler: Scheduler::new(config)?.recomputing_past(model.rope.longest_short()),
+            scheduler: scheduler.recomputing_past(model.rope.longest_short()),
             async_scheduling: runner.overlaps(),
             runner,
+            runner_began: Timestamp::ZERO,
             streams: Streams::new(tokenizer),
             model,
             next_id: 0,
@@ -108,7 +89,7 @@ impl<R: ModelRunner> Engine<R> {
     }
 
     /// From now on begins no step before the last one has ended: for those who look at what a step left behind, in the
-    /// scheduler, on the device or in [`Engine::batch`]. What requests get is the same.
+    /// scheduler, on the device or in [`DeviceRunner::batch`]. What requests get is the same.
     pub fn step_one_by_one(&mut self) {
         self.async_scheduling = false;
     }
@@ -117,8 +98,7 @@ impl<R: ModelRunner> Engine<R> {
     /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
     ///
     /// # Errors
-    /// [`Error::RequestRefused`](crate::Error::RequestRefused) or [`Error::InvalidOption`](crate::Error::InvalidOption) if it
-    /// can never run; the message has the figures.
+    /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
         let request = request_for(&self.model, id, prompt_token_ids, params)?;
@@ -131,7 +111,7 @@ impl<R: ModelRunner> Engine<R> {
     /// Gives a request up; its blocks are free at once. `None` if there is no such request.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the text it had could not be decoded; the request is gone all the same.
+    /// [`Error::Tokenizer`] if the text it had could not be decoded; the request is gone all the same.
     pub fn abort(&mut self, id: RequestId) -> Result<Option<Output>> {
         self.scheduler.abort(id);
         self.streams.abort(id).transpose()
@@ -141,24 +121,24 @@ impl<R: ModelRunner> Engine<R> {
     /// device computes it, the next one is planned and begun, where that can be foreseen.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device failed. Nothing is lost: the next call computes the same step
-    /// again, and reports what was preempted for this one. After [`Error::DeviceLost`](crate::Error::DeviceLost) that takes a
+    /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step
+    /// again, and reports what was preempted for this one. After [`Error::DeviceLost`] that takes a
     /// new runner first: [`Engine::resume`]. A request whose text cannot be decoded is no error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
         let BegunStep { plan, sampled } = match self.ahead.take().filter(|ahead| self.scheduler.is_next(&ahead.plan)) {
             Some(begun) => begun,
             None => self.schedule_and_begin()?,
         };
-        let next = if self.async_scheduling { self.scheduler.schedule_ahead(&plan, self.runner.now()) } else { None };
+        let next = if self.async_scheduling { self.scheduler.schedule_ahead(&plan, self.now()) } else { None };
         self.ahead = next.map(|plan| self.begin(plan)).transpose()?;
         let sampled = self.runner.read(sampled).await?;
         let mut events = self.scheduler.commit(&plan, &token_ids(&sampled));
         let updates = self.streams.update(&plan, &sampled, &mut events, &mut self.scheduler);
-        Ok(StepReport { plan, end: self.runner.now(), events, updates })
+        Ok(StepReport { plan, end: self.now(), events, updates })
     }
 
     fn schedule_and_begin(&mut self) -> Result<BegunStep<R>> {
-        let plan = self.scheduler.schedule(self.runner.now());
+        let plan = self.scheduler.schedule(self.now());
         self.begin(plan)
     }
 
@@ -168,11 +148,21 @@ impl<R: ModelRunner> Engine<R> {
     }
 
     /// Goes on with a new runner, of the same model and limits, after the old one was lost with its device. Requests that ran
-    /// are computed again: they get the tokens that they would have got, and nothing twice.
-    pub fn resume(&mut self, runner: R) {
+    /// are computed again: they get the tokens that they would have got, and nothing twice. Time goes on, too.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] names a limit that is another in the new runner; the old one stays.
+    pub fn resume(&mut self, runner: R) -> Result<()> {
+        let difference = self.scheduler.config().first_difference(runner.config());
+        if let Some((option, expected, value)) = difference {
+            let reason = format!("the engine was made for {expected}; make the new runner with the same limits");
+            return Err(Error::InvalidOption { option, value, reason });
+        }
         self.scheduler.preempt_all();
         self.ahead = None;
+        self.runner_began = Timestamp(self.now().0.saturating_sub(runner.now().0));
         self.runner = runner;
+        Ok(())
     }
 
     /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
@@ -213,9 +203,9 @@ impl<R: ModelRunner> Engine<R> {
         &mut self.runner
     }
 
-    /// The time by the runner's clock, as plans and reports have it.
+    /// The time since the run began, as plans and reports have it: by the runner's clock.
     pub fn now(&self) -> Timestamp {
-        self.runner.now()
+        Timestamp(self.runner_began.0 + self.runner.now().0)
     }
 
     /// The model's shape.

@@ -1,5 +1,6 @@
 //! What computes the steps that a scheduler plans: a device with a model, or something that stands in for both.
 
+use crate::config::EngineConfig;
 use crate::core::scheduler::Scheduler;
 use crate::core::step_plan::StepPlan;
 use crate::core::timestamp::Timestamp;
@@ -33,6 +34,9 @@ pub trait ModelRunner {
         false
     }
 
-    /// The time, for plans and logs.
+    /// The limits that it was made for, within which its plans stay.
+    fn config(&self) -> &EngineConfig;
+
+    /// The time since it began, for plans and logs.
     fn now(&self) -> Timestamp;
 }

@@ -50,7 +50,7 @@ fn as_one_by_one<B: Backend>(open: impl Fn() -> cb_lab::Result<B>, exact: bool) 
     }
     let expected = pollster::block_on(engine.run_until_idle())?;
     ensure!(expected.iter().any(|output| output.finish_reason == FinishReason::Stop), "nobody stops");
-    ensure!(engine.batch().sample_indices.is_empty(), "a step was begun ahead");
+    ensure!(engine.runner().batch().sample_indices.is_empty(), "a step was begun ahead");
 
     let (mut num_ahead, mut num_preempted) = (0, 0);
     for (round, limits) in [TIGHT, LimitOptions::default(), TIGHT].iter().enumerate() {
@@ -68,7 +68,7 @@ fn as_one_by_one<B: Backend>(open: impl Fn() -> cb_lab::Result<B>, exact: bool) 
                 requests_of_ids.push(request as usize);
             }
             let updates = pollster::block_on(engine.step())?.updates;
-            num_ahead += !engine.batch().sample_indices.is_empty() as usize;
+            num_ahead += !engine.runner().batch().sample_indices.is_empty() as usize;
             num_preempted += updates.iter().filter(|update| matches!(update, Update::Preempted(_))).count();
             outputs.extend(updates.into_iter().filter_map(finished));
             if rng.below(25) == 0 && !requests_of_ids.is_empty() {
@@ -103,13 +103,13 @@ fn same(output: &Output, expected: &Output, exact: bool) -> Result<(), Failed> {
 
 fn what_it_costs() -> Result<(), Failed> {
     let mut engine: DeviceEngine<WatchedCpu> = fixtures::engine("llama", WatchedCpu::reliable().overlapping(), &TIGHT);
-    let before = engine.device_mut().1.seen.clone();
+    let before = engine.runner_mut().device_mut().1.seen.clone();
     abort::submit_all(&mut engine, &fixtures::golden_cases("llama"))?;
     let mut num_rows = 0;
     while !engine.is_idle() {
         num_rows += pollster::block_on(engine.step())?.plan.num_samples();
     }
-    let backend = engine.device_mut().1;
+    let backend = engine.runner_mut().device_mut().1;
     ensure!(backend.most_in_flight == 2, "{} steps were in flight at a time", backend.most_in_flight);
     let seen = &backend.seen;
     ensure!(seen.made == before.made, "something was made while stepping");

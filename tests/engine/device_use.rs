@@ -38,8 +38,8 @@ pub fn trials(machines: &Machines) -> Vec<Trial> {
 fn as_planned(name: &str) -> Result<(), Failed> {
     for limits in [LimitOptions::default(), TIGHT] {
         let mut engine = fixtures::engine(name, WatchedCpu::reliable(), &limits);
-        let planned = engine.planned_memory();
-        let made = &engine.device_mut().1.seen.made;
+        let planned = engine.runner().planned_memory();
+        let made = &engine.runner_mut().device_mut().1.seen.made;
         ensure!(4 * made.iter().sum::<usize>() as u64 == planned.bytes(), "made {made:?}, planned {planned:?}");
     }
     Ok(())
@@ -74,9 +74,9 @@ fn long_decodes(name: &str) -> Result<(), Failed> {
 fn watch(mut engine: DeviceEngine<WatchedCpu>) -> Result<(), Failed> {
     let mut largest = (0, 0);
     while !engine.is_idle() {
-        let before = engine.device_mut().1.seen.clone();
+        let before = engine.runner_mut().device_mut().1.seen.clone();
         let plan = pollster::block_on(engine.step())?.plan;
-        let Seen { reserved, downloads, num_kernel_calls, .. } = engine.device_mut().1.seen.clone();
+        let Seen { reserved, downloads, num_kernel_calls, .. } = engine.runner_mut().device_mut().1.seen.clone();
         let (num_kernel_calls, num_words) =
             (num_kernel_calls - before.num_kernel_calls, downloads[downloads.len() - 1]);
         let expected = Seen {
@@ -85,7 +85,7 @@ fn watch(mut engine: DeviceEngine<WatchedCpu>) -> Result<(), Failed> {
             downloads: [&before.downloads[..], &[num_words]].concat(),
             ..before
         };
-        let seen = &engine.device_mut().1.seen;
+        let seen = &engine.runner_mut().device_mut().1.seen;
         ensure!(*seen == expected, "step {} did {seen:?} instead of {expected:?}", plan.step);
         let is_split = |row: &ScheduledRow| row.query_len == 1 && row.seq_len() > MOST_TOKENS_OF_A_SPLIT;
         let both = plan.rows.iter().any(is_split) && plan.rows.iter().any(|row| row.query_len > 1);
@@ -97,7 +97,7 @@ fn watch(mut engine: DeviceEngine<WatchedCpu>) -> Result<(), Failed> {
         ensure!(num_words <= reserved.num_download_words, "{num_words} words, reserved: {reserved:?}");
         largest = (largest.0.max(num_kernel_calls), largest.1.max(num_words));
     }
-    let reserved = engine.device_mut().1.seen.reserved;
+    let reserved = engine.runner_mut().device_mut().1.seen.reserved;
     ensure!(largest.0 == reserved.num_kernel_calls, "at most {largest:?}, reserved: {reserved:?}");
     ensure!(largest.1 == reserved.num_download_words, "at most {largest:?}, reserved: {reserved:?}");
     Ok(())

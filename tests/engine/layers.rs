@@ -129,7 +129,7 @@ fn gather<B: Backend>(
     let context_len = sequence.context_len();
     let (block_size, num_blocks) = (engine.scheduler().config().block_size, engine.scheduler().config().num_kv_blocks);
 
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     let (num_kv_heads, head_dim) = (decoder.model().num_kv_heads, decoder.model().head_dim);
     let mut layers = Vec::new();
     for layer in 0..decoder.model().num_layers() {

@@ -38,15 +38,19 @@ impl Check for AsPlanned {
 /// After start-up, and after requests have run: greedy ones, and some whose logits are read back.
 fn as_planned<B: Backend>(name: &str, backend: B, limits: &LimitOptions) -> Result<(), Failed> {
     let mut engine = fixtures::engine(name, backend, limits);
-    let planned = engine.planned_memory();
-    ensure!(engine.memory().peak_bytes == planned.bytes(), "{limits:?}: {:?}, {planned:?}", engine.memory());
+    let planned = engine.runner().planned_memory();
+    ensure!(
+        engine.runner().memory().peak_bytes == planned.bytes(),
+        "{limits:?}: {:?}, {planned:?}",
+        engine.runner().memory()
+    );
     for (i, case) in fixtures::golden_cases(name).iter().filter(|case| case.prompt_token_ids.len() < 40).enumerate() {
         let temperature = if i % 2 == 0 { 0.0 } else { 1.0 };
         let params = SamplingParams { temperature, max_new_tokens: 4, ..Default::default() };
         engine.submit(case.prompt_token_ids.clone(), params)?;
     }
     pollster::block_on(engine.run_until_idle())?;
-    let memory = engine.memory();
+    let memory = engine.runner().memory();
     ensure!(memory.peak_bytes == planned.bytes(), "{limits:?}: {memory:?} after a run, {planned:?}");
     ensure!(memory.bytes == memory.peak_bytes, "something was given back: {memory:?}");
     Ok(())

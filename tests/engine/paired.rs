@@ -44,7 +44,7 @@ fn wrong_cache() -> Result<(), Failed> {
         engine.submit(case.prompt_token_ids.clone(), case.params())?;
         pollster::block_on(engine.step())?;
         let wrong = 3.0f32.to_bits();
-        CpuBackend::default().upload(&mut engine.device_mut().0.kv_pool_mut(layer).v.1, 0, &[wrong]);
+        CpuBackend::default().upload(&mut engine.runner_mut().device_mut().0.kv_pool_mut(layer).v.1, 0, &[wrong]);
         let kernel = if decode { "paged_attention" } else { "ragged_attention" };
         diverged(pollster::block_on(engine.step()), kernel, &format!("layer {layer}"))?;
     }

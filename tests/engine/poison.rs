@@ -70,7 +70,7 @@ fn poison_free_blocks<B: Backend>(engine: &mut DeviceEngine<B>) {
     for block in engine.scheduler().running().flat_map(|sequence| sequence.block_table().blocks()) {
         held[block.0 as usize] = true;
     }
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     let block_words = block_size * decoder.model().num_kv_heads * decoder.model().head_dim;
     let nan = vec![f32::NAN.to_bits(); block_words];
     for layer in 0..decoder.model().num_layers() {

@@ -117,8 +117,11 @@ impl Check for LessMemory {
         let bytes = |weight_dtype| -> Result<u64, Failed> {
             let limits = LimitOptions { weight_dtype, ..LimitOptions::default() };
             let engine = fixtures::engine("smollm2", machine.open()?, &limits);
-            ensure!(engine.memory().peak_bytes == engine.planned_memory().bytes(), "{weight_dtype:?}: not as planned");
-            Ok(engine.planned_memory().weights_bytes)
+            ensure!(
+                engine.runner().memory().peak_bytes == engine.runner().planned_memory().bytes(),
+                "{weight_dtype:?}: not as planned"
+            );
+            Ok(engine.runner().planned_memory().weights_bytes)
         };
         let [f32, f16, bf16, int8, int4] = DTYPES.map(bytes);
         let (f32, f16, bf16, int8, int4) = (f32?, f16?, bf16?, int8?, int4?);

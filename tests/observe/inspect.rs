@@ -37,9 +37,9 @@ fn attention_on_another_value_is_seen_to_differ() {
     assert!(block_on(attention_against_dense(&mut engine)).unwrap().largest < 1e-5, "a decode and a chunk");
 
     // One value of the second sequence's first token, in the last layer.
-    let (layer, block) = (engine.model().num_layers() - 1, engine.batch().blocks(1)[0] as usize);
+    let (layer, block) = (engine.model().num_layers() - 1, engine.runner().batch().blocks(1)[0] as usize);
     let first_word = block * engine.model().num_kv_heads * 4 * engine.model().head_dim;
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     backend.upload(decoder.kv_pool_mut(layer).v, first_word, &[9f32.to_bits()]);
     assert!(block_on(attention_against_dense(&mut engine)).unwrap().largest > 1e-2);
 }

@@ -69,6 +69,10 @@ impl ModelRunner for ClockedRunner {
         self.steps == Steps::Overlapping
     }
 
+    fn config(&self) -> &EngineConfig {
+        self.device.config()
+    }
+
     fn now(&self) -> Timestamp {
         self.now
     }
@@ -79,7 +83,7 @@ fn clocked_engine(num_kv_blocks: usize, prefill_chunk_size: usize, steps: Steps)
     let (folder, config) = folder(num_kv_blocks, prefill_chunk_size);
     let LoadedFolder { config: model, files, tokenizer, .. } = folder;
     let device = pollster::block_on(DeviceRunner::new(CpuBackend::default(), model.clone(), &files, &config)).unwrap();
-    Engine::with_runner(ClockedRunner { device, now: Timestamp::ZERO, steps }, model, tokenizer, config).unwrap()
+    Engine::with_runner(ClockedRunner { device, now: Timestamp::ZERO, steps }, model, tokenizer).unwrap()
 }
 
 /// Tokens until `max_new_tokens` are reached, whatever the model says.

@@ -66,7 +66,7 @@ impl Check for NothingGrows {
         let mut warm: Option<Standing> = None;
         for number in 1..=LAPS {
             lap(&mut engine)?;
-            let standing = Standing { memory: engine.memory(), heap_bytes: heap_bytes() };
+            let standing = Standing { memory: engine.runner().memory(), heap_bytes: heap_bytes() };
             ensure!(engine.scheduler().num_free_blocks() == 40, "lap {number} left blocks behind");
             match &warm {
                 None if number == WARM => warm = Some(standing),

@@ -51,6 +51,10 @@ impl ModelRunner for FaultyRunner<'_> {
         Ok(tokens)
     }
 
+    fn config(&self) -> &EngineConfig {
+        self.device.config()
+    }
+
     fn now(&self) -> Timestamp {
         self.device.now()
     }
@@ -82,7 +86,7 @@ impl<'a> Workbench<'a> {
         let LoadedFolder { config: model, files, tokenizer, .. } = block_on(LoadedFolder::open(&default_model()))?;
         let device = block_on(DeviceRunner::new(CpuBackend::default(), model.clone(), &files, &config))?;
         let runner = FaultyRunner { device, fault: NO_FAULT, sampled_tokens: BTreeMap::new() };
-        Ok(Self { engine: Engine::with_runner(runner, model, tokenizer, config)? })
+        Ok(Self { engine: Engine::with_runner(runner, model, tokenizer)? })
     }
 
     /// The first `len` tokens of a story.

@@ -187,7 +187,7 @@ impl Report {
 
     /// Notes what an engine has taken of its backend's memory.
     pub fn memory<B: Backend>(&mut self, engine: &DeviceEngine<B>) {
-        self.memory = Some(Memory { planned: engine.planned_memory(), used: engine.memory() });
+        self.memory = Some(Memory { planned: engine.runner().planned_memory(), used: engine.runner().memory() });
     }
 
     /// Notes what nobody measured though it was asked for.

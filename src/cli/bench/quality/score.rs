@@ -23,7 +23,7 @@ pub struct Predicted {
 pub async fn predict<B: Backend>(engine: &mut DeviceEngine<B>, token_ids: &[TokenId]) -> Result<Vec<Predicted>> {
     let config = engine.scheduler().config().clone();
     let chunk = config.max_num_seqs.min(config.max_tokens_per_step).min(config.prefill_chunk_size);
-    let (decoder, backend) = engine.device_mut();
+    let (decoder, backend) = engine.runner_mut().device_mut();
     // All tokens are known: no row refers to a sampled token.
     let sampled_tokens = backend.alloc("no sampled tokens", 2)?;
     let mut predicted = Vec::with_capacity(token_ids.len());
