@@ -17,9 +17,15 @@ pub struct PairedBackend<A: Backend, B: Backend> {
     layer: Option<usize>,
     /// Rows of the batch, as `embed_tokens` was told.
     num_tokens: u32,
-    checks: Vec<Check<A, B>>,
-    /// A failure inside a kernel call, which cannot return it.
-    failed: Option<Error>,
+    /// Of the kernels called since the last submission; or the first failure inside a call, which cannot return it.
+    checks: Result<Vec<Check<A, B>>>,
+}
+
+/// What both submitted, and what there is to compare once both have run.
+pub struct PairedReadback<A: Backend, B: Backend> {
+    reference: A::Readback,
+    subject: B::Readback,
+    checks: Result<Vec<Check<A, B>>>,
 }
 
 /// What a kernel wrote on either side.
@@ -35,7 +41,7 @@ struct Check<A: Backend, B: Backend> {
 impl<A: Backend, B: Backend> PairedBackend<A, B> {
     /// Values may differ by `tolerance · max(1, |reference|)`.
     pub fn new(reference: A, subject: B, tolerance: f32) -> Self {
-        Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Vec::new(), failed: None }
+        Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Ok(Vec::new()) }
     }
 
     /// The backend that is compared with the reference.
@@ -48,13 +54,12 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
     fn check(&mut self, kernel: &'static str, width: u32, rows: u32, out: &(A::Buffer, B::Buffer)) {
         let (width, len) = (width as usize, width as usize * rows as usize);
         let copies = self.reference.snapshot(&out.0, len).and_then(|a| Ok((a, self.subject.snapshot(&out.1, len)?)));
+        let Ok(checks) = &mut self.checks else { return };
         match copies {
             Ok((reference, subject)) => {
-                self.checks.push(Check { kernel, layer: self.layer, width, len, reference, subject });
+                checks.push(Check { kernel, layer: self.layer, width, len, reference, subject });
             }
-            Err(error) => {
-                self.failed.get_or_insert(error);
-            }
+            Err(error) => self.checks = Err(error),
         }
     }
 
@@ -83,7 +88,7 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
 impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
     type Buffer = (A::Buffer, B::Buffer);
     type Matrix = (A::Matrix, B::Matrix);
-    type Readback = (A::Readback, B::Readback);
+    type Readback = PairedReadback<A, B>;
 
     fn name(&self) -> String {
         format!("{} checked against {}", self.subject.name(), self.reference.name())
@@ -144,16 +149,16 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
     }
 
     fn submit(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Readback> {
-        Ok((self.reference.submit(&buffer.0, len)?, self.subject.submit(&buffer.1, len)?))
+        // Taken first: what fails or is dropped here must not be compared in a later step.
+        let checks = std::mem::replace(&mut self.checks, Ok(Vec::new()));
+        let reference = self.reference.submit(&buffer.0, len)?;
+        Ok(PairedReadback { reference, subject: self.subject.submit(&buffer.1, len)?, checks })
     }
 
     async fn read(&mut self, readback: Self::Readback) -> Result<Vec<u32>> {
-        let words = self.reference.read(readback.0).await?;
-        self.subject.read(readback.1).await?;
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        for check in std::mem::take(&mut self.checks) {
+        let words = self.reference.read(readback.reference).await?;
+        self.subject.read(readback.subject).await?;
+        for check in readback.checks? {
             self.compare(check).await?;
         }
         Ok(words)

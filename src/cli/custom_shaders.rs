@@ -1,8 +1,8 @@
 //! `--shaders DIR`: kernels from WGSL files of a folder, so that an edit runs without building anything.
 //!
 //! The folder looks like shaders/ of this repository: `linear.wgsl`, `shared/tile.wgsl`. What it lacks is taken from the
-//! program itself. Words of 64 bits stay the program's own (`four_u64.wgsl`, `pair_u64.wgsl`), and are left out where the
-//! file that they stand in for has changed.
+//! program itself. A kernel that differs reads words of 32 bits on every device: `four_u64.wgsl` and `pair_u64.wgsl` stand in
+//! for files of the program alone.
 
 use super::wording::count_text;
 use crate::backend::gpu::{Kernel, composed};

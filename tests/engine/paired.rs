@@ -9,6 +9,7 @@ use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::gpu::{GpuOptions, Kernel};
 use cb_lab::backend::paired::PairedBackend;
+use cb_lab::backend::params::RmsNormParams;
 use cb_lab::config::{KvDtype, WeightDtype};
 use cb_lab::engine::limits::LimitOptions;
 use libtest_mimic::{Failed, Trial};
@@ -18,6 +19,7 @@ const TOLERANCE: f32 = 1e-3;
 
 pub fn trials(machines: &Machines) -> Vec<Trial> {
     let mut trials = machines.cpu("paired/a wrong cache is named by kernel and layer", wrong_cache);
+    trials.extend(machines.cpu("paired/a step that is dropped is not compared later", dropped));
     trials.extend(machines.gpus("paired/the GPU agrees with the CPU", agrees));
     trials.extend(machines.gpus("paired/a broken kernel is named", broken_kernels));
     trials
@@ -48,6 +50,22 @@ fn wrong_cache() -> Result<(), Failed> {
         let kernel = if decode { "paged_attention" } else { "ragged_attention" };
         diverged(pollster::block_on(engine.step()), kernel, &format!("layer {layer}"))?;
     }
+    Ok(())
+}
+
+/// Both sides write the same again after a call in which they did not, and which nobody read.
+fn dropped() -> Result<(), Failed> {
+    let mut pair = PairedBackend::new(CpuBackend::default(), CpuBackend::default(), 0.0);
+    let [mut x, mut weight, mut out] = ["x", "weight", "out"].map(|label| pair.alloc(label, 4).expect("there is room"));
+    let p = RmsNormParams { num_rows: 1, width: 4, eps: 1.0 };
+    pair.upload(&mut x, 0, &[1f32.to_bits(); 4]);
+    pair.upload(&mut weight, 0, &[1f32.to_bits(); 4]);
+    CpuBackend::default().upload(&mut x.1, 0, &[2f32.to_bits()]);
+    pair.rms_norm(p, &x, &weight, &mut out);
+    drop(pair.submit(&out, 4)?);
+    pair.upload(&mut x, 0, &[1f32.to_bits(); 4]);
+    pair.rms_norm(p, &x, &weight, &mut out);
+    pollster::block_on(pair.download(&out, 4))?;
     Ok(())
 }
 

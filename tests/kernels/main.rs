@@ -76,6 +76,8 @@ fn main() {
             trials.extend(on_each(&gpus, missing, &format!("{name}/tuning changes no bit"), tuned));
         }
     }
+    let other = "linear_tiles/a text from outside runs with any tuning";
+    trials.extend(on_each(&gpus, missing, other, tuning::takes_other_texts));
     trials.extend(mutants::trials(&gpus, missing));
     let same = "paged_attention/ragged_attention is the same";
     trials.extend(on_each(&gpus, missing, same, paged_attention::same_as_ragged));

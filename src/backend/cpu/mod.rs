@@ -102,7 +102,7 @@ fn check_memory(label: &str, words: usize) -> Result<()> {
     std::hint::black_box(&trial);
     reserved.map_err(|_| {
         let bytes = words.saturating_mul(4);
-        Error::Device(format!("no memory for {label} ({bytes} bytes): lower the limits, num-kv-blocks first"))
+        Error::Device(format!("no memory for {label} ({bytes} bytes): lower the limits, num_kv_blocks first"))
     })
 }
 

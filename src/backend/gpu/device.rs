@@ -4,7 +4,7 @@ use super::tuning::Settings;
 use crate::backend::memory_tracker::{Entry, MemoryTracker};
 use crate::error::{Error, Result};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one adapter is and supports.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -258,7 +258,7 @@ impl Device {
 
     /// The first error since the last call. That the device is lost is told again and again.
     pub fn check(&self) -> Result<()> {
-        let Ok(mut failure) = self.failure.lock() else { return Ok(()) };
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         match failure.take() {
             None => Ok(()),
             Some(Failure::Refused(message)) => Err(Error::Device(message)),
@@ -269,13 +269,14 @@ impl Device {
         }
     }
 
-    /// What a failed call is to be told as: that the device is lost, if it is, and else what the call says.
+    /// What a failed call is to be told as: what went wrong first on the device, since the rest follows from that, and else
+    /// what the call says.
     pub fn error(&self, message: String) -> Error {
         // A driver's word that the device is gone comes with the next poll.
         let _ = self.device.poll(wgpu::PollType::Poll);
         match self.check() {
-            Err(lost @ Error::DeviceLost(_)) => lost,
-            _ => Error::Device(message),
+            Err(first) => first,
+            Ok(()) => Error::Device(message),
         }
     }
 
@@ -291,10 +292,9 @@ impl Device {
 
 /// Keeps the first failure, but for that the device is lost, which is worse than any.
 fn remember(slot: &Mutex<Option<Failure>>, failure: Failure) {
-    if let Ok(mut slot) = slot.lock() {
-        match (&*slot, &failure) {
-            (Some(Failure::Lost(_)), _) | (Some(_), Failure::Refused(_)) => {}
-            _ => *slot = Some(failure),
-        }
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    match (&*slot, &failure) {
+        (Some(Failure::Lost(_)), _) | (Some(_), Failure::Refused(_)) => {}
+        _ => *slot = Some(failure),
     }
 }

@@ -3,6 +3,7 @@
 use super::device::DeviceBuffer;
 use super::linear_variants::LinearShape;
 use super::matrix::GpuMatrix;
+use super::pipelines::PARAMS_BYTES;
 use super::variants::{Variant, WORKGROUP_SIZE};
 use super::{GpuBackend, KernelParams};
 
@@ -22,6 +23,7 @@ impl GpuBackend {
         buffers: &[&DeviceBuffer],
         grid: [u32; 3],
     ) {
+        const { assert!(size_of::<P>() as u64 <= PARAMS_BYTES, "a kernel sees no more of its params than that") };
         if grid.contains(&0) {
             return;
         }

@@ -32,7 +32,8 @@ impl Pipelines {
         let source = variant.kernel.source();
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
-        let u64_loads = device.settings.takes_u64_loads(variant);
+        // A text from outside was written, and checked, for words of 32 bits.
+        let u64_loads = replaced.is_none() && device.settings.takes_u64_loads(variant);
         let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
             let wgsl = replaced.map_or_else(|| source.wgsl(), |(_, wgsl)| wgsl.clone());
             let wgsl = if u64_loads { with_u64_loads(&wgsl) } else { wgsl };

@@ -2,7 +2,7 @@
 
 use super::device::DeviceBuffer;
 use super::timer::Timer;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Submissions that may be in flight without a buffer being made.
 pub(super) const MOST_IN_FLIGHT: usize = 2;
@@ -20,26 +20,28 @@ pub(super) struct Slot {
 pub(super) struct Slots(Arc<Mutex<Vec<Slot>>>);
 
 impl Slots {
+    /// A thread that panics between two lines below leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One whose buffer has so many bytes.
     pub fn take(&self, bytes: u64) -> Option<Slot> {
-        let mut slots = self.0.lock().ok()?;
+        let mut slots = self.lock();
         let fits = slots.iter().position(|slot| slot.mappable.size() >= bytes)?;
         Some(slots.swap_remove(fits))
     }
 
     pub fn give_back(&self, slot: Slot) {
-        if let Ok(mut slots) = self.0.lock()
-            && slots.len() < MOST_IN_FLIGHT
-        {
+        let mut slots = self.lock();
+        if slots.len() < MOST_IN_FLIGHT {
             slots.push(slot);
         }
     }
 
     /// Changes each that is in nobody's hands.
     pub fn for_each(&self, change: impl FnMut(&mut Slot)) {
-        if let Ok(mut slots) = self.0.lock() {
-            slots.iter_mut().for_each(change);
-        }
+        self.lock().iter_mut().for_each(change);
     }
 }
 
