@@ -48,7 +48,8 @@ pub fn in_step(snapshot: &Snapshot) -> Vec<Sentence> {
     let step = snapshot.step;
     let mut all = Vec::new();
     for freed in &step.freed {
-        let text = format!("loses {}", blocks(&freed.blocks));
+        let why = if step.outgrown.contains(&freed.id) { ": its K and V are others at this length" } else { "" };
+        let text = format!("loses {}{why}", blocks(&freed.blocks));
         all.push(Sentence { id: freed.id, topic: Topic::Preempted, text });
     }
     for row in &step.rows {

@@ -12,12 +12,14 @@
 
 mod recorder;
 mod recording;
+mod replay;
 pub mod snapshots;
 pub mod trace;
 pub mod views;
 
 pub use recorder::Recorder;
-pub use recording::{BlockTables, Recording};
+pub use recording::Recording;
+pub use replay::BlockTables;
 
 use crate::backend::KernelTime;
 use crate::config::EngineConfig;
@@ -97,19 +99,24 @@ pub struct Step {
     pub rows: Vec<Row>,
     /// Who lost their blocks, and to whom, in this step and in failed ones just before it.
     pub preempted: Vec<Preemption>,
+    /// Who released all blocks when the last step had ended, to be computed again: they have grown past the length from which
+    /// on their K and V are others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outgrown: Vec<RequestId>,
     /// Requests whose rows were computed in vain, since they had ended while the step was in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<RequestId>,
     /// Why no further request was admitted.
     pub admission_stop: AdmissionStop,
-    /// The first in the queue and why it waits, or that nobody waits; written when it changes. All behind the first wait
-    /// because it came first: [`Recording::skipped`] has them one by one.
+    /// The first in the queue and why it waits, or that there is none to tell of: nobody waits, or who was first ended while
+    /// the step was in flight. Written when it changes. All behind the first wait because it came first:
+    /// [`Recording::skipped`] has them one by one.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "queue_change")]
     pub queue: Option<Option<QueueHead>>,
     /// Who runs and got no row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<RequestId>,
-    /// Blocks that preempted requests gave back, before any was taken.
+    /// Blocks that those of `preempted` and `outgrown` gave back, before any was taken.
     pub freed: Vec<Blocks>,
     /// Blocks appended to the tables of requests, in logical order.
     pub taken: Vec<Blocks>,
@@ -126,6 +133,13 @@ pub struct Step {
     /// How long its kernels took, if they were timed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<KernelTime>,
+}
+
+impl Step {
+    /// Whether a request had to give its blocks back, and is computed again.
+    pub fn lost_blocks(&self, id: RequestId) -> bool {
+        self.preempted.iter().any(|preemption| preemption.victim == id) || self.outgrown.contains(&id)
+    }
 }
 
 /// A request's part of a step.
@@ -157,7 +171,7 @@ pub struct QueueHead {
     pub why: AdmissionStop,
 }
 
-/// `null` where the queue is empty from now on; no key at all where it is as before.
+/// `null` where there is no first from now on; no key at all where it is as before.
 mod queue_change {
     use super::QueueHead;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -18,7 +18,7 @@ pub struct Recorder {
     unfinished: BTreeSet<RequestId>,
     /// The block tables as the log has them.
     tables: BTreeMap<RequestId, Vec<BlockId>>,
-    /// Who released all blocks when the last step was committed, and goes on.
+    /// Who has outgrown its K and V since the last line of a step.
     outgrown: Vec<RequestId>,
     queue: Option<QueueHead>,
 }
@@ -50,10 +50,14 @@ impl Recorder {
     /// A step was computed.
     pub fn step(&mut self, report: &StepReport) -> Entry {
         let plan = &report.plan;
-        let (freed, taken) = self.follow(plan);
+        let unfinished = |id: &RequestId| self.unfinished.contains(id);
+        let outgrown: Vec<_> = std::mem::take(&mut self.outgrown).into_iter().filter(unfinished).collect();
+        let (freed, taken) = self.follow(plan, &outgrown);
         let free_blocks = self.num_free;
         let (rows, passed_over): (Vec<_>, Vec<_>) = plan.rows.iter().partition(|row| self.unfinished.contains(&row.id));
-        let queue = plan.first_waiting.map(|first| QueueHead { first, why: plan.admission_stop });
+        // One who ended since the plan was made waits no more. Whether the next could be admitted nobody has looked at yet.
+        let first = plan.first_waiting.filter(|id| self.unfinished.contains(id));
+        let queue = first.map(|first| QueueHead { first, why: plan.admission_stop });
         let queue_changed = queue != self.queue;
         self.queue = queue;
         let (tokens, finished) = self.outcome(report);
@@ -62,6 +66,7 @@ impl Recorder {
             rows: rows.into_iter().map(row).collect(),
             passed_over: passed_over.into_iter().map(|row| row.id).collect(),
             preempted: plan.all_preempted().copied().collect(),
+            outgrown,
             admission_stop: plan.admission_stop,
             queue: if queue_changed { Some(queue) } else { None },
             left_out: plan.left_out.clone(),
@@ -89,7 +94,7 @@ impl Recorder {
                     tokens.push(Token { id: *id, token_id: *token_id, text: text.clone() });
                     continue;
                 }
-                Update::Preempted(_) => continue, // the plan says it, and for whom
+                Update::Preempted(_) => continue, // the plan says it, and for whom; or the next line: see `outgrown`
                 Update::Finished { rest, output } => (output, rest.clone()),
                 Update::Failed { output, .. } => (output, String::new()),
             };
@@ -99,10 +104,11 @@ impl Recorder {
         (tokens, finished)
     }
 
-    /// Brings the tables to where a plan left them. Returns what was freed and what was taken, in order of request.
-    fn follow(&mut self, plan: &StepPlan) -> (Vec<Blocks>, Vec<Blocks>) {
+    /// Brings the tables to where a plan left them, which found those of `outgrown` empty. Returns what was freed and what
+    /// was taken, in order of request.
+    fn follow(&mut self, plan: &StepPlan, outgrown: &[RequestId]) -> (Vec<Blocks>, Vec<Blocks>) {
         let mut before = BTreeMap::new();
-        for id in std::mem::take(&mut self.outgrown).into_iter().filter(|id| self.unfinished.contains(id)) {
+        for &id in outgrown {
             before.insert(id, std::mem::take(self.tables.entry(id).or_default()));
         }
         for change in plan.all_block_changes() {
@@ -121,7 +127,8 @@ impl Recorder {
         let (mut freed, mut taken) = (Vec::new(), Vec::new());
         for (id, old) in before {
             let new = self.tables.get(&id).cloned().unwrap_or_default();
-            // A table only grows. If it does not go on where it was, its request was preempted in between.
+            // A table only grows. If it does not go on where it was, its request released it in between: it was preempted, or
+            // has outgrown its K and V.
             let goes_on = new.starts_with(&old);
             let blocks = new[if goes_on { old.len() } else { 0 }..].to_vec();
             if !goes_on {

@@ -1,6 +1,8 @@
 //! A log read back, and checked: whoever reads a [`Recording`] can rely on what its lines say of each other.
 
+use super::replay::{BlockTables, Standing, replay};
 use super::{Aborted, Blocks, Entry, QueueHead, Run, Step, Submitted, VERSION};
+use crate::config::EngineConfig;
 use crate::core::skipped::{Skipped, why_waits};
 use crate::error::{Error, Result};
 use crate::ids::{BlockId, RequestId};
@@ -15,9 +17,6 @@ pub struct Recording {
     /// What happened, in order.
     entries: Vec<Entry>,
 }
-
-/// Who holds which blocks, in logical order.
-pub type BlockTables = BTreeMap<RequestId, Vec<BlockId>>;
 
 impl Recording {
     /// A run of which nothing happened yet.
@@ -47,74 +46,26 @@ impl Recording {
 
     /// The block tables while each step was computed.
     pub fn block_tables(&self) -> Vec<BlockTables> {
-        let mut tables = BlockTables::new();
-        let mut all = Vec::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Step(step) => {
-                    step.freed.iter().for_each(|freed| drop(tables.remove(&freed.id)));
-                    for Blocks { id, blocks } in &step.taken {
-                        tables.entry(*id).or_default().extend(blocks);
-                    }
-                    all.push(tables.clone());
-                    step.finished.iter().for_each(|finished| drop(tables.remove(&finished.id)));
-                }
-                Entry::Aborted(aborted) => drop(tables.remove(&aborted.id)),
-                Entry::Run(_) | Entry::Submitted(_) => {}
-            }
-        }
-        all
+        replay(&self.entries).map(|(_, standing)| standing.tables).collect()
     }
 
     /// Who got no row in each step, and why: those that run, then those that wait, each oldest first.
     pub fn skipped(&self) -> Vec<Vec<(RequestId, Skipped)>> {
-        let (mut waiting, mut running, mut queue) = (BTreeSet::new(), BTreeSet::new(), None);
-        let mut all = Vec::new();
-        for entry in &self.entries {
-            match entry {
-                Entry::Run(_) => {}
-                Entry::Submitted(request) => {
-                    waiting.insert(request.id);
-                }
-                Entry::Aborted(aborted) => {
-                    waiting.remove(&aborted.id);
-                    running.remove(&aborted.id);
-                }
-                Entry::Step(step) => {
-                    queue = step.queue.unwrap_or(queue);
-                    for freed in &step.freed {
-                        running.remove(&freed.id);
-                        waiting.insert(freed.id);
-                    }
-                    for taken in &step.taken {
-                        waiting.remove(&taken.id);
-                        running.insert(taken.id);
-                    }
-                    all.push(self.skipped_in(step, queue, &waiting));
-                    running.retain(|id| step.finished.iter().all(|finished| finished.id != *id));
-                }
-            }
-        }
-        all
+        replay(&self.entries).map(|(step, standing)| self.skipped_in(step, &standing)).collect()
     }
 
-    fn skipped_in(
-        &self,
-        step: &Step,
-        queue: Option<QueueHead>,
-        waiting: &BTreeSet<RequestId>,
-    ) -> Vec<(RequestId, Skipped)> {
+    pub(super) fn skipped_in(&self, step: &Step, standing: &Standing) -> Vec<(RequestId, Skipped)> {
         let max_tokens_per_step = self.run.config.max_tokens_per_step;
         let left_out = step.left_out.iter().map(|&id| (id, Skipped::BudgetUsedUp { max_tokens_per_step }));
         let why = |id: RequestId| {
             let preemption = step.preempted.iter().find(|preemption| preemption.victim == id);
-            match (preemption.and_then(|preemption| preemption.needer), queue) {
+            match (preemption.and_then(|preemption| preemption.needer), standing.queue) {
                 (Some(needer), _) => Some(Skipped::Preempted { needer }),
                 (None, Some(QueueHead { first, why })) => why_waits(why, Some(first), id),
                 (None, None) => None,
             }
         };
-        left_out.chain(waiting.iter().filter_map(|&id| Some((id, why(id)?)))).collect()
+        left_out.chain(standing.waiting.iter().filter_map(|&id| Some((id, why(id)?)))).collect()
     }
 
     /// The log: one JSON object a line.
@@ -147,6 +98,7 @@ impl Recording {
         if run.version != VERSION {
             return Err(format!("line {number}: the log has version {}, readable is {VERSION}", run.version));
         }
+        run.config.validate().map_err(|error| format!("line {number}: {error}"))?;
         let mut checker = Checker::new(&run);
         let mut recording = Self::new(run);
         for line in lines {
@@ -160,9 +112,9 @@ impl Recording {
 
 /// Plays a log through and stops where it does not add up.
 struct Checker {
-    max_tokens_per_step: usize,
-    num_kv_blocks: usize,
+    config: EngineConfig,
     last_step: u64,
+    queue: Option<QueueHead>,
     /// Requests that came, ended ones included.
     known: BTreeSet<RequestId>,
     unfinished: BTreeSet<RequestId>,
@@ -174,9 +126,9 @@ struct Checker {
 impl Checker {
     fn new(run: &Run) -> Self {
         Self {
-            max_tokens_per_step: run.config.max_tokens_per_step,
-            num_kv_blocks: run.config.num_kv_blocks,
+            config: run.config.clone(),
             last_step: 0,
+            queue: None,
             known: BTreeSet::new(),
             unfinished: BTreeSet::new(),
             tables: BlockTables::new(),
@@ -209,22 +161,33 @@ impl Checker {
                 return Err(format!("request {id} has two rows, or a row and a reason why it has none"));
             }
         }
-        let num_tokens: usize = step.rows.iter().map(|row| row.query_len).sum();
-        if num_tokens > self.max_tokens_per_step {
-            return Err(format!("{num_tokens} rows, the budget is {}", self.max_tokens_per_step));
+        let num_tokens = step.rows.iter().fold(0, |sum: usize, row| sum.saturating_add(row.query_len));
+        if num_tokens > self.config.max_tokens_per_step {
+            return Err(format!("{num_tokens} rows, the budget is {}", self.config.max_tokens_per_step));
         }
         for Blocks { id, blocks } in &step.freed {
             self.give_back(*id, blocks)?;
+            if !step.lost_blocks(*id) {
+                return Err(format!("request {id} gives blocks back, and was not preempted"));
+            }
         }
         for Blocks { id, blocks } in &step.taken {
             self.take(*id, blocks)?;
         }
         for row in &step.rows {
-            if !self.tables.contains_key(&row.id) {
-                return Err(format!("request {} has a row and no blocks", row.id));
+            let num_slots = self.tables.get(&row.id).map_or(0, Vec::len) * self.config.block_size;
+            if row.context_len.saturating_add(row.query_len) > num_slots {
+                return Err(format!("request {} has a row and no blocks for it", row.id));
             }
         }
-        let num_free = self.num_kv_blocks - self.ref_counts.len();
+        self.queue = step.queue.unwrap_or(self.queue);
+        if let Some(QueueHead { first, .. }) = self.queue {
+            self.check_unfinished(first)?;
+            if self.tables.contains_key(&first) {
+                return Err(format!("request {first} is first in the queue and holds blocks"));
+            }
+        }
+        let num_free = self.config.num_kv_blocks - self.ref_counts.len();
         if num_free != step.free_blocks {
             return Err(format!("free_blocks is {}, and {num_free} are free", step.free_blocks));
         }
@@ -249,8 +212,8 @@ impl Checker {
     fn take(&mut self, id: RequestId, blocks: &[BlockId]) -> Result<(), String> {
         self.check_unfinished(id)?;
         for block in blocks {
-            if block.0 as usize >= self.num_kv_blocks {
-                return Err(format!("block {block} is not in a pool of {}", self.num_kv_blocks));
+            if block.0 as usize >= self.config.num_kv_blocks {
+                return Err(format!("block {block} is not in a pool of {}", self.config.num_kv_blocks));
             }
             if self.tables.get(&id).is_some_and(|held| held.contains(block)) {
                 return Err(format!("request {id} takes block {block}, which it holds already"));

@@ -1,5 +1,6 @@
 //! How things stood while each step was computed: queues, token table and pool, worked out from the log.
 
+use super::replay::{Standing, replay};
 use super::{BlockTables, Entry, Recording, Row, Step};
 use crate::core::request::FinishReason;
 use crate::core::skipped::Skipped;
@@ -84,8 +85,7 @@ struct Unfinished {
 pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
     let mut unfinished: BTreeMap<RequestId, Unfinished> = BTreeMap::new();
     let mut ended = Vec::new();
-    let mut tables = recording.block_tables().into_iter();
-    let mut all_skipped = recording.skipped().into_iter();
+    let mut steps = replay(recording.entries());
     let mut snapshots = Vec::new();
     for entry in recording.entries() {
         match entry {
@@ -98,7 +98,9 @@ pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
                 ended.push((aborted.id, FinishReason::Abort));
             }
             Entry::Step(step) => {
-                let tables = tables.next().expect("every step has its block tables");
+                let (_, standing) = steps.next().expect("every step is played");
+                let skipped = recording.skipped_in(step, &standing);
+                let Standing { waiting, tables, .. } = standing;
                 let mut tokens = Vec::new();
                 for row in &step.rows {
                     let (Some(request), Some(blocks)) = (unfinished.get_mut(&row.id), tables.get(&row.id)) else {
@@ -107,9 +109,8 @@ pub fn snapshots(recording: &Recording) -> Vec<Snapshot<'_>> {
                     tokens.extend(token_rows(row, request, blocks, recording.run.config.block_size));
                     request.num_computed = request.num_computed.max(row.context_len + row.query_len);
                 }
-                let waiting = unfinished.keys().filter(|id| !tables.contains_key(id)).copied().collect();
+                let waiting = waiting.into_iter().collect();
                 let running = tables.keys().copied().collect();
-                let skipped = all_skipped.next().unwrap_or_default();
                 snapshots.push(Snapshot { step, waiting, running, skipped, ended: ended.clone(), tokens, tables });
                 for finished in &step.finished {
                     unfinished.remove(&finished.id);

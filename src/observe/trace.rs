@@ -92,6 +92,9 @@ fn request_events(
     for preemption in &step.preempted {
         events.push(mark("preempted", preemption.victim, begin, json!({"for_request": preemption.needer})));
     }
+    for &id in &step.outgrown {
+        events.push(mark("outgrown", id, begin, json!({"why": "its K and V are others at this length"})));
+    }
     for token in step.tokens.iter().filter(|token| started.insert(token.id)) {
         events.push(mark("first token", token.id, end, json!({"text": token.text})));
     }

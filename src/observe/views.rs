@@ -77,7 +77,7 @@ pub enum Cell {
     NotYet,
     /// It held no blocks.
     Waiting,
-    /// It lost its blocks.
+    /// It lost its blocks, or has outgrown what was in them.
     Preempted,
     /// It held blocks and had no row.
     Idle,
@@ -184,7 +184,7 @@ pub fn timeline(recording: &Recording) -> Vec<Lane> {
                         Some(row) if row.is_decode() => Cell::Decode,
                         Some(row) => Cell::Prefill(row.query_len),
                         None if ended.contains(&id) => Cell::Finished,
-                        None if step.preempted.iter().any(|preemption| preemption.victim == id) => Cell::Preempted,
+                        None if step.lost_blocks(id) => Cell::Preempted,
                         None if tables[num_steps].contains_key(&id) => Cell::Idle,
                         None => Cell::Waiting,
                     });

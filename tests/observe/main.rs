@@ -14,6 +14,7 @@ use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::loaded_folder::LoadedFolder;
 use cb_lab::engine::sampler::SampledToken;
 use cb_lab::engine::{DeviceEngine, DeviceRunner, Engine, ModelRunner};
+use cb_lab::model::ModelConfig;
 use cb_lab::model::embedded::default_model;
 use cb_lab::{EngineConfig, Result};
 
@@ -80,9 +81,20 @@ impl ModelRunner for ClockedRunner {
 
 /// The same engine by that clock.
 fn clocked_engine(num_kv_blocks: usize, prefill_chunk_size: usize, steps: Steps) -> Engine<ClockedRunner> {
+    clocked_engine_of(num_kv_blocks, prefill_chunk_size, steps, |_| ())
+}
+
+/// The same for a model that scheduler and streams take for another.
+fn clocked_engine_of(
+    num_kv_blocks: usize,
+    prefill_chunk_size: usize,
+    steps: Steps,
+    change: impl FnOnce(&mut ModelConfig),
+) -> Engine<ClockedRunner> {
     let (folder, config) = folder(num_kv_blocks, prefill_chunk_size);
-    let LoadedFolder { config: model, files, tokenizer, .. } = folder;
+    let LoadedFolder { config: mut model, files, tokenizer, .. } = folder;
     let device = pollster::block_on(DeviceRunner::new(CpuBackend::default(), model.clone(), &files, &config)).unwrap();
+    change(&mut model);
     Engine::with_runner(ClockedRunner { device, now: Timestamp::ZERO, steps }, model, tokenizer).unwrap()
 }
 

@@ -1,11 +1,13 @@
 //! The log of a small run that preempts: it reads back as it was, and its views say what happened.
 
-use super::{Steps, clocked_engine, engine, params};
+use super::{Steps, clocked_engine, clocked_engine_of, engine, params};
 use cb_lab::RequestId;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::skipped::Skipped;
+use cb_lab::core::step_plan::AdmissionStop;
+use cb_lab::model::rope::RopeScaling;
 use cb_lab::observe::views::{Cell, Summary, budget_use, latencies, summary, timeline};
-use cb_lab::observe::{Entry, Recorder, Recording, Run, VERSION};
+use cb_lab::observe::{Entry, QueueHead, Recorder, Recording, Run, VERSION};
 use pollster::block_on;
 use std::collections::BTreeMap;
 
@@ -95,6 +97,67 @@ fn rows_of_requests_that_ended_are_passed_over() {
     assert_eq!(passed_over, [0, 0, 1, 0, 0, 0]);
     let rows: Vec<_> = recording.steps().map(|step| step.rows.len()).collect();
     assert_eq!(rows, [2, 2, 1, 1, 1, 1]);
+}
+
+/// The first in the queue is aborted while a step is in flight that was planned when it still waited: the log names nobody
+/// who has ended.
+#[test]
+fn nobody_who_ended_is_first_in_the_queue() {
+    let mut engine = clocked_engine(4, 32, Steps::Overlapping);
+    let config = engine.scheduler().config().clone();
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config };
+    let (mut recorder, mut recording) = (Recorder::new(&run.config), Recording::new(run));
+    for (prompt_len, max_new_tokens) in [(8, 7), (5, 6), (5, 6)] {
+        let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
+        recording.push(recorder.submitted(id, prompt_len, max_new_tokens, engine.now()));
+    }
+    while !engine.is_idle() {
+        let report = block_on(engine.step()).unwrap();
+        recording.push(recorder.step(&report));
+        if report.plan.step == 2 {
+            engine.abort(RequestId(1)).unwrap();
+            recording.push(recorder.aborted(RequestId(1), engine.now()));
+        }
+    }
+    assert_eq!(Recording::parse(&recording.to_jsonl()).unwrap(), recording);
+    let firsts: Vec<_> =
+        recording.steps().map(|step| step.queue.map(|queue| queue.map(|queue| queue.first.0))).take(4).collect();
+    assert_eq!(firsts, [Some(Some(1)), None, Some(None), Some(Some(2))]);
+    let skipped: Vec<_> = recording.skipped().iter().map(Vec::len).take(4).collect();
+    assert_eq!(skipped, [2, 2, 0, 1], "who is behind nobody has no reason yet");
+}
+
+/// A model whose K and V are others from 15 tokens on. Who gets there releases all, and the log says so.
+#[test]
+fn who_outgrows_its_kv_is_told_of() {
+    let mut engine = clocked_engine_of(8, 32, Steps::OneByOne, |model| {
+        model.rope.scaling = RopeScaling::LongRope {
+            short_factor: Vec::new(),
+            long_factor: Vec::new(),
+            attention_factor: 1.0,
+            original_max_position_embeddings: 14,
+        };
+    });
+    let config = engine.scheduler().config().clone();
+    let run = Run { version: VERSION, model: "embedded".into(), backend: "cpu".into(), config };
+    let (mut recorder, mut recording) = (Recorder::new(&run.config), Recording::new(run));
+    for (prompt_len, max_new_tokens) in [(12, 6), (12, 6)] {
+        let id = engine.submit(vec![7; prompt_len], params(max_new_tokens)).unwrap();
+        recording.push(recorder.submitted(id, prompt_len, max_new_tokens, engine.now()));
+    }
+    while !engine.is_idle() {
+        recording.push(recorder.step(&block_on(engine.step()).unwrap()));
+    }
+    assert_eq!(Recording::parse(&recording.to_jsonl()).unwrap(), recording);
+    let outgrown: Vec<(u64, Vec<u64>)> = recording
+        .steps()
+        .filter(|step| !step.outgrown.is_empty())
+        .map(|step| (step.step, step.outgrown.iter().map(|id| id.0).collect()))
+        .collect();
+    assert_eq!(outgrown, [(4, vec![0, 1])]);
+    assert!(recording.steps().all(|step| step.freed.iter().all(|freed| step.lost_blocks(freed.id))));
+    // Two times 15 tokens: more blocks than there are spare ones, so the second waits.
+    assert_eq!(timeline(&recording)[1].cells[3], Cell::Preempted);
 }
 
 /// A decode is a row of one token that samples, to the log as to the plan: also what the chunks left of a prompt.
@@ -221,13 +284,36 @@ fn a_log_that_does_not_add_up_is_refused() {
         "line 1: the log has version 3, readable is 2"
     );
     assert!(refusal(&|lines| lines[3] = "{".into()).starts_with("line 4: EOF"));
+    assert_eq!(
+        refusal(&|lines| lines[0] = lines[0].replace("\"block_size\":4", "\"block_size\":0")),
+        "line 1: block_size is 0: use a power of two from 1 to 256"
+    );
     assert_eq!(refusal(&|lines| lines[2] = lines[1].clone()), "line 3: request 0 was submitted before");
     assert_eq!(refusal(&|lines| drop(lines.remove(3))), "line 4: request 2 is unknown or has ended");
     assert_eq!(refusal(&|lines| lines.swap(4, 5)), "line 5: request 2 gives back 1 blocks, and not the 0 it holds");
-    assert_eq!(with_step(|step| drop(step.taken.remove(0))), "line 5: request 0 has a row and no blocks");
+    assert_eq!(with_step(|step| drop(step.taken.remove(0))), "line 5: request 0 has a row and no blocks for it");
+    assert_eq!(
+        with_step(|step| step.rows[0].context_len = usize::MAX),
+        "line 5: request 0 has a row and no blocks for it"
+    );
     assert_eq!(with_step(|step| step.step = 0), "line 5: step 0 after step 0");
     assert_eq!(with_step(|step| step.free_blocks = 3), "line 5: free_blocks is 3, and 1 are free");
     assert_eq!(with_step(|step| step.rows[0].query_len = 20), "line 5: 35 rows, the budget is 32");
+    // No sum of rows is so large that it looks small.
+    let huge = with_step(|step| step.rows[0].query_len = usize::MAX);
+    assert_eq!(huge, format!("line 5: {} rows, the budget is 32", usize::MAX));
+    assert_eq!(
+        with_step(|step| step.queue = Some(Some(QueueHead { first: RequestId(9), why: AdmissionStop::StepPreempted }))),
+        "line 5: request 9 is unknown or has ended"
+    );
+    assert_eq!(
+        with_step(|step| step.queue = Some(Some(QueueHead { first: RequestId(1), why: AdmissionStop::StepPreempted }))),
+        "line 5: request 1 is first in the queue and holds blocks"
+    );
+    assert_eq!(
+        refusal(&|lines| lines[5] = lines[5].replace(r#""preempted":[{"victim":2,"needer":2}]"#, r#""preempted":[]"#)),
+        "line 6: request 2 gives blocks back, and was not preempted"
+    );
     assert_eq!(
         with_step(|step| step.rows[0].samples = false),
         "line 5: request 0 gets a token and has no row that samples"
