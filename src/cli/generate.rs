@@ -19,6 +19,7 @@ use crate::engine::{DeviceEngine, Engine, Update};
 use crate::error::{Error, Result};
 use crate::ids::TokenId;
 use crate::model::ModelFolder;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use web_time::Instant;
@@ -126,23 +127,43 @@ async fn generate<B: Backend>(
 
     let mut engine = Engine::new(backend, folder, config.clone()).await?;
     let mut record = RecordFile::create(&args.record, model, &mut engine)?;
+    progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
+    let served = serve(&mut engine, &accepted, jobs, &mut record, &mut writer, &mut progress).await;
+    // Also of a run that failed: what had finished, and the trace. What went wrong first is told.
+    let (written, recorded) = (writer.write_finished(), record.finish());
+    let num_failed = served?;
+    written.and(recorded)?;
+    let num_finished = accepted.len() - num_failed;
+    progress.summary(num_finished, engine.scheduler().num_free_blocks(), &config);
+    progress.say(&peak_text(&engine.runner().memory(), &engine.runner().planned_memory()));
+    // The built-in prompts are there to show what batching is good for.
+    if args.is_bare() && !args.quiet {
+        let begin = Instant::now();
+        let num_steps = one_at_a_time(&mut engine, accepted, jobs).await?;
+        progress.one_at_a_time(num_steps, begin.elapsed());
+    }
+    Ok(num_finished == jobs.len())
+}
+
+/// Computes all jobs that were accepted, and counts those that failed.
+async fn serve<B: Backend>(
+    engine: &mut DeviceEngine<B>,
+    accepted: &[(usize, Vec<TokenId>)],
+    jobs: &[PromptJob],
+    record: &mut RecordFile,
+    writer: &mut OutputWriter<'_, impl Write>,
+    progress: &mut Progress,
+) -> Result<usize> {
     let mut job_of_request = Vec::new();
     let mut num_failed = 0;
-    for (job_idx, prompt_token_ids) in &accepted {
+    for (job_idx, prompt_token_ids) in accepted {
         let id = engine.submit(prompt_token_ids.clone(), jobs[*job_idx].params.clone())?;
-        record.submitted(&engine, id)?;
+        record.submitted(engine, id)?;
         job_of_request.push(*job_idx);
     }
-    progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
     while !engine.is_idle() {
-        let report = match engine.step().await {
-            Ok(report) => report,
-            Err(error) => {
-                writer.write_finished()?;
-                return Err(error);
-            }
-        };
-        let recorded = record.step(&report, &mut engine);
+        let report = engine.step().await?;
+        let recorded = record.step(&report, engine);
         progress.step(&report);
         for update in report.updates {
             match update {
@@ -165,22 +186,10 @@ async fn generate<B: Backend>(
                 Update::Preempted(_) => (),
             }
         }
-        if let Err(error) = recorded {
-            writer.write_finished()?;
-            return Err(error);
-        }
+        // Not before what the step brought is written.
+        recorded?;
     }
-    record.finish()?;
-    let num_finished = job_of_request.len() - num_failed;
-    progress.summary(num_finished, engine.scheduler().num_free_blocks(), &config);
-    progress.say(&peak_text(&engine.runner().memory(), &engine.runner().planned_memory()));
-    // The built-in prompts are there to show what batching is good for.
-    if args.is_bare() && !args.quiet {
-        let begin = Instant::now();
-        let num_steps = one_at_a_time(&mut engine, accepted, jobs).await?;
-        progress.one_at_a_time(num_steps, begin.elapsed());
-    }
-    Ok(num_finished == jobs.len())
+    Ok(num_failed)
 }
 
 /// Computes each request alone, as a server without batching would, and counts the steps.

@@ -75,7 +75,7 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         self.write_ready()
     }
 
-    /// The run has failed: writes what finished and waited for an earlier job, so that it is not lost.
+    /// The run is over: writes what finished and waited for an earlier job, if the run has failed, so that it is not lost.
     ///
     /// # Errors
     /// [`Error::WriteOutput`]

@@ -30,6 +30,7 @@ pub struct Progress {
     /// What the run took, once it has ended.
     time: Duration,
     num_steps: usize,
+    /// Tokens that somebody got: one that ends a request is sampled, too, and is none of its output.
     num_generated: usize,
     num_computed: usize,
     /// Since the run began, of each request that has a token.
@@ -73,7 +74,6 @@ impl Progress {
     pub fn step(&mut self, report: &StepReport) {
         let plan = &report.plan;
         self.num_steps += 1;
-        self.num_generated += plan.num_samples();
         self.num_computed += plan.num_tokens();
         if self.verbosity == Verbosity::Steps {
             tell(step_line(self.num_steps, report));
@@ -91,6 +91,7 @@ impl Progress {
 
     /// A request got a token.
     pub fn token(&mut self, row_idx: usize, id: RequestId, text: &str) {
+        self.num_generated += 1;
         self.first_tokens.entry(id).or_insert_with(|| self.begin.elapsed());
         self.live.text(row_idx, text);
     }

@@ -87,7 +87,15 @@ pub fn all_on(backend: &str) -> Result<(), String> {
     check(cases(&attention.1).last().is_some_and(|case| of(&again[0]).contains(&case["best"])), &attention.0)?;
     check(linear.1["recalibrations"].is_null() && !linear.0.contains("in the course of"), &linear.0)?;
     let deterministic = ["--deterministic", "--prompt-len", "9", "--batch", "3"];
-    let (table, report) = bench("model", backend, &[&model[..], &deterministic].concat());
+    let own_shaders: &[&str] = if has_dispatches { &["--shaders", "shaders"] } else { &[] };
+    let (table, report) = bench("model", backend, &[&model[..], &deterministic, own_shaders].concat());
+    // The CPU needs to be told of neither.
+    let said = [report["deterministic"].as_bool() == Some(true), report["shaders"].as_str() == Some("shaders")];
+    check(
+        said == [has_dispatches; 2] && table.contains(", shaders from shaders, deterministic") == has_dispatches,
+        &table,
+    )?;
+    check(decode.1["deterministic"].is_null() && decode.1["shaders"].is_null(), &decode.0)?;
     let against = [("prefill of 9 tokens", "without --deterministic"), ("decode, batch 3", "without --deterministic")];
     check(cases(&report).len() == 2 && compared(&table, &report, &against), &table)?;
     if report["kernels"] == "fast" {

@@ -37,9 +37,15 @@ pub fn check(name: &str, backend: &str) -> Result<(), String> {
 
     let (folder, prompts) = (folder.to_str().unwrap(), prompts.to_str().unwrap());
     let args = ["--model", folder, "--prompts", prompts, "--format", "jsonl"];
-    let results = run(generating(backend, &args)).finished().json_lines();
+    let run = run(generating(backend, &args)).finished();
+    let results = run.json_lines();
     if results.len() != cases.len() {
         return Err(format!("{} results of {} prompts", results.len(), cases.len()));
+    }
+    // A token that ended a request is none of its output.
+    let generated: usize = results.iter().filter_map(|result| result["token_ids"].as_array()).map(Vec::len).sum();
+    if !run.stderr.contains(&format!(" requests, {generated} tokens in ")) {
+        return Err(format!("it does not tell of {generated} tokens: {}", run.stderr));
     }
     for (result, case) in results.iter().zip(cases) {
         let same = ["prompt_token_ids", "token_ids", "text", "finish_reason"].map(|key| (&result[key], &case[key]));

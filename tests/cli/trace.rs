@@ -5,7 +5,7 @@ use super::harness::{cb_lab, run, trials};
 use cb_lab::observe::{Recording, Step};
 use serde_json::Value;
 
-trials!(steps_and_requests, where_it_cannot_be_written);
+trials!(steps_and_requests, a_run_that_fails, where_it_cannot_be_written);
 
 /// Three prompts with little memory, so that one is preempted; the log and the trace.
 fn traced(backend: &str) -> (Recording, Vec<Value>) {
@@ -51,6 +51,21 @@ fn steps_and_requests() {
     assert_eq!(["submitted", "first token", "ended", "preempted"].map(count), [3, 3, 3, preempted]);
     assert!(preempted > 0, "memory is short");
     assert_eq!(of(&events, "X", 3).count(), 0, "the CPU's kernels are not timed");
+}
+
+/// What was computed until then is there to look at.
+fn a_run_that_fails() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.json");
+    let args = ["generate", "--backend", "cpu", "--max-new-tokens", "3", "a", "b", "--trace", path.to_str().unwrap()];
+    let mut command = cb_lab(&args);
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    run(command).failed(1).complains(&["cannot write the results"]);
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).expect("a whole trace");
+    assert_eq!(of(trace["traceEvents"].as_array().unwrap(), "X", 1).count(), 3, "steps");
 }
 
 /// On a device with timestamps: every kernel of every step, inside its step.

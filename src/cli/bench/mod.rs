@@ -109,7 +109,7 @@ async fn calibrate(args: &CommonArgs) -> Result<()> {
 async fn open(args: &CommonArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let (backend, line) = choose_backend(&args.backend).await?;
     tell(line);
-    report_on(backend, bench).await
+    report_on(backend, &args.backend, bench).await
 }
 
 /// The same for a backend that runs a model within limits that were checked.
@@ -120,7 +120,7 @@ async fn open_for_model(
     folder: &LoadedFolder,
 ) -> Result<(Chosen, EngineConfig, Report)> {
     let started = start(&args.backend, limits, folder, |line| tell(line)).await?;
-    let (backend, report) = report_on(started.backend, bench).await?;
+    let (backend, report) = report_on(started.backend, &args.backend, bench).await?;
     Ok((backend, started.config, report))
 }
 
@@ -154,11 +154,13 @@ fn so_many_tokens(max_new_tokens: usize) -> SamplingParams {
     SamplingParams { max_new_tokens, ignore_eos: true, ..SamplingParams::default() }
 }
 
-async fn report_on(mut backend: Chosen, bench: &'static str) -> Result<(Chosen, Report)> {
+async fn report_on(mut backend: Chosen, args: &BackendArgs, bench: &'static str) -> Result<(Chosen, Report)> {
     let kernels = backend.kernel_set();
     let (device, tuning, calibration) = match &mut backend {
         Chosen::Gpu(gpu) => (gpu.name(), Some(gpu.tuning()), calibrated(&mut **gpu).await?),
         Chosen::Cpu(cpu) => (cpu.name(), None, calibrated(cpu).await?),
     };
-    Ok((backend, Report::new(bench, device, kernels, tuning, calibration)))
+    let report = Report::new(bench, device, kernels, tuning, calibration);
+    let is_gpu = matches!(backend, Chosen::Gpu(_));
+    Ok((backend, if is_gpu { report.on_request(args) } else { report }))
 }

@@ -75,7 +75,7 @@ pub async fn run(args: &ModelArgs) -> Result<()> {
         labels.push(label);
         others.push(other);
     }
-    let (backend, report) = report_on(own.backend, "model").await?;
+    let (backend, report) = report_on(own.backend, &args.common.backend, "model").await?;
     let bytes = weight_bytes(&folder, &backend, args.weight_dtype)?;
     let mut sides = vec![Side::new(backend, folder, own.config).await?];
     for other in others {

@@ -9,13 +9,14 @@ use crate::backend::calibration::{Calibrate, Calibration};
 use crate::backend::gpu::Tuning;
 use crate::backend::kernel_set::KernelSet;
 use crate::backend::memory_tracker::MemoryUse;
+use crate::cli::choose_backend::BackendArgs;
 use crate::cli::memory::peak_text;
 use crate::cli::wording::value_text;
 use crate::engine::DeviceEngine;
 use crate::error::{Error, Result};
 use crate::model::memory_plan::PlannedMemory;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that one run of a bench found.
 #[derive(serde::Serialize)]
@@ -27,6 +28,12 @@ pub struct Report {
     /// Of fast kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<Tuning>,
+    /// Where kernels came from that differ from the program's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shaders: Option<PathBuf>,
+    /// Whether each row took one path on a GPU, whatever else was in its batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deterministic: Option<bool>,
     /// Measurements of each case.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<usize>,
@@ -104,6 +111,8 @@ impl Report {
             device,
             kernels,
             tuning: tuning.filter(|_| kernels == KernelSet::Fast),
+            shaders: None,
+            deterministic: None,
             repeats: None,
             calibration,
             recalibrations: Vec::new(),
@@ -114,6 +123,11 @@ impl Report {
             memory: None,
             served: Vec::new(),
         }
+    }
+
+    /// Notes what else the user said of the kernels of a GPU.
+    pub fn on_request(self, args: &BackendArgs) -> Self {
+        Self { shaders: args.shaders.clone(), deterministic: args.deterministic.then_some(true), ..self }
     }
 
     /// So many measurements of each case.
@@ -222,6 +236,12 @@ impl Report {
         let mut text = format!("{}, {} kernels", self.device, value_text(self.kernels));
         if let Some(tuning) = self.tuning {
             text += &format!(" tuned for {}", value_text(tuning));
+        }
+        if let Some(dir) = &self.shaders {
+            text += &format!(", shaders from {}", dir.display());
+        }
+        if self.deterministic == Some(true) {
+            text += ", deterministic";
         }
         text += "\n";
         let of_thread =
