@@ -67,8 +67,8 @@ impl Demo for Args {
         };
         let layers = whole.kv.len();
         show(format!("K and V of all {layers} layers: chunks, one piece"), Difference::of_kv(&chunked.kv, &whole.kv))?;
-        show("last chunk's attention: engine, reference in f64".into(), chunked.attention)?;
-        show("whole prompt's attention: engine, reference in f64".into(), whole.attention)?;
+        show("last chunk's attention: engine, oracle in f64".into(), chunked.attention)?;
+        show("whole prompt's attention: engine, oracle in f64".into(), whole.attention)?;
         let adapters = block_on(Adapters::find());
         match adapters.any() {
             Ok(adapter) => {
