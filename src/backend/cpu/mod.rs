@@ -93,15 +93,10 @@ pub struct CpuMatrix {
     _entry: Entry,
 }
 
-/// Whether the system gives so many words. Zeroed memory, which costs nothing until it is used, can only be had by a call
-/// that aborts the process if there is none; so it is asked for twice.
-fn check_memory(label: &str, words: usize) -> Result<()> {
-    let mut trial = Vec::<u32>::new();
-    let reserved = trial.try_reserve_exact(words);
-    // Or the compiler removes an allocation that nobody uses.
-    std::hint::black_box(&trial);
-    reserved.map_err(|_| {
-        let bytes = words.saturating_mul(4);
+/// Zeros. Memory that the system hands out zeroed costs nothing until it is used, and most of a KV pool is never.
+fn zeros<T: bytemuck::Zeroable>(label: &str, len: usize) -> Result<Vec<T>> {
+    bytemuck::try_zeroed_vec(len).map_err(|()| {
+        let bytes = len.saturating_mul(size_of::<T>());
         Error::Device(format!("no memory for {label} ({bytes} bytes): lower the limits, num_kv_blocks first"))
     })
 }
@@ -141,8 +136,7 @@ impl Backend for CpuBackend {
     }
 
     fn alloc(&mut self, label: &str, len: usize) -> Result<CpuBuffer> {
-        check_memory(label, len)?;
-        Ok(CpuBuffer(vec![0; len], self.tracker.enter(self.buffer_bytes(len))))
+        Ok(CpuBuffer(zeros(label, len)?, self.tracker.enter(self.buffer_bytes(len))))
     }
 
     fn memory(&self) -> MemoryUse {
@@ -166,10 +160,10 @@ impl Backend for CpuBackend {
     }
 
     fn alloc_matrix(&mut self, label: &str, rows: usize, cols: usize, elements: ElementType) -> Result<CpuMatrix> {
-        let bytes = Panels::num_bytes(rows, cols, elements);
-        check_memory(label, bytes.div_ceil(4))?;
-        let entry = self.tracker.enter(bytes as u64);
-        Ok(CpuMatrix { panels: Panels::zeros(rows, cols, elements), _entry: entry })
+        let (words, scales) = Panels::size(rows, cols, elements);
+        let panels = Panels::new([rows, cols], elements, zeros(label, words)?, zeros(label, scales)?);
+        let entry = self.tracker.enter(Panels::num_bytes(rows, cols, elements) as u64);
+        Ok(CpuMatrix { panels, _entry: entry })
     }
 
     fn upload_rows(&mut self, matrix: &mut CpuMatrix, first_row: usize, values: &[f32]) {
@@ -304,5 +298,31 @@ impl Backend for CpuBackend {
     fn sample(&mut self, p: SampleParams, x: &CpuBuffer, sampling_inputs: &CpuBuffer, out: &mut CpuBuffer) {
         let sampling_inputs = bytemuck::cast_slice(&sampling_inputs.0[..p.num_rows as usize * SamplingInput::WORDS]);
         sample::sample(&p, x.rows(p.num_rows, p.width), sampling_inputs, &mut out.0);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn resident_bytes() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+    }
+
+    #[test]
+    fn memory_that_nobody_used_is_not_touched() {
+        let mut backend = CpuBackend::default();
+        let before = resident_bytes();
+        let buffers: Vec<_> = (0..40).map(|_| backend.alloc("pool", 4 << 20).unwrap()).collect();
+        let taken = resident_bytes().saturating_sub(before);
+        assert!(taken < 200 << 20, "{taken} bytes of {} are resident", backend.memory().bytes);
+        assert!(buffers.iter().all(|buffer| buffer.0.iter().all(|&word| word == 0)));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_an_error() {
+        let error = CpuBackend::default().alloc("pool", usize::MAX / 8).unwrap_err().to_string();
+        assert!(error.contains("no memory for pool"), "{error}");
     }
 }

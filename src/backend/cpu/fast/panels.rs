@@ -52,19 +52,29 @@ fn num_groups(cols: usize, elements: ElementType) -> usize {
 }
 
 impl Panels {
+    /// Words of a matrix, and lines of scales.
+    pub fn size(rows: usize, cols: usize, elements: ElementType) -> (usize, usize) {
+        let num_panels = rows.div_ceil(LANES);
+        let words = num_panels.saturating_mul(cols).saturating_mul(line_words(elements));
+        (words, num_panels.saturating_mul(num_groups(cols, elements)))
+    }
+
     /// Bytes of a matrix.
     pub fn num_bytes(rows: usize, cols: usize, elements: ElementType) -> usize {
-        let words = 4 * cols.saturating_mul(line_words(elements));
-        let scales = 2 * LANES * num_groups(cols, elements);
-        rows.div_ceil(LANES).saturating_mul(words.saturating_add(scales))
+        let (words, scales) = Self::size(rows, cols, elements);
+        words.saturating_mul(size_of::<u32>()).saturating_add(scales.saturating_mul(size_of::<[u16; LANES]>()))
+    }
+
+    /// Of memory with as many words and lines of scales as [`Self::size`] says.
+    pub fn new([rows, cols]: [usize; 2], elements: ElementType, words: Vec<u32>, scales: Vec<[u16; LANES]>) -> Self {
+        Self { rows, cols, elements, words, scales }
     }
 
     /// Zeros.
+    #[cfg(test)]
     pub fn zeros(rows: usize, cols: usize, elements: ElementType) -> Self {
-        let num_panels = rows.div_ceil(LANES);
-        let words = vec![0; num_panels * cols * line_words(elements)];
-        let scales = vec![[0; LANES]; num_panels * num_groups(cols, elements)];
-        Self { rows, cols, elements, words, scales }
+        let (words, scales) = Self::size(rows, cols, elements);
+        Self::new([rows, cols], elements, vec![0; words], vec![[0; LANES]; scales])
     }
 
     /// Of the matrix.
