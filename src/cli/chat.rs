@@ -50,6 +50,7 @@ pub struct ChatArgs {
 /// # Errors
 /// Whatever keeps the engine from starting or going on.
 pub async fn run(args: ChatArgs) -> Result<ExitCode> {
+    args.backend.check()?;
     let params = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
     params.validate()?;
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?).await?;

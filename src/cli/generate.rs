@@ -72,6 +72,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         (_, true) => Verbosity::Steps,
         _ => Verbosity::Normal,
     };
+    args.backend.check()?;
     let progress = Progress::new(verbosity);
     let defaults = args.sampling.params(if args.is_bare() { BUILT_IN_MAX_NEW_TOKENS } else { DEFAULT_MAX_NEW_TOKENS });
     defaults.validate()?;

@@ -298,7 +298,7 @@ fn refuses_what_makes_no_sense() {
         run(cb_lab(&args)).failed(2).without_results().complains(parts);
     };
     refused(&["linear", "--shapes", "64"], &["--shapes is 64", "896x4864"]);
-    refused(&["linear", "--tuning", "gpu"], &["--tuning is gpu", "not what runs here"]);
+    refused(&["linear", "--tuning", "gpu"], &["--tuning is gpu", "only kernels of a GPU"]);
     refused(&["linear", "--shapes", "63x64"], &["--shapes is 63x64", "multiple of 4"]);
     refused(&["attention", "--heads", "7", "--kv-heads", "2"], &["--heads is 7", "multiple of --kv-heads"]);
     refused(&["attention", "--head-dim", "36"], &["--head-dim is 36", "multiple of 8"]);

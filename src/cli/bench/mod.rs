@@ -53,6 +53,18 @@ enum What {
 }
 
 impl What {
+    /// Where it runs, unless that is what it compares.
+    fn backend(&self) -> Option<&BackendArgs> {
+        match self {
+            Self::Calibrate(common) => Some(&common.backend),
+            Self::Attention(args) => Some(&args.common.backend),
+            Self::Linear(args) => Some(&args.common.backend),
+            Self::Model(args) => Some(&args.common.backend),
+            Self::Quality(_) => None,
+            Self::Throughput(args) => Some(&args.common.backend),
+        }
+    }
+
     /// How often each case is measured, where somebody may choose.
     fn repeats(&self) -> Option<usize> {
         match self {
@@ -87,6 +99,7 @@ struct RepeatArgs {
 /// # Errors
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
+    args.what.backend().map_or(Ok(()), BackendArgs::check)?;
     if let Some(repeats) = args.what.repeats() {
         in_range("repeats", repeats, 10_000)?;
     }
