@@ -80,20 +80,42 @@ fn requests_that_cannot_run() {
             (r#"{"prompt":"hi","min_p":2}"#, &["min_p is 2"]),
             (r#"{"prompt":"hi","max_new_tokens":0}"#, &["max_new_tokens is 0"]),
             (r#"{"prompt":"hi","stop":["x",""]}"#, &["stop is \"\""]),
-            (r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#, &["--max-model-len is 512"]),
+            (
+                r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#,
+                &["made for at most 512: lower --max-new-tokens to 510"],
+            ),
         ],
     );
     generate(&["", "--quiet"]).failed(1).complains(&["prompt 0: ", "the prompt is empty"]).without_results();
 }
 
 fn too_long() {
-    let pool = "need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, shorten the prompt or lower";
-    let line: (&str, &[&str]) = (r#"{"prompt":"abcdef"}"#, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
+    let of_len = |len: usize| format!(r#"{{"prompt":"{}"}}"#, "a".repeat(len));
+    let check_len = |args: &[&str], len: usize, parts: &[&str]| check(args, &[(&of_len(len), parts)]);
+    let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 \
+                tokens, or lower --max-new-tokens to 2";
     // With and without max-model-len, which is otherwise what the pool holds.
-    check(&["--num-kv-blocks", "2", "--block-size", "4"], &[line]);
-    check(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], &[line]);
-    let len = "9 tokens, and --max-model-len is 8: shorten the prompt or lower --max-new-tokens";
-    check(&["--max-model-len", "8"], &[(line.0, &[len])]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 6, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 6, &[pool]);
+    // Fewer new tokens do not help a prompt that is too long alone.
+    let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 tokens";
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 8, &[pool]);
+    let len = "9 tokens, and --max-model-len is 8: raise it to 9, or shorten the prompt to 5 tokens, or lower \
+               --max-new-tokens to 2";
+    check_len(&["--max-model-len", "8"], 6, &[len]);
+    // Nobody set the length that the model was made for, and nobody can raise it.
+    let context = "= 514 tokens, and the model was made for at most 512: shorten the prompt to 509 tokens, or lower \
+                   --max-new-tokens to 1";
+    check_len(&[], 511, &[context]);
+    check_len(&["--max-model-len", "512"], 511, &[context]);
+    for (args, context) in [
+        (&[][..], "and the model was made for at most 512: shorten the prompt to 509 tokens"),
+        (&["--max-model-len", "8"], "and the model was made for at most 512: shorten the prompt to 5 tokens"),
+        (&["--num-kv-blocks", "2"], "and the model was made for at most 512: shorten the prompt to 29 tokens"),
+    ] {
+        let run = generate(&[&[&"a".repeat(600), "--max-new-tokens", "3"], args].concat()).failed(1);
+        assert!(run.stderr.trim_end().ends_with(context), "{}", run.stderr);
+    }
 }
 
 fn messages_without_a_template() {
