@@ -23,6 +23,69 @@ pub struct RecordArgs {
     pub trace: Option<PathBuf>,
 }
 
+impl RecordArgs {
+    /// Opens the files, before anything that takes long. What is in them stays until a run begins.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there can be no such file.
+    pub fn open(&self) -> Result<OpenRecords> {
+        if self.record.is_some() && self.record == self.trace {
+            let value = self.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+            let reason = "the log of the run is written there; name another file".into();
+            return Err(Error::InvalidOption { option: "trace", value, reason });
+        }
+        let open = |option, path: &Option<PathBuf>| path.as_deref().map(|path| OpenFile::new(option, path)).transpose();
+        Ok(OpenRecords { record: open("record", &self.record)?, trace: open("trace", &self.trace)? })
+    }
+}
+
+/// Files for a run that has not begun.
+#[derive(Default)]
+pub struct OpenRecords {
+    record: Option<OpenFile>,
+    trace: Option<OpenFile>,
+}
+
+/// A file that can be written. If no run begins, it is as it was: what was in it, or no file.
+struct OpenFile {
+    file: Option<File>,
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl OpenFile {
+    fn new(option: &'static str, path: &Path) -> Result<Self> {
+        let open = |is_new| File::options().write(true).create_new(is_new).open(path);
+        let opened = open(true).map(|file| (file, true)).or_else(|_| open(false).map(|file| (file, false)));
+        let (file, is_new) = opened.map_err(|error| {
+            let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
+            Error::InvalidOption { option, value, reason }
+        })?;
+        Ok(Self { file: Some(file), path: path.to_path_buf(), is_new })
+    }
+
+    /// The file, empty.
+    fn begin(mut self) -> Result<(BufWriter<File>, PathBuf)> {
+        let path = self.path.clone();
+        let unwritable = |source| Error::WriteFile { path: path.clone(), source };
+        let file = self.file.take().ok_or_else(|| unwritable(std::io::Error::other("it was begun before")))?;
+        // A pipe has no length.
+        if file.metadata().map_err(unwritable)?.is_file() {
+            file.set_len(0).map_err(unwritable)?;
+        }
+        Ok((BufWriter::new(file), path))
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if self.file.is_some() && self.is_new {
+            // It is empty, and nobody asked for an empty file; if it cannot go, that does no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A log and a trace being written, or none.
 pub struct RecordFile {
     out: Option<(BufWriter<File>, PathBuf)>,
@@ -35,17 +98,12 @@ impl RecordFile {
     /// Begins the log of an engine that has no requests yet. Without a path nothing is written, here and below.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
-    pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
+    /// [`Error::WriteFile`] if it cannot be written.
+    pub fn create<B: Backend>(files: OpenRecords, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.runner_mut().device_mut().1.name());
         let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
-        if args.record.is_some() && args.record == args.trace {
-            let value = args.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-            let reason = "the log of the run is written there; name another file".into();
-            return Err(Error::InvalidOption { option: "trace", value, reason });
-        }
-        let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
-        let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
+        let out = files.record.map(OpenFile::begin).transpose()?;
+        let traced = files.trace.map(OpenFile::begin).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));
         let recorder = Recorder::new(&run.config);
         let mut file = Self { out, traced, recorder };
@@ -102,15 +160,5 @@ impl RecordFile {
         let written = writeln!(out, "{}", entry.to_json()).and_then(|()| out.flush());
         // Of its own kind: nobody at the other end of stdout is no failure, a log that is not written is.
         written.map_err(|source| Error::WriteFile { path: path.clone(), source })
-    }
-}
-
-fn create(option: &'static str, path: &Path) -> Result<(BufWriter<File>, PathBuf)> {
-    match File::create(path) {
-        Ok(file) => Ok((BufWriter::new(file), path.to_path_buf())),
-        Err(error) => {
-            let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
-            Err(Error::InvalidOption { option, value, reason })
-        }
     }
 }

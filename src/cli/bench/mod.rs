@@ -17,6 +17,7 @@ use super::wording::tell;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
 use crate::backend::element_type::ElementType;
+use crate::cli::numbers::count;
 use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
@@ -90,7 +91,7 @@ struct CommonArgs {
 #[derive(clap::Args, Clone, Copy)]
 struct RepeatArgs {
     /// Measurements of each case; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 7)]
     repeats: usize,
 }
 
