@@ -12,6 +12,7 @@ mod live;
 mod memory;
 mod nearest;
 mod numbers;
+mod open_file;
 mod output;
 mod progress;
 mod prompt;

@@ -1,6 +1,7 @@
 //! `--record FILE`: the event log of a run, written line by line, so that a run that dies leaves one, too. `--trace FILE`:
 //! the same as a trace, which is one JSON object and so is written at the end.
 
+use super::open_file::OpenFile;
 use crate::backend::Backend;
 use crate::engine::{DeviceEngine, StepReport};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::observe::trace::trace;
 use crate::observe::{Entry, Recorder, Recording, Run, VERSION};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where a run is to be recorded.
 #[derive(clap::Args)]
@@ -44,46 +45,6 @@ impl RecordArgs {
 pub struct OpenRecords {
     record: Option<OpenFile>,
     trace: Option<OpenFile>,
-}
-
-/// A file that can be written. If no run begins, it is as it was: what was in it, or no file.
-struct OpenFile {
-    file: Option<File>,
-    path: PathBuf,
-    is_new: bool,
-}
-
-impl OpenFile {
-    fn new(option: &'static str, path: &Path) -> Result<Self> {
-        let open = |is_new| File::options().write(true).create_new(is_new).open(path);
-        let opened = open(true).map(|file| (file, true)).or_else(|_| open(false).map(|file| (file, false)));
-        let (file, is_new) = opened.map_err(|error| {
-            let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
-            Error::InvalidOption { option, value, reason }
-        })?;
-        Ok(Self { file: Some(file), path: path.to_path_buf(), is_new })
-    }
-
-    /// The file, empty.
-    fn begin(mut self) -> Result<(BufWriter<File>, PathBuf)> {
-        let path = self.path.clone();
-        let unwritable = |source| Error::WriteFile { path: path.clone(), source };
-        let file = self.file.take().ok_or_else(|| unwritable(std::io::Error::other("it was begun before")))?;
-        // A pipe has no length.
-        if file.metadata().map_err(unwritable)?.is_file() {
-            file.set_len(0).map_err(unwritable)?;
-        }
-        Ok((BufWriter::new(file), path))
-    }
-}
-
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        if self.file.is_some() && self.is_new {
-            // It is empty, and nobody asked for an empty file; if it cannot go, that does no harm.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// A log and a trace being written, or none.

@@ -346,8 +346,8 @@ fn refuses_what_makes_no_sense() {
 
 fn a_report_that_cannot_be_written() {
     let args = ["bench", "calibrate", "--backend", "cpu", "--json", "/no/such/folder/report.json"];
-    run(cb_lab(&args)).failed(1).complains(&["cannot write /no/such/folder/report.json"]);
+    run(cb_lab(&args)).failed(2).complains(&["--json is /no/such/folder/report.json: it cannot"]);
     let shape = ["--shapes", "8x8", "--rows", "1", "--repeats", "1", "--plot", "/no/such/folder/rows.svg"];
     let args = [&["bench", "linear", "--backend", "cpu"], &shape[..]].concat();
-    run(cb_lab(&args)).failed(1).complains(&["cannot write /no/such/folder/rows.svg"]);
+    run(cb_lab(&args)).failed(2).complains(&["--plot is /no/such/folder/rows.svg: it cannot"]);
 }

@@ -29,7 +29,7 @@ pub struct AttentionArgs {
     #[command(flatten)]
     pub(super) repeats: RepeatArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
     /// Sequences
     #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1,8")]
     batch: Vec<u32>,

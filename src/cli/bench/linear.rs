@@ -21,7 +21,7 @@ pub struct LinearArgs {
     #[command(flatten)]
     pub(super) repeats: RepeatArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
     /// Shapes of the weight
     #[arg(long, value_name = "IN×OUT", value_delimiter = ',', default_value = "896x1152,896x9728,4864x896")]
     shapes: Vec<String>,

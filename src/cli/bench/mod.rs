@@ -12,6 +12,7 @@ mod served;
 mod throughput;
 
 use super::choose_backend::{BackendArgs, Chosen, choose_backend};
+use super::open_file::OpenFile;
 use super::start::start;
 use super::wording::tell;
 use crate::backend::Backend;
@@ -66,6 +67,18 @@ impl What {
         }
     }
 
+    /// What is to be written: `--json`, `--plot`.
+    fn files(&self) -> [Option<&PathBuf>; 2] {
+        match self {
+            Self::Calibrate(common) => [common.json.as_ref(), None],
+            Self::Attention(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+            Self::Linear(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+            Self::Model(args) => [args.common.json.as_ref(), None],
+            Self::Quality(args) => [args.json.as_ref(), None],
+            Self::Throughput(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+        }
+    }
+
     /// How often each case is measured, where somebody may choose.
     fn repeats(&self) -> Option<usize> {
         match self {
@@ -101,6 +114,10 @@ struct RepeatArgs {
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     args.what.backend().map_or(Ok(()), BackendArgs::check)?;
+    // Whoever measures for minutes does not want to hear of it afterwards. The files stay as they are until then.
+    for (option, path) in ["json", "plot"].into_iter().zip(args.what.files()) {
+        path.map(|path| OpenFile::new(option, path)).transpose()?;
+    }
     if let Some(repeats) = args.what.repeats() {
         in_range("repeats", repeats, 10_000)?;
     }

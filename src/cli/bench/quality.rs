@@ -45,7 +45,7 @@ pub struct QualityArgs {
     max_new_tokens: usize,
     /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE.json")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
 }
 
 /// One way to compute.

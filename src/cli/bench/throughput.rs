@@ -46,7 +46,7 @@ pub struct ThroughputArgs {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
 }
 
 /// Who may join a batch that is running. The static side is given what it can be given: a batch begins as soon as anybody
