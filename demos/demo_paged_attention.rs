@@ -7,7 +7,7 @@ use cb_lab::core::scheduler::Scheduler;
 use cb_lab::core::sequence::Sequence;
 use cb_lab::engine::inspect::attention_against_dense;
 use clap::Parser;
-use common::{Demo, Device, Lab, Limits, Outcome, Requests, Sampling, Screen, digit};
+use common::{Demo, Device, Lab, Limits, Outcome, Requests, Sampling, Screen, digit, percent};
 use pollster::block_on;
 use std::io::Write;
 use std::process::ExitCode;
@@ -119,7 +119,7 @@ impl Args {
         writeln!(screen, "\n{}", screen.bold("What other block sizes would hold for the same tokens"))?;
         writeln!(screen, "block size   blocks   slots held   unused   table entries")?;
         let mut show = |name: String, blocks: usize, slots: usize| {
-            let unused = 100 * (slots - tokens) / slots.max(1);
+            let unused = percent(slots - tokens, slots);
             writeln!(screen, "{name:>10} {blocks:8} {slots:12} {unused:6} %  {blocks:14}")
         };
         for block_size in [1, 2, 4, 8, 16, 32, 64] {

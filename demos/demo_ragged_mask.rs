@@ -7,7 +7,7 @@ use cb_lab::backend::Backend;
 use cb_lab::core::batch_builder::RaggedBatch;
 use cb_lab::core::ragged_mask::RaggedMask;
 use clap::Parser;
-use common::{Demo, Device, Lab, Limits, Outcome, Screen};
+use common::{Demo, Device, Lab, Limits, Outcome, Screen, percent};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -94,7 +94,7 @@ impl Args {
         let padded_rows = seqs.len() * longest_query;
         let padded_scores = padded_rows * longest_seq;
         let scores: usize = batch.positions.iter().map(|&position| position as usize + 1).sum();
-        let wasted = |used: usize, all: usize| 100 * (all - used) / all.max(1);
+        let wasted = |used: usize, all: usize| percent(all - used, all);
 
         writeln!(screen, "\n{}", screen.bold("                       ragged   padded   wasted by padding"))?;
         let (rows, percent) = (batch.num_tokens(), wasted(batch.num_tokens(), padded_rows));

@@ -8,7 +8,7 @@ use cb_lab::observe::Recording;
 use cb_lab::observe::views::{Cell, Summary, budget_use, latencies, summary, timeline};
 use clap::Parser;
 use common::scenario::Scenario;
-use common::{Demo, Device, Lab, Limits, Outcome, Screen};
+use common::{Demo, Device, Lab, Limits, Outcome, Screen, percent};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -86,7 +86,7 @@ impl Args {
         }
         let used: usize = budget.iter().map(|used| used.decode + used.prefill).sum();
         let most = budget.len() * max_tokens_per_step;
-        writeln!(screen, "{used} of {most} tokens of budget used: {} %", 100 * used / most.max(1))?;
+        writeln!(screen, "{used} of {most} tokens of budget used: {} %", percent(used, most))?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ mod common;
 use cb_lab::backend::Backend;
 use cb_lab::observe::views::{Summary, summary};
 use clap::Parser;
-use common::{Demo, Device, Lab, Limits, Outcome, Requests, Screen};
+use common::{Demo, Device, Lab, Limits, Outcome, Requests, Screen, percent};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -52,7 +52,7 @@ impl Demo for Args {
                 screen,
                 "{budget:6} {num_steps:7} {:8.1} {:10} % {:11.2} {:7.1} steps {:11.1} {:10.1}",
                 num_tokens as f64 / steps,
-                100 * num_tokens / (num_steps * budget).max(1),
+                percent(num_tokens, num_steps * budget),
                 num_out as f64 / steps,
                 first_token.0,
                 ms / steps,

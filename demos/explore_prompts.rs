@@ -5,7 +5,7 @@ mod common;
 use cb_lab::backend::Backend;
 use cb_lab::observe::views::{Summary, summary};
 use clap::Parser;
-use common::{Demo, Device, Lab, Limits, Outcome, Screen};
+use common::{Demo, Device, Lab, Limits, Outcome, Screen, percent};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -52,19 +52,26 @@ impl Demo for Args {
         writeln!(screen, "{}", screen.bold(title))?;
         for &(name, prompt_lens) in MIXES {
             let Taken { summary, most_blocks, rows, padded_rows } = self.take(backends()?, &prompt_lens)?;
-            let wasted = 100 * (padded_rows - rows) / padded_rows.max(1);
+            let wasted = percent(padded_rows - rows, padded_rows);
             writeln!(
                 screen,
                 "{name:22} {:6} {:7.1} steps {rows:6} {padded_rows:8} {wasted:6} % {most_blocks:13}",
                 summary.num_steps, summary.first_token.0
             )?;
         }
+        // What a long prompt does to those behind it depends on what its chunks leave of a step.
+        let chunks = if 2 * prefill_chunk_size <= max_tokens_per_step {
+            "These chunks leave room in each step: those behind a long prompt hardly notice it.\n\
+             The price is that the long one itself takes many steps."
+        } else {
+            "A chunk of this size takes most of a step: those behind a long prompt wait for it, as\n\
+             the first tokens of the last line show. The long one itself takes fewer steps."
+        };
         writeln!(
             screen,
             "\nRows do not depend on the mix: each token is computed once, whoever it belongs to.\n\
              Padded: each step as a rectangle, every sequence as wide as the widest of the step.\n\
-             A small chunk keeps a long prompt from taking whole steps: those behind it hardly\n\
-             notice it. Its price is that the long one itself takes many steps."
+             {chunks}"
         )?;
         Ok(())
     }

@@ -158,6 +158,11 @@ impl Write for Screen {
     }
 }
 
+/// So much of it, in hundredths and rounded.
+pub fn percent(part: usize, of: usize) -> usize {
+    (100 * part + of / 2) / of.max(1)
+}
+
 /// A request's number in one character.
 pub fn digit(id: RequestId) -> char {
     char::from_digit((id.0 % 36) as u32, 36).unwrap_or('?')

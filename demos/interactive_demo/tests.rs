@@ -74,6 +74,30 @@ fn a_knob_turned_there_and_back_is_the_same_run() {
     assert_eq!(steps(&turned.recording), steps(&first.recording));
 }
 
+/// What a key did is told beside the reason, not in its place.
+#[test]
+fn a_note_leaves_the_reason_where_it_is() {
+    for (key, note, request) in [
+        ("+", "max_tokens_per_step is 13 now", 2),
+        ("a", "request 5 comes after step 9", 5),
+        // Too long for the border: it has lines of its own.
+        ("]\n]\n]\n- 7", "\nrequest refused: 16 prompt tokens", 2),
+    ] {
+        let screen = play(&mut app(), &format!("right 8\ndown 2\n{key}"), SMALL).unwrap();
+        let (_, foot) = screen.split_once("\n why ").expect("there is always a reason");
+        assert!(foot.contains(note) && foot.contains(&format!("\n request {request}  ")), "{key}: {screen}");
+    }
+}
+
+/// Steps are wider, and what happened stands below the lanes.
+#[test]
+fn the_timeline_uses_a_large_screen() {
+    let screen = play(&mut app(), "right 8\n4", (120, 40)).unwrap();
+    assert!(screen.contains("━━━━━━━━") && screen.contains("what happened around this step"), "{screen}");
+    let blank = screen.lines().collect::<Vec<_>>().chunk_by(|a, b| a.is_empty() && b.is_empty()).map(<[_]>::len).max();
+    assert!(blank < Some(16), "{screen}");
+}
+
 /// What was computed up to the step is what it was; what comes after follows from it.
 #[test]
 fn adding_and_giving_up_do_not_change_the_past() {

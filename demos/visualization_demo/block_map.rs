@@ -11,6 +11,9 @@ const LOWEST: usize = 6;
 /// Of all blocks, unless they are too many.
 const HEIGHT: usize = 480;
 
+/// Pixels of a piece that has room for the number of its request.
+const FOR_A_NUMBER: usize = 14;
+
 /// The owners of a block, over steps.
 type Row = Vec<Vec<RequestId>>;
 
@@ -34,6 +37,9 @@ pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
         (|svg, at| span(svg, &[RequestId(0)], at, (22, 18)), "held by request 0"),
         (|svg, (x, y)| svg.rect("lane", (x, y), (22, 18)), "free"),
     ]);
+    if block - 2 < FOR_A_NUMBER {
+        svg.requests(recording.requests().map(|request| request.id));
+    }
     svg.finish()
 }
 
@@ -64,7 +70,7 @@ fn span(svg: &mut Svg, owners: &[RequestId], (x, y): Point, (width, height): Siz
     let height = height / owners.len().max(1);
     for (nth, &id) in owners.iter().enumerate() {
         svg.round_rect(&fill(id), (x + 1, y + nth * height), (width - 2, height));
-        if height >= 14 && width >= 16 {
+        if height >= FOR_A_NUMBER && width >= 16 {
             svg.text(&format!("small bold {}", ink(id)), (x + 7, y + 13), &id.to_string());
         }
     }

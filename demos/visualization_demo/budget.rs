@@ -1,5 +1,6 @@
 //! What the token budget of each step went to.
 
+use crate::common::percent;
 use crate::svg::{LEFT, Point, Size, Svg, TOP, limits, step_width};
 use cb_lab::observe::Recording;
 use cb_lab::observe::snapshots::{Snapshot, TokenKind};
@@ -11,17 +12,24 @@ const KINDS: [TokenKind; 3] = [TokenKind::Decode, TokenKind::Prefill, TokenKind:
 pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
     let (budget, width) = (recording.run.config.max_tokens_per_step, step_width(snapshots.len()));
     let all = snapshots.len() * width;
-    let y_of = |tokens: usize| TOP + 8 + HEIGHT - tokens * HEIGHT / budget;
+    let top = highest(snapshots.iter().map(|snapshot| snapshot.tokens.len()).max().unwrap_or(0), budget);
+    let y_of = |tokens: usize| TOP + 8 + HEIGHT - tokens * HEIGHT / top;
     let used: usize = snapshots.iter().map(|snapshot| snapshot.tokens.len()).sum();
-    let subtitle = format!("{} Used: {} %.", limits(recording), 100 * used / (budget * snapshots.len()).max(1));
+    let subtitle = format!("{} Used: {} %.", limits(recording), percent(used, budget * snapshots.len()));
     let mut svg = Svg::new("What the budget of each step goes to", &subtitle, (all, 8 + HEIGHT));
     for quarter in 0..4 {
-        let (tokens, y) = (budget * quarter / 4, y_of(budget * quarter / 4));
+        let (tokens, y) = (top * quarter / 4, y_of(top * quarter / 4));
         svg.line("grid", (LEFT, y), (LEFT + all, y));
         svg.text("small muted e", (LEFT - 12, y + 4), &tokens.to_string());
     }
-    svg.line("dashed", (LEFT, y_of(budget)), (LEFT + all, y_of(budget)));
-    svg.text("small bold e", (LEFT - 12, y_of(budget) + 4), &format!("budget {budget}"));
+    if top == budget {
+        svg.line("dashed", (LEFT, y_of(top)), (LEFT + all, y_of(top)));
+        svg.text("small bold e", (LEFT - 12, y_of(top) + 4), &format!("budget {budget}"));
+    } else {
+        svg.line("grid", (LEFT, y_of(top)), (LEFT + all, y_of(top)));
+        svg.text("small muted e", (LEFT - 12, y_of(top) + 4), &top.to_string());
+        svg.text("small bold e", (LEFT - 12, y_of(top) - 10), &format!("budget {budget} ↑"));
+    }
     svg.text("muted", (20, TOP + 8 + HEIGHT / 2), "tokens");
     let gap = if width < 12 { 1 } else { 4 };
     for (nth, snapshot) in snapshots.iter().enumerate() {
@@ -41,6 +49,11 @@ pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
         (|svg, at| bar(svg, TokenKind::Recomputed, at, (22, 16)), "computed again after a preemption"),
     ]);
     svg.finish()
+}
+
+/// Tokens at the top of the plot: the budget, unless bars would be too low to see.
+fn highest(most: usize, budget: usize) -> usize {
+    if 4 * most > budget { budget } else { most.next_multiple_of(4).clamp(1, budget) }
 }
 
 fn bar(svg: &mut Svg, kind: TokenKind, at: Point, size: Size) {

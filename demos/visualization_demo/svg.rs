@@ -91,6 +91,23 @@ impl Svg {
         self.height += LEGEND_LINE;
     }
 
+    /// The colour of each request with its number, for plots that have no room for numbers.
+    pub fn requests(&mut self, ids: impl Iterator<Item = RequestId>) {
+        let (first, width) = (MARGIN + 72, 30);
+        self.text("", (MARGIN, self.height + 12), "requests");
+        let mut x = first;
+        for id in ids {
+            if x + width > self.width {
+                x = first;
+                self.height += LEGEND_LINE;
+            }
+            self.round_rect(&fill(id), (x, self.height), (26, 16));
+            self.text(&format!("small bold m {}", ink(id)), (x + 13, self.height + 12), &id.to_string());
+            x += width;
+        }
+        self.height += LEGEND_LINE;
+    }
+
     pub fn finish(self) -> String {
         let Self { width, height, title, subtitle, body } = self;
         let height = height + MARGIN / 2;
@@ -99,6 +116,10 @@ impl Svg {
         for (idx, colour) in COLOURS.iter().enumerate() {
             let (fill, ink) = (colour.fill, colour.ink);
             writeln!(style, ".r{idx} {{ fill: {fill} }} .i{idx} {{ fill: {ink} }} .o{idx} {{ stroke: {fill} }}")
+                .expect("a string takes all");
+        }
+        for (class, dashes) in EDGES.iter().filter(|(class, _)| body.contains(*class)) {
+            writeln!(style, ".{class} {{ stroke: #000; stroke-width: 2; stroke-dasharray: {dashes} }}")
                 .expect("a string takes all");
         }
         format!(
@@ -121,9 +142,14 @@ impl Svg {
     }
 }
 
-/// The class of what is filled with a request's colour.
+/// The edge of what is filled with a colour that an earlier request has, too: once around the palette, twice.
+const EDGES: [(&str, &str); 2] = [("round1", "4 3"), ("round2", "1 2")];
+
+/// The class of what is filled with a request's colour. Where colours come again, the edge tells who it is.
 pub fn fill(id: RequestId) -> String {
-    format!("r{}", crate::palette::colour_idx(id))
+    let round = id.0 as usize / COLOURS.len() % (EDGES.len() + 1);
+    let edge = round.checked_sub(1).map_or(String::new(), |nth| format!(" {}", EDGES[nth].0));
+    format!("r{}{edge}", crate::palette::colour_idx(id))
 }
 
 /// The class of what is outlined in a request's colour.

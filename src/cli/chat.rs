@@ -2,10 +2,12 @@
 
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::idle::options_text;
 use super::memory::peak_text;
 use super::spelling::spelled;
 use super::start::start;
 use super::wording::{complain, tell};
+use super::wrap::Wrap;
 use crate::backend::Backend;
 use crate::core::request::SamplingParams;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -50,8 +52,12 @@ pub struct ChatArgs {
 /// # Errors
 /// Whatever keeps the engine from starting or going on.
 pub async fn run(args: ChatArgs) -> Result<ExitCode> {
+    args.backend.check()?;
     let params = args.sampling.params(DEFAULT_MAX_NEW_TOKENS);
     params.validate()?;
+    if let Some(line) = options_text(&params) {
+        tell(line);
+    }
     let mut folder = LoadedFolder::open(&open_model(args.model.as_deref())?).await?;
     let no_template = || Error::ChatTemplate("this model has none, so it cannot chat: use cb-lab generate".into());
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
@@ -174,18 +180,19 @@ impl<B: Backend> Chat<B> {
     /// Streams the answer to stdout until it ends or Ctrl-C stops it. `None` if it failed, which is told.
     async fn answer(&mut self, id: RequestId) -> Result<Option<String>> {
         self.interrupt.begin();
+        let mut wrap = Wrap::for_stdout();
         while !self.interrupt.came() {
             for update in self.engine.step().await?.updates {
                 match update {
-                    Update::Token { text, .. } => print(&text)?,
+                    Update::Token { text, .. } => print(&wrap.push(&text))?,
                     Update::Finished { rest, output } => {
                         self.interrupt.end();
-                        print(&format!("{rest}\n"))?;
+                        print(&format!("{}{}\n", wrap.push(&rest), wrap.finish()))?;
                         return Ok(Some(output.text));
                     }
                     Update::Failed { reason, .. } => {
                         self.interrupt.end();
-                        print("\n")?;
+                        print(&format!("{}\n", wrap.finish()))?;
                         complain(reason);
                         return Ok(None);
                     }
@@ -194,7 +201,7 @@ impl<B: Backend> Chat<B> {
             }
         }
         self.interrupt.end();
-        print(" …\n")?;
+        print(&format!("{} …\n", wrap.finish()))?;
         Ok(self.engine.abort(id)?.map(|output| output.text))
     }
 }

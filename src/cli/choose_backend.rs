@@ -47,6 +47,31 @@ pub struct BackendArgs {
     pub time_kernels: bool,
 }
 
+impl BackendArgs {
+    /// What needs no device and no model to be told.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for what is of no use to a CPU that was asked for.
+    pub fn check(&self) -> Result<()> {
+        let of_a_gpu = [
+            ("shaders", self.shaders.as_ref().map(|dir| dir.display().to_string()), "only a GPU runs shaders"),
+            (
+                "tuning",
+                (self.tuning != Tuning::Auto).then(|| value_text(self.tuning)),
+                "only kernels of a GPU are tuned",
+            ),
+        ];
+        let given = of_a_gpu.into_iter().find_map(|(option, value, why)| Some((option, value?, why)));
+        match given {
+            Some((option, value, why)) if self.backend == BackendChoice::Cpu => {
+                let reason = format!("{why}, and --backend cpu was asked for; leave it out, or take --backend gpu");
+                Err(Error::InvalidOption { option, value, reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<BackendChoice> for BackendArgs {
     fn from(backend: BackendChoice) -> Self {
         Self { backend, ..Self::default() }

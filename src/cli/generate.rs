@@ -2,11 +2,12 @@
 
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
+use super::idle::{lines_text, options_text};
 use super::memory::peak_text;
 use super::output::{Format, OutputWriter};
 use super::progress::{Progress, Verbosity};
 use super::prompts::{self, PromptJob};
-use super::record::{RecordArgs, RecordFile};
+use super::record::{OpenRecords, RecordArgs, RecordFile};
 use super::spelling::spelled;
 use super::start::start;
 use super::wording::complain;
@@ -16,10 +17,10 @@ use crate::core::request::SamplingParams;
 use crate::engine::admission;
 use crate::engine::loaded_folder::LoadedFolder;
 use crate::engine::{DeviceEngine, Engine, Update};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::TokenId;
 use crate::model::ModelFolder;
-use std::io::Write;
+use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use web_time::Instant;
@@ -72,51 +73,62 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         (_, true) => Verbosity::Steps,
         _ => Verbosity::Normal,
     };
+    args.backend.check()?;
     let progress = Progress::new(verbosity);
     let defaults = args.sampling.params(if args.is_bare() { BUILT_IN_MAX_NEW_TOKENS } else { DEFAULT_MAX_NEW_TOKENS });
     defaults.validate()?;
+    let model = open_model(args.model.as_deref())?;
+    // What cannot be written is known before anything takes long.
+    let records = args.record.open()?;
 
     let (jobs, complaints) = args.jobs(&defaults)?;
     complaints.iter().for_each(complain);
     if jobs.is_empty() {
-        progress.say("there are no prompts to run");
-        return Ok(ExitCode::from(u8::from(!complaints.is_empty())));
+        return Ok(ExitCode::FAILURE);
     }
-    let model = open_model(args.model.as_deref())?;
+    let options_matter = jobs.iter().any(|job| job.params.temperature > 0.0);
+    let idle_options = options_text(&defaults).filter(|_| !options_matter);
+    idle_options.into_iter().chain(lines_text(&jobs)).for_each(|line| progress.say(&line));
     let folder = LoadedFolder::open(&model).await?;
     let options = args.limits.options();
     // Timing costs a little, and only a trace shows it.
     let backend = BackendArgs { time_kernels: args.record.trace.is_some(), ..args.backend.clone() };
     let started = start(&backend, &options, &folder, |line| progress.say(line)).await?;
     let config = started.config;
+    let writer = OutputWriter::new(std::io::stdout().lock(), args.format, &jobs, jobs.len() + complaints.len());
+    let run = Generation { model: &model, args: &args, jobs: &jobs, records, writer, progress };
     let all_finished = match started.backend {
-        Chosen::Gpu(backend) => generate(*backend, &model, folder, config, &args, &jobs, progress).await?,
-        Chosen::Cpu(backend) => generate(backend, &model, folder, config, &args, &jobs, progress).await?,
+        Chosen::Gpu(backend) => generate(*backend, folder, config, run).await?,
+        Chosen::Cpu(backend) => generate(backend, folder, config, run).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
+}
+
+/// A run that has all it needs but a backend.
+struct Generation<'a> {
+    model: &'a ModelFolder,
+    args: &'a GenerateArgs,
+    jobs: &'a [PromptJob],
+    records: OpenRecords,
+    writer: OutputWriter<'a, StdoutLock<'static>>,
+    progress: Progress,
 }
 
 /// True if every job was accepted and has finished.
 async fn generate<B: Backend>(
     backend: B,
-    model: &ModelFolder,
     folder: LoadedFolder,
     config: EngineConfig,
-    args: &GenerateArgs,
-    jobs: &[PromptJob],
-    mut progress: Progress,
+    generation: Generation<'_>,
 ) -> Result<bool> {
-    let mut writer = OutputWriter::new(std::io::stdout().lock(), args.format, jobs);
+    let Generation { model, args, jobs, records, mut writer, mut progress } = generation;
     // All of it is checked before any device memory is taken.
     let mut accepted = Vec::new();
     for (job_idx, job) in jobs.iter().enumerate() {
         match admit(job, &folder, &config) {
             Ok(prompt_token_ids) => accepted.push((job_idx, prompt_token_ids)),
             Err(error) => {
-                // A line of a file has its own values, under the names of the fields.
-                let is_of_a_line = matches!(error, Error::InvalidOption { .. });
-                let sentence = if is_of_a_line { error.to_string() } else { spelled(&error) };
-                complain(format_args!("{}: {sentence}", job.place));
+                complain(format_args!("{}: {}", job.place, spelled(&error)));
                 writer.refuse(job_idx)?;
             }
         }
@@ -126,8 +138,8 @@ async fn generate<B: Backend>(
     }
 
     let mut engine = Engine::new(backend, folder, config.clone()).await?;
-    let mut record = RecordFile::create(&args.record, model, &mut engine)?;
-    progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>());
+    let mut record = RecordFile::create(records, model, &mut engine)?;
+    progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>(), writer.is_alone());
     let served = serve(&mut engine, &accepted, jobs, &mut record, &mut writer, &mut progress).await;
     // Also of a run that failed: what had finished, and the trace. What went wrong first is told.
     let (written, recorded) = (writer.write_finished(), record.finish());

@@ -1,9 +1,12 @@
 //! Results on stdout, in the order of the input.
 
-use super::prompts::{Prompt, PromptJob};
+use super::prompt::Prompt;
+use super::prompts::PromptJob;
+use super::wrap::Wrap;
 use crate::core::request::FinishReason;
 use crate::engine::stream::Output;
 use crate::error::{Error, Result};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -20,7 +23,7 @@ pub enum Format {
 /// A line of `--format jsonl`.
 #[derive(serde::Serialize)]
 struct JsonLine<'a> {
-    id: &'a serde_json::Value,
+    id: Id<'a>,
     prompt_token_ids: &'a [u32],
     token_ids: &'a [u32],
     logprobs: &'a [f32],
@@ -29,20 +32,38 @@ struct JsonLine<'a> {
     num_cached_tokens: usize,
 }
 
+/// What a line of the input calls itself, as it was written, else its number.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Id<'a> {
+    Own(&'a RawValue),
+    Number(usize),
+}
+
 /// Writes each output as soon as all before it are written.
 pub struct OutputWriter<'a, W: Write> {
     out: W,
     format: Format,
     jobs: &'a [PromptJob],
+    /// There is one prompt, so its text needs no heading and is shown as it comes.
+    is_alone: bool,
+    wrap: Wrap,
     finished: BTreeMap<usize, Output>,
     next: usize,
     refused: Vec<bool>,
 }
 
 impl<'a, W: Write> OutputWriter<'a, W> {
-    /// A writer for the outputs of `jobs`.
-    pub fn new(out: W, format: Format, jobs: &'a [PromptJob]) -> Self {
-        Self { out, format, jobs, finished: BTreeMap::new(), next: 0, refused: vec![false; jobs.len()] }
+    /// A writer for the outputs of `jobs`, which are what could be read of `num_prompts`.
+    pub fn new(out: W, format: Format, jobs: &'a [PromptJob], num_prompts: usize) -> Self {
+        let is_alone = format == Format::Text && num_prompts == 1;
+        let (finished, refused) = (BTreeMap::new(), vec![false; jobs.len()]);
+        Self { out, format, jobs, is_alone, wrap: Wrap::for_stdout(), finished, next: 0, refused }
+    }
+
+    /// The text is written as it comes.
+    pub fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// This job was refused or has failed, and brings no output.
@@ -59,7 +80,8 @@ impl<'a, W: Write> OutputWriter<'a, W> {
     /// # Errors
     /// [`Error::WriteOutput`]
     pub fn text(&mut self, text: &str) -> Result<()> {
-        if self.streams() {
+        if self.is_alone {
+            let text = self.wrap.push(text);
             self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
         }
         Ok(())
@@ -86,10 +108,6 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         Ok(())
     }
 
-    fn streams(&self) -> bool {
-        self.format == Format::Text && self.jobs.len() == 1
-    }
-
     fn write_ready(&mut self) -> Result<()> {
         while self.next < self.jobs.len() {
             let output = self.finished.remove(&self.next);
@@ -107,15 +125,17 @@ impl<'a, W: Write> OutputWriter<'a, W> {
     fn write(&mut self, job_idx: usize, output: &Output) -> std::io::Result<()> {
         let job = &self.jobs[job_idx];
         match self.format {
-            Format::Text if self.streams() => writeln!(self.out),
+            Format::Text if self.is_alone => writeln!(self.out, "{}", self.wrap.finish()),
             Format::Text => {
                 // Plain text goes on where the prompt ends; an answer to tokens or messages begins a line of its own.
                 let gap = if matches!(job.prompt, Prompt::Text(_)) { "" } else { "\n" };
-                writeln!(self.out, "[{job_idx}] {}{gap}{}\n", job.prompt.title(), output.text)
+                let text = format!("[{}] {}{gap}{}", job.number, job.prompt.title(), output.text);
+                let text = self.wrap.push(&text) + &self.wrap.finish();
+                writeln!(self.out, "{text}\n")
             }
             Format::Jsonl => {
                 let line = JsonLine {
-                    id: &job.id,
+                    id: job.id.as_deref().map_or(Id::Number(job.number), Id::Own),
                     prompt_token_ids: &output.prompt_token_ids,
                     token_ids: &output.token_ids,
                     logprobs: &output.logprobs,

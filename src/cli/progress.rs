@@ -61,9 +61,9 @@ impl Progress {
     }
 
     /// The first step is about to run: time counts from here. On a terminal there is a row for each title, unless the
-    /// only text is itself written to the terminal as it comes.
-    pub fn begin(&mut self, titles: &[String]) {
-        let text_is_seen = titles.len() == 1 && std::io::stdout().is_terminal();
+    /// only text (`is_alone`) is itself written to the terminal as it comes.
+    pub fn begin(&mut self, titles: &[String], is_alone: bool) {
+        let text_is_seen = is_alone && std::io::stdout().is_terminal();
         if self.verbosity == Verbosity::Normal && std::io::stderr().is_terminal() && !text_is_seen {
             self.live = Live::on_stderr(titles);
         }

@@ -1,11 +1,11 @@
 //! Where prompts come from: the command line, a JSONL file or stdin, or the built-in ones.
 
+use super::prompt::Prompt;
+use super::prompt_line::{Line, parse_line};
 use crate::core::request::SamplingParams;
-use crate::engine::loaded_folder::LoadedFolder;
 use crate::error::{Error, Result};
-use crate::ids::TokenId;
-use crate::text::Message;
-use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -24,59 +24,30 @@ const BUILT_IN: [&str; 8] = [
 /// A prompt and how to go on, as its owner wrote it.
 #[derive(Debug)]
 pub struct PromptJob {
-    /// The `id` of a JSONL line, else its place in the input.
-    pub id: serde_json::Value,
+    /// Its place in the input: prompts of the command line count from 0, and each line of a file after them, whatever is in
+    /// it.
+    pub number: usize,
+    /// The `id` of a JSONL line, as it was written there.
+    pub id: Option<Box<RawValue>>,
     /// Where it stands in the input, for messages: `prompts.jsonl, line 3`.
     pub place: String,
     /// The prompt.
     pub prompt: Prompt,
     /// The command line's sampling options, overridden by the line's own.
     pub params: SamplingParams,
-}
-
-/// The three ways to give a prompt.
-#[derive(Debug)]
-pub enum Prompt {
-    /// Plain text.
-    Text(String),
-    /// Tokens.
-    TokenIds(Vec<TokenId>),
-    /// A conversation for the model's chat template.
-    Messages(Vec<Message>),
-}
-
-/// A line of a prompts file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object")]
-struct Line {
-    id: Option<serde_json::Value>,
-    prompt: Option<String>,
-    prompt_token_ids: Option<Vec<TokenId>>,
-    messages: Option<Vec<Message>>,
-    max_new_tokens: Option<usize>,
-    temperature: Option<f32>,
-    top_k: Option<usize>,
-    top_p: Option<f32>,
-    min_p: Option<f32>,
-    seed: Option<u64>,
-    stop: Option<Stop>,
-    ignore_eos: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "stop must be a text or a list of texts")]
-enum Stop {
-    One(String),
-    Several(Vec<String>),
+    /// Fields of the line that change nothing: they choose among tokens, and temperature 0 leaves no choice.
+    pub idle: Vec<&'static str>,
 }
 
 /// Jobs for prompts given as arguments.
 pub fn from_arguments(prompts: &[String], defaults: &SamplingParams) -> Vec<PromptJob> {
-    let job = |(i, text): (usize, &String)| PromptJob {
-        id: i.into(),
-        place: format!("prompt {i}"),
+    let job = |(number, text): (usize, &String)| PromptJob {
+        number,
+        id: None,
+        place: format!("prompt {number}"),
         prompt: Prompt::Text(text.clone()),
         params: defaults.clone(),
+        idle: Vec::new(),
     };
     prompts.iter().enumerate().map(job).collect()
 }
@@ -87,111 +58,57 @@ pub fn built_in(defaults: &SamplingParams) -> Vec<PromptJob> {
 }
 
 /// Jobs from a JSONL file, or stdin for `-`, with a message for each line that is none. Blank lines are passed over.
+/// `first_number` prompts came before.
 ///
 /// # Errors
-/// [`Error::ReadFile`] if the file cannot be read.
-pub fn from_file(path: &Path, first_id: usize, defaults: &SamplingParams) -> Result<(Vec<PromptJob>, Vec<String>)> {
-    let unreadable = |source| Error::ReadFile { path: path.to_path_buf(), source };
+/// [`Error::ReadFile`] if the file cannot be read, [`Error::InvalidFile`] if there is nothing in it.
+pub fn from_file(path: &Path, first_number: usize, defaults: &SamplingParams) -> Result<(Vec<PromptJob>, Vec<String>)> {
     let is_stdin = path == Path::new("-");
+    let name = if is_stdin { Path::new("stdin") } else { path };
+    let unreadable = |source| Error::ReadFile { path: name.to_path_buf(), source };
     let reader: Box<dyn BufRead> = if is_stdin {
         Box::new(std::io::stdin().lock())
     } else {
         Box::new(BufReader::new(std::fs::File::open(path).map_err(unreadable)?))
     };
     let (mut jobs, mut complaints) = (Vec::new(), Vec::new());
+    // Who has which id.
+    let mut ids: BTreeMap<String, String> = (0..first_number).map(|i| (i.to_string(), format!("prompt {i}"))).collect();
     for (line_idx, line) in reader.split(b'\n').enumerate() {
         let line = line.map_err(unreadable)?;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let place =
-            format!("{}, line {}", if is_stdin { "stdin".into() } else { path.display().to_string() }, line_idx + 1);
+        let place = format!("{}, line {}", name.display(), line_idx + 1);
         // Editors on Windows begin a file with a mark.
         let line = if line_idx == 0 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
-        match parse_line(line, defaults) {
-            Ok((id, prompt, params)) => {
-                let id = id.unwrap_or_else(|| (first_id + line_idx).into());
-                jobs.push(PromptJob { id, place, prompt, params });
+        let number = first_number + line_idx;
+        let job = parse_line(line, defaults).map_err(|reason| format!("{place}: {reason}"));
+        let unique = job.and_then(|Line { id, prompt, params, idle }| {
+            let key = id.as_deref().map_or_else(|| number.to_string(), key);
+            match ids.get(&key) {
+                Some(other) => Err(format!("{place}: id {key} is that of {other}, too: give each its own")),
+                None => {
+                    ids.insert(key, format!("line {}", line_idx + 1));
+                    Ok(PromptJob { number, id, place, prompt, params, idle })
+                }
             }
-            Err(reason) => complaints.push(format!("{place}: {reason}")),
+        });
+        match unique {
+            Ok(job) => jobs.push(job),
+            Err(complaint) => complaints.push(complaint),
         }
+    }
+    if jobs.is_empty() && complaints.is_empty() {
+        let reason = r#"there is no prompt in it: give a line for each, such as {"prompt": "Once upon a time"}"#.into();
+        return Err(Error::InvalidFile { path: name.into(), reason });
     }
     Ok((jobs, complaints))
 }
 
-type Parsed = (Option<serde_json::Value>, Prompt, SamplingParams);
-
-fn parse_line(line: &[u8], defaults: &SamplingParams) -> Result<Parsed, String> {
-    if !line.trim_ascii_start().starts_with(b"{") {
-        // serde would also take a list of all fields in order.
-        return Err(r#"a line is an object, such as {"prompt": "Once upon a time"}"#.into());
-    }
-    let line: Line = serde_json::from_slice(line).map_err(|error| describe(&error))?;
-    let prompt = match (line.prompt, line.prompt_token_ids, line.messages) {
-        (Some(text), None, None) => Prompt::Text(text),
-        (None, Some(token_ids), None) => Prompt::TokenIds(token_ids),
-        (None, None, Some(messages)) => Prompt::Messages(messages),
-        _ => return Err("give exactly one of prompt, prompt_token_ids, messages".into()),
-    };
-    let stop = line.stop.map(|stop| match stop {
-        Stop::One(text) => vec![text],
-        Stop::Several(texts) => texts,
-    });
-    let params = SamplingParams {
-        max_new_tokens: line.max_new_tokens.unwrap_or(defaults.max_new_tokens),
-        temperature: line.temperature.unwrap_or(defaults.temperature),
-        top_k: line.top_k.or(defaults.top_k),
-        top_p: line.top_p.unwrap_or(defaults.top_p),
-        min_p: line.min_p.unwrap_or(defaults.min_p),
-        seed: line.seed.unwrap_or(defaults.seed),
-        stop: stop.unwrap_or_else(|| defaults.stop.clone()),
-        stop_token_ids: Vec::new(),
-        ignore_eos: line.ignore_eos.unwrap_or(defaults.ignore_eos),
-    };
-    Ok((line.id, prompt, params))
-}
-
-/// serde_json's error, without its own line number: it is always 1 and would be taken for one of the file.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    format!("column {}: {}", error.column(), text.strip_suffix(&place).unwrap_or(&text))
-}
-
-impl Prompt {
-    /// The prompt as tokens.
-    ///
-    /// # Errors
-    /// [`Error::RequestRefused`] if it is empty or the model has no chat template; what tokenizer or template report.
-    pub fn encode(&self, folder: &LoadedFolder) -> Result<Vec<TokenId>> {
-        let tokenizer = &folder.tokenizer;
-        match self {
-            // Some tokenizers begin every text with a token of their own, so the text itself is looked at.
-            Self::Text(text) if text.is_empty() => {
-                Err(Error::RequestRefused("the prompt is empty: give at least one character".into()))
-            }
-            Self::Text(text) => tokenizer.encode(text),
-            Self::TokenIds(token_ids) => Ok(token_ids.clone()),
-            Self::Messages(messages) if messages.is_empty() => {
-                Err(Error::RequestRefused("messages is empty: give at least one message".into()))
-            }
-            Self::Messages(messages) => {
-                let no_template = || {
-                    Error::RequestRefused("this model has no chat template: give a prompt instead of messages".into())
-                };
-                let template = folder.chat_template.as_ref().ok_or_else(no_template)?;
-                let template = template.as_ref().map_err(|reason| Error::ChatTemplate(reason.clone()))?;
-                tokenizer.encode_rendered(&template.render(messages, true)?)
-            }
-        }
-    }
-
-    /// A line to recognise it by.
-    pub fn title(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::TokenIds(token_ids) => format!("{} tokens", token_ids.len()),
-            Self::Messages(messages) => messages.last().map_or(String::new(), |message| message.content.clone()),
-        }
-    }
+/// What ids are compared by: a text may be written in several ways; anything else, such as a number that no float holds, is
+/// as it was written.
+fn key(id: &RawValue) -> String {
+    let text: Option<String> = serde_json::from_str(id.get()).ok();
+    text.map_or_else(|| id.get().to_owned(), |text| serde_json::Value::from(text).to_string())
 }

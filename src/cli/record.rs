@@ -1,6 +1,7 @@
 //! `--record FILE`: the event log of a run, written line by line, so that a run that dies leaves one, too. `--trace FILE`:
 //! the same as a trace, which is one JSON object and so is written at the end.
 
+use super::open_file::OpenFile;
 use crate::backend::Backend;
 use crate::engine::{DeviceEngine, StepReport};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::observe::trace::trace;
 use crate::observe::{Entry, Recorder, Recording, Run, VERSION};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where a run is to be recorded.
 #[derive(clap::Args)]
@@ -21,6 +22,29 @@ pub struct RecordArgs {
     /// Write steps, requests and, on a GPU that can, the time of each kernel to this file, for ui.perfetto.dev
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
+}
+
+impl RecordArgs {
+    /// Opens the files, before anything that takes long. What is in them stays until a run begins.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there can be no such file.
+    pub fn open(&self) -> Result<OpenRecords> {
+        if self.record.is_some() && self.record == self.trace {
+            let value = self.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+            let reason = "the log of the run is written there; name another file".into();
+            return Err(Error::InvalidOption { option: "trace", value, reason });
+        }
+        let open = |option, path: &Option<PathBuf>| path.as_deref().map(|path| OpenFile::new(option, path)).transpose();
+        Ok(OpenRecords { record: open("record", &self.record)?, trace: open("trace", &self.trace)? })
+    }
+}
+
+/// Files for a run that has not begun.
+#[derive(Default)]
+pub struct OpenRecords {
+    record: Option<OpenFile>,
+    trace: Option<OpenFile>,
 }
 
 /// A log and a trace being written, or none.
@@ -35,17 +59,12 @@ impl RecordFile {
     /// Begins the log of an engine that has no requests yet. Without a path nothing is written, here and below.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there can be no such file; [`Error::WriteFile`] if it cannot be written.
-    pub fn create<B: Backend>(args: &RecordArgs, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
+    /// [`Error::WriteFile`] if it cannot be written.
+    pub fn create<B: Backend>(files: OpenRecords, model: &ModelFolder, engine: &mut DeviceEngine<B>) -> Result<Self> {
         let (model, backend) = (model.path().display().to_string(), engine.runner_mut().device_mut().1.name());
         let run = Run { version: VERSION, model, backend, config: engine.scheduler().config().clone() };
-        if args.record.is_some() && args.record == args.trace {
-            let value = args.trace.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-            let reason = "the log of the run is written there; name another file".into();
-            return Err(Error::InvalidOption { option: "trace", value, reason });
-        }
-        let out = args.record.as_deref().map(|path| create("record", path)).transpose()?;
-        let traced = args.trace.as_deref().map(|path| create("trace", path)).transpose()?;
+        let out = files.record.map(OpenFile::begin).transpose()?;
+        let traced = files.trace.map(OpenFile::begin).transpose()?;
         let traced = traced.map(|(file, path)| (Recording::new(run.clone()), file, path));
         let recorder = Recorder::new(&run.config);
         let mut file = Self { out, traced, recorder };
@@ -102,15 +121,5 @@ impl RecordFile {
         let written = writeln!(out, "{}", entry.to_json()).and_then(|()| out.flush());
         // Of its own kind: nobody at the other end of stdout is no failure, a log that is not written is.
         written.map_err(|source| Error::WriteFile { path: path.clone(), source })
-    }
-}
-
-fn create(option: &'static str, path: &Path) -> Result<(BufWriter<File>, PathBuf)> {
-    match File::create(path) {
-        Ok(file) => Ok((BufWriter::new(file), path.to_path_buf())),
-        Err(error) => {
-            let (value, reason) = (path.display().to_string(), format!("it cannot be written: {error}"));
-            Err(Error::InvalidOption { option, value, reason })
-        }
     }
 }

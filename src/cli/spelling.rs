@@ -17,7 +17,8 @@ pub fn spelled(error: &Error) -> String {
     }
 }
 
-fn as_option(field: &str) -> String {
+/// `max_model_len` as it is typed.
+pub fn as_option(field: &str) -> String {
     format!("--{}", field.replace('_', "-"))
 }
 

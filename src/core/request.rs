@@ -23,11 +23,11 @@ pub struct SamplingParams {
     pub min_p: f32,
     /// Seeds this request's own random numbers: its tokens depend on it and never on batch mates.
     pub seed: u64,
-    /// Texts that end the output. They are never emitted.
+    /// Texts that end the output. They are never emitted. A special token's own text stands for that token.
     pub stop: Vec<String>,
-    /// Tokens that end the output: the model's end-of-sequence tokens. They are never emitted.
+    /// Tokens that end the output, beside the model's end-of-sequence tokens. They are never emitted.
     pub stop_token_ids: Vec<TokenId>,
-    /// Generate past `stop_token_ids`, as benchmarks do.
+    /// Generate past the model's end-of-sequence tokens, as benchmarks do.
     pub ignore_eos: bool,
 }
 
@@ -54,27 +54,27 @@ impl SamplingParams {
     /// # Errors
     /// [`Error::InvalidOption`] names the first field that cannot work.
     pub fn validate(&self) -> Result<()> {
-        let refuse =
-            |option, value: String, reason: &str| Err(Error::InvalidOption { option, value, reason: reason.into() });
-        if self.max_new_tokens == 0 {
-            return refuse("max_new_tokens", "0".into(), "it must be at least 1");
-        }
-        if !self.temperature.is_finite() || self.temperature < 0.0 {
-            return refuse("temperature", self.temperature.to_string(), "use 0 for greedy or a positive number");
-        }
-        if self.top_k == Some(0) {
-            return refuse("top_k", "0".into(), "it must be at least 1; leave it out to keep all tokens");
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return refuse("top_p", self.top_p.to_string(), "use a number above 0 and at most 1");
-        }
-        if !(0.0..=1.0).contains(&self.min_p) {
-            return refuse("min_p", self.min_p.to_string(), "use a number from 0 to 1");
-        }
-        if self.stop.iter().any(String::is_empty) {
-            return refuse("stop", "\"\"".into(), "a stop text must not be empty");
-        }
-        Ok(())
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// An [`Error::InvalidOption`] for each field that cannot work.
+    pub fn faults(&self) -> Vec<Error> {
+        let Self { max_new_tokens, temperature, top_k, top_p, min_p, .. } = *self;
+        let checks = [
+            (max_new_tokens > 0, "max_new_tokens", max_new_tokens.to_string(), "it must be at least 1"),
+            (
+                temperature.is_finite() && temperature >= 0.0,
+                "temperature",
+                temperature.to_string(),
+                "use 0 for greedy or a positive number",
+            ),
+            (top_k != Some(0), "top_k", "0".into(), "it must be at least 1; leave it out to keep all tokens"),
+            (top_p > 0.0 && top_p <= 1.0, "top_p", top_p.to_string(), "use a number above 0 and at most 1"),
+            ((0.0..=1.0).contains(&min_p), "min_p", min_p.to_string(), "use a number from 0 to 1"),
+            (!self.stop.iter().any(String::is_empty), "stop", "\"\"".into(), "a stop text must not be empty"),
+        ];
+        let wrong = checks.into_iter().filter(|(works, ..)| !works);
+        wrong.map(|(_, option, value, reason)| Error::InvalidOption { option, value, reason: reason.into() }).collect()
     }
 }
 
@@ -89,12 +89,13 @@ pub struct Request {
     pub params: SamplingParams,
 }
 
-/// Checks that a request for a prompt of so many tokens can run and finish within these limits.
+/// Checks that a request for a prompt of so many tokens can run and finish within these limits, by a model that was made for
+/// sequences of `longest` tokens.
 ///
 /// # Errors
-/// [`Error::RequestRefused`] with the figures if it never could; [`Error::InvalidOption`] if a sampling parameter cannot
-/// work.
-pub fn check_request(config: &EngineConfig, prompt_len: usize, params: &SamplingParams) -> Result<()> {
+/// [`Error::RequestRefused`] with the figures, what is to blame and what helps, if it never could; [`Error::InvalidOption`] if
+/// a sampling parameter cannot work.
+pub fn check_request(config: &EngineConfig, longest: usize, prompt_len: usize, params: &SamplingParams) -> Result<()> {
     let &EngineConfig { block_size, num_kv_blocks, max_model_len, .. } = config;
     let max_new_tokens = params.max_new_tokens;
     let refuse = |message| Err(Error::RequestRefused(message));
@@ -105,20 +106,39 @@ pub fn check_request(config: &EngineConfig, prompt_len: usize, params: &Sampling
     }
     let max_len = prompt_len.saturating_add(max_new_tokens);
     let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} new ones = {max_len} tokens");
+    let pool_tokens = num_kv_blocks.saturating_mul(block_size);
     let num_blocks = config.num_blocks_for(max_len);
-    // A max_model_len that was left out is what the pool holds: then the pool is to blame.
-    if max_len > max_model_len && max_model_len != num_kv_blocks * block_size {
-        return refuse(format!(
-            "{tokens}, and max_model_len is {max_model_len}: shorten the prompt or lower max_new_tokens"
-        ));
+    let remedy = shorter(longest.min(max_model_len).min(pool_tokens), prompt_len, max_new_tokens);
+    // The model cannot be given more room, so its own limit is named wherever that is too small, too.
+    if max_len > longest {
+        return refuse(format!("{tokens}, and the model was made for at most {longest}: {remedy}"));
     }
-    if num_blocks > num_kv_blocks {
+    let pool_is_short = num_blocks > num_kv_blocks;
+    // A max_model_len that was left out is what the pool holds: then the pool is to blame.
+    if max_len > max_model_len && max_model_len != pool_tokens {
+        let pool = if pool_is_short { format!(" and num_kv_blocks to {num_blocks}") } else { String::new() };
+        let raise = format!("raise it to {max_len}{pool}");
+        return refuse(format!("{tokens}, and max_model_len is {max_model_len}: {raise}, or {remedy}"));
+    }
+    if pool_is_short {
         return refuse(format!(
             "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
-             raise num_kv_blocks to {num_blocks}, shorten the prompt or lower max_new_tokens"
+             raise num_kv_blocks to {num_blocks}, or {remedy}"
         ));
     }
     Ok(())
+}
+
+/// What a user can do for a prompt and its output to fit. Fewer new tokens do not help a prompt that is too long by itself.
+fn shorter(limit: usize, prompt_len: usize, max_new_tokens: usize) -> String {
+    let lower = format!("lower max_new_tokens to {}", limit.saturating_sub(prompt_len));
+    let shorten = format!("shorten the prompt to {} tokens", limit.saturating_sub(max_new_tokens));
+    match (prompt_len < limit, max_new_tokens < limit) {
+        (true, true) => format!("{shorten}, or {lower}"),
+        (true, false) => lower,
+        (false, true) => shorten,
+        (false, false) => format!("shorten the prompt and lower max_new_tokens to {limit} tokens together"),
+    }
 }
 
 /// Why a request ended.

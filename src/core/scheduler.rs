@@ -100,7 +100,8 @@ impl Scheduler {
         if self.get(id).is_some() {
             return Err(Error::RequestRefused(format!("id {id} belongs to a request that has not finished")));
         }
-        check_request(&self.config, request.prompt_token_ids.len(), &request.params)?;
+        // Which model computes it, and what that was made for, is not known here.
+        check_request(&self.config, usize::MAX, request.prompt_token_ids.len(), &request.params)?;
         if self.waiting.len() >= MOST_WAITING {
             return Err(Error::RequestRefused(format!(
                 "{MOST_WAITING} requests wait already, as many as may: submit it again when some have ended"

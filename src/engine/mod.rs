@@ -95,13 +95,14 @@ impl<R: ModelRunner> Engine<R> {
     }
 
     /// Queues a request; its output comes from later steps. Ids count up from 0 in the order of submission.
-    /// The model's end-of-sequence tokens end it unless `ignore_eos` is set.
+    /// The model's end-of-sequence tokens end it unless `ignore_eos` is set; a stop text that is a special token means that.
     ///
     /// # Errors
     /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
-        let request = request_for(&self.model, id, prompt_token_ids, params)?;
+        let (config, tokenizer) = (self.scheduler.config(), &self.streams.tokenizer);
+        let request = request_for(&self.model, config, tokenizer, id, prompt_token_ids, params)?;
         self.scheduler.submit(request.clone())?;
         self.streams.open(request);
         self.next_id += 1;

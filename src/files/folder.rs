@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 /// Most bytes of a file that is read whole (JSON, templates). The largest tokenizer.json in use has about 35 MB.
 const MAX_WHOLE_FILE_BYTES: u64 = 256 << 20;
 
+const A_MODEL_IS: &str = "a model is a folder with config.json, tokenizer.json and model.safetensors in it";
+
 /// Where the files of a model are. Weights are read in pieces ([`ModelFolder::open_file`]); they are never mapped into
 /// memory, because a file that shrinks while mapped kills the process.
 #[derive(Clone, Debug)]
@@ -27,10 +29,18 @@ impl ModelFolder {
     /// [`Error::ReadFile`] if it does not exist, [`Error::InvalidFile`] if it is no folder.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let metadata = fs::metadata(&path).map_err(|source| Error::ReadFile { path: path.clone(), source })?;
+        let metadata = fs::metadata(&path).map_err(|source| {
+            let source = match source.kind() {
+                io::ErrorKind::NotFound => {
+                    let reason = format!("there is no such folder, and nothing is downloaded; {A_MODEL_IS}");
+                    io::Error::new(io::ErrorKind::NotFound, reason)
+                }
+                _ => source,
+            };
+            Error::ReadFile { path: path.clone(), source }
+        })?;
         if !metadata.is_dir() {
-            let reason = "a model is a folder with config.json, tokenizer.json and model.safetensors in it".into();
-            return Err(Error::InvalidFile { path, reason });
+            return Err(Error::InvalidFile { path, reason: A_MODEL_IS.into() });
         }
         Ok(Self { path, embedded: None })
     }
@@ -78,8 +88,7 @@ impl ModelFolder {
         };
         opened.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
-                let reason = "there is no such file; a model is a folder with config.json, tokenizer.json and \
-                              model.safetensors in it";
+                let reason = format!("there is no such file; {A_MODEL_IS}");
                 Error::ReadFile { path, source: io::Error::new(io::ErrorKind::NotFound, reason) }
             }
             _ => Error::ReadFile { path, source },

@@ -83,6 +83,11 @@ impl Tokenizer {
         token.is_some_and(|token| !self.inner.get_added_vocabulary().is_special_token(&token))
     }
 
+    /// The special token that is written so, such as `<|im_end|>`. Decoded text never holds it.
+    pub fn special_token(&self, text: &str) -> Option<TokenId> {
+        self.inner.token_to_id(text).filter(|_| self.inner.get_added_vocabulary().is_special_token(text))
+    }
+
     /// Whether `id` is a byte token of a sentencepiece vocabulary, such as `<0xE2>`. What a run of them means is known
     /// only when it ends: the decoder takes the run as a whole.
     pub fn is_byte(&self, id: TokenId) -> bool {

@@ -298,7 +298,7 @@ fn refuses_what_makes_no_sense() {
         run(cb_lab(&args)).failed(2).without_results().complains(parts);
     };
     refused(&["linear", "--shapes", "64"], &["--shapes is 64", "896x4864"]);
-    refused(&["linear", "--tuning", "gpu"], &["--tuning is gpu", "not what runs here"]);
+    refused(&["linear", "--tuning", "gpu"], &["--tuning is gpu", "only kernels of a GPU"]);
     refused(&["linear", "--shapes", "63x64"], &["--shapes is 63x64", "multiple of 4"]);
     refused(&["attention", "--heads", "7", "--kv-heads", "2"], &["--heads is 7", "multiple of --kv-heads"]);
     refused(&["attention", "--head-dim", "36"], &["--head-dim is 36", "multiple of 8"]);
@@ -346,8 +346,8 @@ fn refuses_what_makes_no_sense() {
 
 fn a_report_that_cannot_be_written() {
     let args = ["bench", "calibrate", "--backend", "cpu", "--json", "/no/such/folder/report.json"];
-    run(cb_lab(&args)).failed(1).complains(&["cannot write /no/such/folder/report.json"]);
+    run(cb_lab(&args)).failed(2).complains(&["--json is /no/such/folder/report.json: it cannot"]);
     let shape = ["--shapes", "8x8", "--rows", "1", "--repeats", "1", "--plot", "/no/such/folder/rows.svg"];
     let args = [&["bench", "linear", "--backend", "cpu"], &shape[..]].concat();
-    run(cb_lab(&args)).failed(1).complains(&["cannot write /no/such/folder/rows.svg"]);
+    run(cb_lab(&args)).failed(2).complains(&["--plot is /no/such/folder/rows.svg: it cannot"]);
 }

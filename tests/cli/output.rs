@@ -1,8 +1,17 @@
 //! What stands on stdout: JSON lines, text, the order of both.
 
-use super::harness::{cb_lab, generate, generate_lines, run, trials};
+use super::harness::{cb_lab, file_of, generate, generate_lines, generating, run, trials};
 
-trials!(fields_of_a_json_line, ids, order_is_that_of_the_input, text_of_one_prompt, text_of_several_prompts, built_in);
+trials!(
+    fields_of_a_json_line,
+    ids,
+    ids_as_they_were_written,
+    numbers_are_places,
+    order_is_that_of_the_input,
+    text_of_one_prompt,
+    text_of_several_prompts,
+    built_in
+);
 
 fn fields_of_a_json_line() {
     let run = generate_lines(&["--max-new-tokens", "5"], &[r#"{"prompt":"Once upon"}"#]).finished();
@@ -28,6 +37,35 @@ fn ids() {
         ["0", "\"a\"", "2", r#"[7,{"k":null}]"#],
         "arguments first, then lines by place or by their own id"
     );
+}
+
+/// Also what no float holds.
+fn ids_as_they_were_written() {
+    let ids = ["12345678901234567890123", "1.0", "1e3", "-0", r#""\u00e9""#, r#"{"b": 1, "a": [2 ,3]}"#];
+    let lines = ids.map(|id| format!(r#"{{"id": {id} ,"prompt":"x"}}"#));
+    let run = generate_lines(&["--max-new-tokens", "1"], &lines.each_ref().map(String::as_str)).finished();
+    for (line, id) in run.stdout.lines().zip(ids) {
+        assert!(line.starts_with(&format!("{{\"id\":{id},\"prompt_token_ids\":")), "{line}");
+    }
+}
+
+/// However a line fails, those after it keep their numbers; and a heading stays where there is only one left.
+fn numbers_are_places() {
+    let run_as = |format: &str, bad: &str| {
+        let mut command = generating("cpu", &["before", "--max-new-tokens", "1", "--format", format, "--prompts", "-"]);
+        command.stdin(file_of(format!("{bad}\n\n{{\"prompt\":\"after\"}}\n")));
+        run(command).failed(1).stdout
+    };
+    for bad in ["{", r#"{"prompt":""}"#, r#"{"prompt":"hi","top_k":0}"#] {
+        let text = run_as("text", bad);
+        assert!(text.starts_with("[0] before") && text.contains("\n[3] after"), "{bad}: {text:?}");
+        let lines = run_as("jsonl", bad);
+        assert!(lines.starts_with("{\"id\":0,") && lines.contains("\n{\"id\":3,"), "{bad}: {lines}");
+        let mut command = generating("cpu", &["--max-new-tokens", "1", "--prompts", "-"]);
+        command.stdin(file_of(format!("{bad}\n{{\"prompt\":\"after\"}}\n")));
+        let text = run(command).failed(1).stdout;
+        assert!(text.starts_with("[1] after"), "{bad}: {text:?}");
+    }
 }
 
 fn order_is_that_of_the_input() {

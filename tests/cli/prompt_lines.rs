@@ -1,10 +1,10 @@
 //! What a line of `--prompts` may say: kinds of prompt, and sampling fields that override the command line's.
 
 use super::harness::{generate, generate_lines, trials};
-use super::model_copy::fixture;
+use super::model_copy::{ModelCopy, fixture};
 use serde_json::Value;
 
-trials!(three_kinds_of_prompt, overrides, end_of_sequence, stop_texts);
+trials!(three_kinds_of_prompt, overrides, end_of_sequence, stop_texts, stop_tokens);
 
 fn three_kinds_of_prompt() {
     let lines = [
@@ -87,4 +87,46 @@ fn stop_texts() {
         assert_eq!(result["finish_reason"], "stop");
     }
     assert_eq!(by_line[2]["text"], whole, "a line can take the stop texts away");
+}
+
+/// By id, and by the text of a special token, which is in no output. Both hold where the model's own are passed over.
+fn stop_tokens() {
+    let plain = r#"{"prompt":"Once upon"}"#;
+    let args = ["--max-new-tokens", "12", "--ignore-eos"];
+    let whole = generate_lines(&args, &[plain]).finished().json_lines().remove(0);
+    let ids: Vec<u64> = whole["token_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
+    let (stop, before) = (ids[5], ids.iter().position(|id| *id == ids[5]).unwrap());
+    let check = |result: &Value| {
+        assert_eq!(result["token_ids"].as_array().unwrap().len(), before, "{result}");
+        assert_eq!(result["finish_reason"], "stop");
+    };
+    let ids = format!("3,{stop}");
+    let by_option = [&args[..], &["--stop-token-ids", &ids]].concat();
+    let by_line = format!(r#"{{"prompt":"Once upon","stop_token_ids":[{stop}]}}"#);
+    let none = r#"{"prompt":"Once upon","stop_token_ids":[]}"#;
+    let results = generate_lines(&by_option, &[plain, none]).finished().json_lines();
+    check(&results[0]);
+    assert_eq!(results[1]["token_ids"], whole["token_ids"], "a line can take them away");
+    check(&generate_lines(&args, &[&by_line]).finished().json_lines()[0]);
+
+    // The same token, made a special one of the tokenizer.
+    let model = ModelCopy::of("smollm2").edit("tokenizer.json", |contents| {
+        let mut json: Value = serde_json::from_slice(contents).expect("tokenizer.json is JSON");
+        let vocab = json["model"]["vocab"].as_object().expect("a vocabulary");
+        let text = vocab.iter().find(|(_, id)| **id == stop).expect("the token has a text").0.clone();
+        let token = serde_json::json!({
+            "id": stop, "content": text, "special": true,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        });
+        json["added_tokens"].as_array_mut().expect("added tokens").push(token);
+        *contents = serde_json::to_vec(&json).expect("JSON can be written");
+    });
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(fixture("smollm2").join("tokenizer.json")).unwrap()).unwrap();
+    let vocab = json["model"]["vocab"].as_object().unwrap();
+    let text = vocab.iter().find(|(_, id)| **id == stop).unwrap().0;
+    let prompt = &whole["prompt_token_ids"];
+    let line = format!(r#"{{"prompt_token_ids":{prompt},"stop":{}}}"#, Value::from(text.as_str()));
+    let args = [&args[..], &["--model", model.path()]].concat();
+    check(&generate_lines(&args, &[&line]).finished().json_lines()[0]);
 }

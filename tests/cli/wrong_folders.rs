@@ -19,7 +19,12 @@ fn no_folder() {
     let empty = tempfile::tempdir().unwrap();
     let path = empty.path().to_str().unwrap();
     refuse(path, &["config.json: there is no such file", A_MODEL_IS]);
-    refuse(&format!("{path}/nothing"), &["cannot read", "nothing: "]);
+    let nothing = format!("{path}/nothing");
+    let none = ["nothing: there is no such folder", "nothing is downloaded", A_MODEL_IS];
+    refuse(&nothing, &none);
+    // First of all: prompts and records wait.
+    generate(&["--model", &nothing, "--prompts", "no/such/file"]).failed(1).complains(&none);
+    generate(&["hi", "--model", &nothing, "--record", "no/such/folder/file"]).failed(1).complains(&none);
     refuse(fixture("llama").join("config.json").to_str().unwrap(), &[A_MODEL_IS]);
 }
 

@@ -1,8 +1,15 @@
 //! Options that cannot work: exit code 2, and a message that names the option, the value and what works instead.
 
 use super::harness::{cb_lab, generate, run, trials};
+use super::model_copy::ModelCopy;
 
-trials!(values_out_of_range, values_that_are_none, what_is_no_option, told_before_a_device_is_opened);
+trials!(
+    values_out_of_range,
+    files_that_cannot_be_written,
+    values_that_are_none,
+    what_is_no_option,
+    told_before_a_device_is_opened,
+);
 
 fn values_out_of_range() {
     let power = "a power of two from 1 to 256";
@@ -39,11 +46,61 @@ fn values_out_of_range() {
     assert!(!std::path::Path::new(both).exists(), "nothing was written");
 }
 
+/// Before the model is read, which here cannot be; and a run that does not begin leaves all files as they were.
+fn files_that_cannot_be_written() {
+    let model = ModelCopy::of("llama").remove("tokenizer.json");
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().expect("a temporary folder has a plain name").to_owned();
+    for option in ["--record", "--trace"] {
+        for wrong in [path("no/such/folder/file"), path("")] {
+            let run = generate(&["hi", "--model", model.path(), option, &wrong]).failed(2).without_results();
+            run.complains(&[&format!("error: {option} is {wrong}: it cannot be written")]);
+        }
+        let (old, new) = (path("old"), path("new"));
+        std::fs::write(&old, "kept").unwrap();
+        for file in [&old, &new] {
+            generate(&["hi", "--model", model.path(), option, file]).failed(1).complains(&["tokenizer.json"]);
+        }
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "kept");
+        assert!(!std::path::Path::new(&new).exists(), "an empty file was left behind");
+        let longer = "x".repeat(1 << 20);
+        std::fs::write(&old, &longer).unwrap();
+        generate(&["hi", "--max-new-tokens", "1", option, &old]).finished();
+        let written = std::fs::read_to_string(&old).unwrap();
+        assert!(written.starts_with('{') && written.ends_with("}\n"), "nothing of the old file is left");
+    }
+}
+
 fn values_that_are_none() {
-    let cases = [("--block-size", "x"), ("--seed", "-1"), ("--top-k", "1.5"), ("--temperature", "hot")];
-    for (option, value) in cases {
+    let (count, any) = ("use a whole number from 1", "use a whole number from 0");
+    let counts =
+        ["max-new-tokens", "top-k", "block-size", "num-kv-blocks", "max-tokens-per-step", "prefill-chunk-size"];
+    let counts = counts.into_iter().chain(["max-num-seqs", "max-model-len"]);
+    let mut cases: Vec<_> =
+        counts.flat_map(|option| ["x", "-1", "1.5", ""].map(|value| (option, value, count))).collect();
+    cases.extend(["x", "-1"].map(|value| ("seed", value, any)));
+    cases.extend(["x", "-1", "1;2"].map(|value| ("stop-token-ids", value, any)));
+    cases.extend(["temperature", "top-p", "min-p"].map(|option| (option, "hot", "use a number, such as 0.7")));
+    for (option, value, allowed) in cases {
+        let option = format!("--{option}");
         let named = format!("invalid value '{value}' for '{option} <");
-        generate(&["hi", option, value]).failed(2).complains(&[&named]).without_results();
+        generate(&["hi", &option, value]).failed(2).complains(&[&named, allowed]).without_results();
+    }
+    let bits = "use a whole number from 0 that fits in 64 bits";
+    generate(&["hi", "--seed", "18446744073709551616"]).failed(2).complains(&[bits]);
+    let benches = [
+        ("throughput", "--requests", count),
+        ("throughput", "--rate", "use a number"),
+        ("throughput", "--seed", any),
+        ("attention", "--batch", count),
+        ("attention", "--repeats", count),
+        ("linear", "--rows", count),
+        ("model", "--prompt-len", count),
+        ("quality", "--window", count),
+    ];
+    for (bench, option, allowed) in benches {
+        let refused = run(cb_lab(&["bench", bench, option, "x"])).failed(2).without_results();
+        refused.complains(&[&format!("invalid value 'x' for '{option} <"), allowed]);
     }
     let backends = run(cb_lab(&["generate", "hi", "--backend", "tpu"])).failed(2).without_results();
     assert!(backends.stderr.contains("[possible values: auto, gpu, cpu]"));

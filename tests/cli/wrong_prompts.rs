@@ -5,6 +5,9 @@ use super::model_copy::{ModelCopy, fixture};
 
 trials!(
     lines_that_are_no_requests,
+    values_of_other_types,
+    ids_that_are_there_twice,
+    a_text_without_tokens,
     requests_that_cannot_run,
     too_long,
     messages_without_a_template,
@@ -45,7 +48,8 @@ fn lines_that_are_no_requests() {
         &[],
         &[
             (r#"{"prompt":"hi""#, &["column 14", "EOF"]),
-            (r#"{"prompt":"hi","temperatur":1}"#, &["column 27", "unknown field `temperatur`", "`temperature`"]),
+            (r#"{"prompt":"hi","temperatur":1}"#, &["there is no field temperatur: is it temperature?"]),
+            (r#"{"prompt":"hi","best_of":1}"#, &["there is no field best_of: fields are prompt, prompt_token_ids, "]),
             (r#"{"prompt":"hi","prompt_token_ids":[1]}"#, &[one]),
             (r#"{"prompt":"hi","messages":[{"role":"user","content":"hi"}]}"#, &[one]),
             ("{}", &[one]),
@@ -53,16 +57,81 @@ fn lines_that_are_no_requests() {
             ("\"hi\"", &[object]),
             // serde would take a list of all fields in order.
             (r#"[null,"hi",null,null,null,null,null,null,null,null,null,null]"#, &[object]),
-            (r#"{"prompt":7}"#, &["integer `7`", "string"]),
-            (r#"{"prompt_token_ids":[-1]}"#, &["integer `-1`"]),
-            (r#"{"prompt_token_ids":[4294967296]}"#, &["integer `4294967296`"]),
-            (r#"{"messages":[{"role":"user"}]}"#, &["missing field `content`"]),
+            (r#"{"prompt":7}"#, &["prompt is 7: use a text"]),
+            (r#"{"prompt_token_ids":[7,-1]}"#, &["prompt_token_ids[1] is -1: a token id is a whole number from 0"]),
+            (r#"{"prompt_token_ids":[4294967296]}"#, &["prompt_token_ids[0] is 4294967296: "]),
+            (r#"{"prompt_token_ids":"1"}"#, &["prompt_token_ids is \"1\": use a list of token ids"]),
+            (r#"{"messages":[{"role":"user"}]}"#, &["messages: missing field `content`"]),
             (r#"{"prompt":"hi","temperature":NaN}"#, &["column 30"]),
-            (r#"{"prompt":"hi","max_new_tokens":-1}"#, &["integer `-1`"]),
-            (r#"{"prompt":"hi","stop":3}"#, &["stop must be a text or a list of texts"]),
-            (r#"{"prompt":"hi","prompt":"ho"}"#, &["duplicate field `prompt`"]),
+            (r#"{"prompt":"hi","stop":3}"#, &["stop is 3: use a text or a list of texts"]),
+            (r#"{"prompt":"hi","prompt":"ho"}"#, &["prompt is there twice"]),
         ],
     );
+}
+
+/// Each names the field, what was written, and what may be written.
+fn values_of_other_types() {
+    let count = "use a whole number from 1";
+    let cases = [
+        ("max_new_tokens", "-1", count),
+        ("top_k", "-1", count),
+        ("top_k", "1.5", count),
+        ("seed", "-1", "use a whole number from 0"),
+        ("seed", "\"7\"", "use a whole number from 0, without quotes"),
+        ("temperature", "\"0.7\"", "use 0 for greedy or a positive number, without quotes"),
+        ("temperature", "\"hot\"", "use 0 for greedy or a positive number"),
+        ("top_p", "[1]", "use a number"),
+        ("min_p", "{}", "use a number"),
+        ("ignore_eos", "\"true\"", "use true or false, without quotes"),
+        ("stop_token_ids", "2", "use a list of token ids"),
+        ("stop_token_ids", "[-2]", "a token id is a whole number from 0"),
+    ];
+    let lines = cases.map(|(field, value, _)| format!(r#"{{"prompt":"hi","{field}":{value}}}"#));
+    let says = cases.map(|(field, value, allowed)| {
+        let value = value.trim_start_matches('[').trim_end_matches(']');
+        let place = if allowed.starts_with("a token") { "[0]" } else { "" };
+        let value = if field == "top_p" { "[1]" } else { value };
+        format!("{field}{place} is {value}: {allowed}")
+    });
+    let says: Vec<[&str; 1]> = says.iter().map(|part| [&part[..]]).collect();
+    let cases: Vec<(&str, &[&str])> = lines.iter().zip(&says).map(|(line, part)| (&line[..], &part[..])).collect();
+    check(&[], &cases);
+    // All faults of a line at once, in one sentence each.
+    let line = r#"{"prompt":"hi","top_k":-1,"seed":-1,"temperature":"0.7","top_p":3,"topp":1}"#;
+    let all = ["there is no field topp: is it top_p?", "top_k is -1", "seed is -1", "temperature is", "; top_p is 3: "];
+    check(&[], &[(line, &all)]);
+}
+
+fn ids_that_are_there_twice() {
+    let big = ["12300000000000000000001", "12300000000000000000002", "12300000000000000000001"];
+    let mut lines = vec![r#"{"id":"a","prompt":"a"}"#.to_string(), r#"{"id":"\u0061","prompt":"b"}"#.into()];
+    lines.extend(big.map(|id| format!(r#"{{"id":{id},"prompt":"a"}}"#)));
+    lines.extend([r#"{"id":7,"prompt":"a"}"#.into(), r#"{"prompt":"a"}"#.into(), r#"{"prompt":"a"}"#.into()]);
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let run = generate_lines(&["--max-new-tokens", "1"], &lines).failed(1);
+    let errors: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let expected = [
+        "error: stdin, line 2: id \"a\" is that of line 1, too: give each its own",
+        "error: stdin, line 5: id 12300000000000000000001 is that of line 3, too: give each its own",
+        "error: stdin, line 8: id 7 is that of line 6, too: give each its own",
+    ];
+    assert_eq!(errors, expected);
+    let ids: Vec<&str> =
+        run.stdout.lines().filter_map(|line| line.strip_prefix("{\"id\":")?.split(',').next()).collect();
+    assert_eq!(ids, ["\"a\"", big[0], big[1], "7", "6"]);
+    let run = generate_lines(&["an argument", "--max-new-tokens", "1"], &[r#"{"id":0,"prompt":"a"}"#]).failed(1);
+    run.complains(&["stdin, line 1: id 0 is that of prompt 0, too"]);
+}
+
+/// A vocabulary without a token for anything in the text.
+fn a_text_without_tokens() {
+    let model = ModelCopy::of("smollm2").edit("tokenizer.json", |contents| {
+        let mut json: serde_json::Value = serde_json::from_slice(contents).expect("tokenizer.json is JSON");
+        let nothing = serde_json::json!({"type": "Replace", "pattern": {"String": "x"}, "content": ""});
+        json["normalizer"] = nothing;
+        *contents = serde_json::to_vec(&json).expect("JSON can be written");
+    });
+    check(&["--model", model.path()], &[(r#"{"prompt":"xxx"}"#, &["nothing in the prompt has a token"])]);
 }
 
 fn requests_that_cannot_run() {
@@ -80,20 +149,44 @@ fn requests_that_cannot_run() {
             (r#"{"prompt":"hi","min_p":2}"#, &["min_p is 2"]),
             (r#"{"prompt":"hi","max_new_tokens":0}"#, &["max_new_tokens is 0"]),
             (r#"{"prompt":"hi","stop":["x",""]}"#, &["stop is \"\""]),
-            (r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#, &["--max-model-len is 512"]),
+            (r#"{"prompt":"hi","stop_token_ids":[400]}"#, &["stop token id 400 is out of range"]),
+            (
+                r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#,
+                &["made for at most 512: lower --max-new-tokens to 510"],
+            ),
         ],
     );
     generate(&["", "--quiet"]).failed(1).complains(&["prompt 0: ", "the prompt is empty"]).without_results();
 }
 
+/// What is to blame is named, and only what helps.
 fn too_long() {
-    let pool = "need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, shorten the prompt or lower";
-    let line: (&str, &[&str]) = (r#"{"prompt":"abcdef"}"#, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
+    let of_len = |len: usize| format!(r#"{{"prompt":"{}"}}"#, "a".repeat(len));
+    let check_len = |args: &[&str], len: usize, parts: &[&str]| check(args, &[(&of_len(len), parts)]);
+    let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 \
+                tokens, or lower --max-new-tokens to 2";
     // With and without max-model-len, which is otherwise what the pool holds.
-    check(&["--num-kv-blocks", "2", "--block-size", "4"], &[line]);
-    check(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], &[line]);
-    let len = "9 tokens, and --max-model-len is 8: shorten the prompt or lower --max-new-tokens";
-    check(&["--max-model-len", "8"], &[(line.0, &[len])]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 6, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 6, &[pool]);
+    // Fewer new tokens do not help a prompt that is too long alone.
+    let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 tokens";
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 8, &[pool]);
+    let len = "9 tokens, and --max-model-len is 8: raise it to 9, or shorten the prompt to 5 tokens, or lower \
+               --max-new-tokens to 2";
+    check_len(&["--max-model-len", "8"], 6, &[len]);
+    // Nobody set the length that the model was made for, and nobody can raise it.
+    let context = "= 514 tokens, and the model was made for at most 512: shorten the prompt to 509 tokens, or lower \
+                   --max-new-tokens to 1";
+    check_len(&[], 511, &[context]);
+    check_len(&["--max-model-len", "512"], 511, &[context]);
+    for (args, context) in [
+        (&[][..], "and the model was made for at most 512: shorten the prompt to 509 tokens"),
+        (&["--max-model-len", "8"], "and the model was made for at most 512: shorten the prompt to 5 tokens"),
+        (&["--num-kv-blocks", "2"], "and the model was made for at most 512: shorten the prompt to 29 tokens"),
+    ] {
+        let run = generate(&[&[&"a".repeat(600), "--max-new-tokens", "3"], args].concat()).failed(1);
+        assert!(run.stderr.trim_end().ends_with(context), "{}", run.stderr);
+    }
 }
 
 fn messages_without_a_template() {
@@ -134,7 +227,14 @@ fn files_of_other_encodings() {
     assert_eq!(ids, [0, 3], "an id is a place in the input");
 }
 
+/// Nothing to do is a mistake. Where lines were refused, that was told.
 fn no_prompts_at_all() {
-    let run = generate_lines(&[], &["", "  "]).finished().without_results();
-    assert!(run.stderr.contains("there are no prompts to run"), "{}", run.stderr);
+    let empty = ["error: stdin: there is no prompt in it"];
+    for lines in [&[][..], &["", "  "]] {
+        generate_lines(&[], lines).failed(1).complains(&empty).without_results();
+        generate_lines(&["an argument"], lines).failed(1).complains(&empty).without_results();
+    }
+    let run = generate_lines(&[], &["{}", "{}"]).failed(1).without_results();
+    let errors: Vec<&str> = run.stderr.lines().collect();
+    assert!(errors.len() == 2 && errors.iter().all(|line| line.contains("give exactly one of")), "{errors:?}");
 }

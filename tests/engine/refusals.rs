@@ -55,14 +55,17 @@ fn requests() -> Result<(), Failed> {
         change(&mut params);
         params
     };
+    refused(engine.submit(vec![5], with(|p| p.stop_token_ids = vec![352])), &["stop token id 352", "352 tokens"])?;
     refused(engine.submit(vec![5, 352], params.clone()), &["token id 352", "352 tokens"])?;
     refused(engine.submit(vec![u32::MAX], params.clone()), &["token id 4294967295", "352 tokens"])?;
     refused(engine.submit(Vec::new(), params.clone()), &["prompt is empty"])?;
     refused(engine.submit(vec![5; 119], params.clone()), &["129 tokens", "9 blocks of 16", "pool has 8"])?;
-    refused(engine.submit(vec![5; 391], params.clone()), &["391 prompt tokens", "401 tokens", "max_model_len is 400"])?;
+    let both = ["391 prompt tokens", "401 tokens", "max_model_len is 400: raise it to 401 and num_kv_blocks to 26, or"];
+    refused(engine.submit(vec![5; 391], params.clone()), &both)?;
+    refused(engine.submit(vec![5; 600], params.clone()), &["made for at most 512: shorten the prompt to 118 tokens"])?;
     refused(
         engine.submit(vec![5], with(|p| p.max_new_tokens = usize::MAX)),
-        &["max_new_tokens", "max_model_len is 400"],
+        &["made for at most 512: lower max_new_tokens to 127"],
     )?;
     refused(engine.submit(vec![5], with(|p| p.max_new_tokens = 0)), &["max_new_tokens is 0", "at least 1"])?;
     refused(engine.submit(vec![5], with(|p| p.top_p = 0.0)), &["top_p is 0", "above 0"])?;

@@ -263,15 +263,15 @@ fn a_refusal_has_the_figures_and_the_remedy() {
     assert_eq!(
         refusal(3, 60, 5),
         refused(
-            "60 prompt tokens + 5 new ones = 65 tokens, and max_model_len is 64: \
-             shorten the prompt or lower max_new_tokens"
+            "60 prompt tokens + 5 new ones = 65 tokens, and max_model_len is 64: raise it to 65 and num_kv_blocks \
+             to 17, or shorten the prompt to 43 tokens"
         )
     );
     assert_eq!(
         refusal(3, 29, 20),
         refused(
             "29 prompt tokens + 20 new ones = 49 tokens need 13 blocks of 4, and the pool has 12: \
-             raise num_kv_blocks to 13, shorten the prompt or lower max_new_tokens"
+             raise num_kv_blocks to 13, or shorten the prompt to 28 tokens, or lower max_new_tokens to 19"
         )
     );
     assert!(refusal(3, 1, usize::MAX).is_err(), "and no sum overflows");

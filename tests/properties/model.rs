@@ -21,7 +21,7 @@ pub fn expected_output(request: &Request) -> (Vec<TokenId>, FinishReason) {
     let params = &request.params;
     for _ in 0..params.max_new_tokens {
         let token = next_token(params.seed, &tokens);
-        if !params.ignore_eos && params.stop_token_ids.contains(&token) {
+        if params.stop_token_ids.contains(&token) {
             return (tokens.split_off(request.prompt_token_ids.len()), FinishReason::Stop);
         }
         tokens.push(token);

@@ -27,7 +27,8 @@ impl Wish {
             params: SamplingParams {
                 max_new_tokens: self.max_new_tokens,
                 seed: self.seed,
-                stop_token_ids: vec![STOP_TOKEN],
+                // What the engine makes of it for the scheduler.
+                stop_token_ids: if self.ignore_eos { Vec::new() } else { vec![STOP_TOKEN] },
                 ignore_eos: self.ignore_eos,
                 ..SamplingParams::default()
             },

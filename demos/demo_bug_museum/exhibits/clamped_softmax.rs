@@ -72,7 +72,7 @@ fn run(num_others: usize, bug: Bug) -> Outcome<Shown> {
     let rows = vec![
         row("sum of its probabilities", &|weights| weights.iter().sum()),
         row("of which on the other request", &on_other),
-        row("first value attended to", &attended),
+        row("first number of its output", &attended),
     ];
     let complaint = (on_other(&wrong) > 0.0).then(|| "request 0 reads a request that its mask hides".to_string());
     Ok(Shown { rows, complaint, is_harmed: attended(&right) != attended(&wrong) })

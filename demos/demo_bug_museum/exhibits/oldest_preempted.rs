@@ -17,9 +17,10 @@ const ARRIVAL_GAP: usize = 2;
 pub const EXHIBIT: Exhibit = Exhibit {
     name: "oldest",
     title: "The oldest request is preempted for younger ones",
-    story: "mistral.rs and candle-vllm sorted by arrival, reversed the list, and took the victim from the wrong end. Each \
-            newcomer then takes the memory of whoever has waited longest, whose work is lost again and again. Here \
-            the scheduler is the right one; it is given ids that count down, so that the newest looks oldest.",
+    story: "mistral.rs and candle-vllm sorted by arrival, reversed the list, and took the victim from the wrong end. A \
+            newcomer then takes the memory of whoever has waited longest, whose work is lost. Here the scheduler is \
+            the right one; it is given ids that count down, so that the newest looks oldest. So the queue is turned \
+            round, too: whoever has lost its blocks waits behind all who came later.",
     unit: ["request that comes later", "requests that come later"],
     sizes: &[1, 2, 3, 4, 5, 6, 7, 8],
     also: Some(8),

@@ -39,8 +39,8 @@ pub fn draw(frame: &mut Frame, app: &App) {
     let snapshot = app.step.checked_sub(1).and_then(|nth| all.get(nth));
     let stands = stands(&app.recording, snapshot, app.step);
     let scene = Scene { app, snapshot, stands };
-    // A border, two lines or more if a message needs them, and the keys.
-    let foot_height = 2 + (app.message.chars().count() as u16 + 8).div_ceil(area.width).max(2);
+    // A border, two lines, more for a message that the border has no room for, and the keys.
+    let foot_height = 4 + if note_fits(app, area.width) { 0 } else { num_lines(&app.message, area.width) };
     let [head, middle, foot] =
         Layout::vertical([Constraint::Length(3), Constraint::Min(0), Constraint::Length(foot_height)]).areas(area);
     draw_head(frame, &scene, head);
@@ -48,7 +48,7 @@ pub fn draw(frame: &mut Frame, app: &App) {
         View::Overview => draw_overview(frame, &scene, middle),
         View::Tokens => tokens::draw(frame, &scene, middle),
         View::Blocks => blocks::draw_with_tables(frame, &scene, middle),
-        View::Timeline => timeline::draw(frame, &scene, &all, middle),
+        View::Timeline => draw_timeline(frame, &scene, &all, middle),
         View::Happened => text::draw_happened(frame, &scene, middle),
         View::Help => text::draw_help(frame, &scene, middle),
     }
@@ -68,6 +68,16 @@ fn draw_overview(frame: &mut Frame, scene: &Scene, area: Rect) {
     let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(28)]).areas(below);
     tokens::draw(frame, scene, left);
     blocks::draw(frame, scene, right);
+}
+
+/// Where a large screen has room below the lanes: what happened, too.
+fn draw_timeline(frame: &mut Frame, scene: &Scene, all: &[Snapshot], area: Rect) {
+    let lanes = scene.stands.len() as u16 + 6;
+    let room = area.height.saturating_sub(lanes);
+    let happened = if room < 8 { 0 } else { room };
+    let [above, below] = Layout::vertical([Constraint::Min(0), Constraint::Length(happened)]).areas(area);
+    timeline::draw(frame, scene, all, above);
+    text::draw_happened(frame, scene, below);
 }
 
 /// The step and the views, the queues, the budget.
@@ -118,7 +128,16 @@ fn budget_bar(scene: &Scene, width: u16) -> Line<'static> {
     Line::from(spans)
 }
 
-/// What came of the last key, or why the selected request has a row or none; and the keys.
+/// Whether the border has room for what came of the last key.
+fn note_fits(app: &App, width: u16) -> bool {
+    app.message.chars().count() + " why   ".len() + " ".len() < usize::from(width)
+}
+
+fn num_lines(text: &str, width: u16) -> u16 {
+    (text.chars().count() as u16 + 8).div_ceil(width)
+}
+
+/// What came of the last key, and why the selected request has a row or none; and the keys.
 fn draw_foot(frame: &mut Frame, scene: &Scene, area: Rect) {
     let [above, last] = Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(area);
     let selected = match scene.stands.iter().find(|stand| stand.request.id == scene.app.selected) {
@@ -128,11 +147,14 @@ fn draw_foot(frame: &mut Frame, scene: &Scene, area: Rect) {
         }
         None => vec![dim("there is no request: a adds one")],
     };
-    let (title, text) = match scene.app.message.as_str() {
-        "" => ("why", selected),
-        message => ("note", vec![bold(message)]),
-    };
-    frame.render_widget(Paragraph::new(Line::from(text)).wrap(Wrap { trim: false }).block(panel(title)), above);
+    let (mut title, mut text) = (vec![dim(" why ")], vec![Line::from(selected)]);
+    if !note_fits(scene.app, area.width) {
+        text.insert(0, Line::from(bold(&scene.app.message)));
+    } else if !scene.app.message.is_empty() {
+        title.extend([Span::raw("─ "), bold(&scene.app.message), Span::raw(" ")]);
+    }
+    let block = Block::new().borders(Borders::TOP).title(Line::from(title)).border_style(Modifier::DIM);
+    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }).block(block), above);
     let keys = "←→ step  ↑↓ request  [] knob  -+ turn  a add  x give up  tab view  ? keys  q end";
     frame.render_widget(Paragraph::new(dim(keys)), last);
 }

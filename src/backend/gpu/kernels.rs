@@ -23,15 +23,19 @@ pub enum Kernel {
     Sample,
 }
 
-/// What shaders/shared says on how kernels read vec4s and pairs of them, and how it can be done in half as many words.
-const FOUR: [&str; 2] =
-    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/four_u64.wgsl")];
-const PAIR: [&str; 2] =
-    [include_str!("../../../shaders/shared/pair.wgsl"), include_str!("../../../shaders/shared/pair_u64.wgsl")];
+/// How kernels read vec4s, and pairs of them, in half as many words. They are below shaders/ and stand in for files without
+/// `_u64`.
+pub const U64_FILES: [(&str, &str); 2] = [
+    ("shared/four_u64.wgsl", include_str!("../../../shaders/shared/four_u64.wgsl")),
+    ("shared/pair_u64.wgsl", include_str!("../../../shaders/shared/pair_u64.wgsl")),
+];
+/// What they stand in for.
+const WORDS: [&str; 2] =
+    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/pair.wgsl")];
 
 /// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, q, K and V, if it has a choice.
 pub fn with_u64_loads(wgsl: &str) -> String {
-    [FOUR, PAIR].iter().fold(wgsl.to_string(), |wgsl, [words, u64_loads]| wgsl.replace(words, u64_loads))
+    WORDS.iter().zip(U64_FILES).fold(wgsl.to_string(), |wgsl, (words, (_, u64_loads))| wgsl.replace(words, u64_loads))
 }
 
 /// How a kernel uses a storage buffer.

@@ -22,10 +22,11 @@ mod variants;
 mod variants_in_use;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSource, composed, with_u64_loads};
+pub use kernels::{Access, Kernel, KernelSource, U64_FILES, composed, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
+pub use pipelines::PARAMS_BYTES;
 pub use subgroups::for_browsers;
 pub use tuning::Tuning;
 pub use variants::Variant;

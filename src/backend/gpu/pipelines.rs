@@ -106,7 +106,7 @@ impl Pipelines {
 }
 
 /// What a kernel may read of the params buffer from its offset on; the largest params struct is 52 bytes.
-pub(super) const PARAMS_BYTES: u64 = 64;
+pub const PARAMS_BYTES: u64 = 64;
 
 fn bind_group_layout(device: &Device, kernel: Kernel) -> wgpu::BindGroupLayout {
     let entry = |binding, ty, has_dynamic_offset| wgpu::BindGroupLayoutEntry {

@@ -10,6 +10,7 @@ use super::{CommonArgs, RepeatArgs, in_range, open};
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
 use crate::cli::choose_backend::Chosen;
+use crate::cli::numbers::count;
 use crate::cli::wording::tell;
 use crate::config::KvDtype;
 use crate::error::{Error, Result};
@@ -28,30 +29,30 @@ pub struct AttentionArgs {
     #[command(flatten)]
     pub(super) repeats: RepeatArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
     /// Sequences
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1,8")]
     batch: Vec<u32>,
     /// Tokens of each sequence that its queries see
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1024")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1024")]
     context: Vec<u32>,
     /// Queries of each sequence: 1 is decode, more is prefill of the last of its tokens
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1,16")]
     queries: Vec<u32>,
     /// Tokens per KV block
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,4,8,16,32,64,128,256")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1,2,4,8,16,32,64,128,256")]
     block_size: Vec<u32>,
     /// Query heads
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "8")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "8")]
     heads: Vec<u32>,
     /// KV heads: every count of query heads must be a multiple of every one of these
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "2")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "2")]
     kv_heads: Vec<u32>,
     /// Width of a head
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "128")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "128")]
     head_dim: Vec<u32>,
     /// For cold cases: how much K and V calls go through in turn, so that no cache holds them
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    #[arg(long, value_name = "MIB", value_parser = count::<u32>, default_value_t = 64)]
     cold_mib: u32,
     /// How K and V are kept
     #[arg(long, value_enum, default_value_t)]

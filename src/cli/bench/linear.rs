@@ -9,6 +9,7 @@ use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
 use crate::backend::element_type::ElementType;
 use crate::cli::choose_backend::Chosen;
+use crate::cli::numbers::count;
 use crate::error::{Error, Result};
 use crate::workloads::linear::{self as workloads, Shape, Workload};
 
@@ -20,12 +21,12 @@ pub struct LinearArgs {
     #[command(flatten)]
     pub(super) repeats: RepeatArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
     /// Shapes of the weight
     #[arg(long, value_name = "IN×OUT", value_delimiter = ',', default_value = "896x1152,896x9728,4864x896")]
     shapes: Vec<String>,
     /// Rows of x
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8,64")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, value_delimiter = ',', default_value = "1,8,64")]
     rows: Vec<u32>,
     /// How the weight is stored
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32,f16,bf16")]

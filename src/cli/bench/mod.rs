@@ -12,11 +12,13 @@ mod served;
 mod throughput;
 
 use super::choose_backend::{BackendArgs, Chosen, choose_backend};
+use super::open_file::OpenFile;
 use super::start::start;
 use super::wording::tell;
 use crate::backend::Backend;
 use crate::backend::calibration::Calibrate;
 use crate::backend::element_type::ElementType;
+use crate::cli::numbers::count;
 use crate::config::EngineConfig;
 use crate::core::request::SamplingParams;
 use crate::engine::limits::LimitOptions;
@@ -53,6 +55,30 @@ enum What {
 }
 
 impl What {
+    /// Where it runs, unless that is what it compares.
+    fn backend(&self) -> Option<&BackendArgs> {
+        match self {
+            Self::Calibrate(common) => Some(&common.backend),
+            Self::Attention(args) => Some(&args.common.backend),
+            Self::Linear(args) => Some(&args.common.backend),
+            Self::Model(args) => Some(&args.common.backend),
+            Self::Quality(_) => None,
+            Self::Throughput(args) => Some(&args.common.backend),
+        }
+    }
+
+    /// What is to be written: `--json`, `--plot`.
+    fn files(&self) -> [Option<&PathBuf>; 2] {
+        match self {
+            Self::Calibrate(common) => [common.json.as_ref(), None],
+            Self::Attention(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+            Self::Linear(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+            Self::Model(args) => [args.common.json.as_ref(), None],
+            Self::Quality(args) => [args.json.as_ref(), None],
+            Self::Throughput(args) => [args.common.json.as_ref(), args.plot.plot.as_ref()],
+        }
+    }
+
     /// How often each case is measured, where somebody may choose.
     fn repeats(&self) -> Option<usize> {
         match self {
@@ -78,7 +104,7 @@ struct CommonArgs {
 #[derive(clap::Args, Clone, Copy)]
 struct RepeatArgs {
     /// Measurements of each case; the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 7)]
     repeats: usize,
 }
 
@@ -87,6 +113,11 @@ struct RepeatArgs {
 /// # Errors
 /// An option that cannot work, a device that fails, a report that cannot be written.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
+    args.what.backend().map_or(Ok(()), BackendArgs::check)?;
+    // Whoever measures for minutes does not want to hear of it afterwards. The files stay as they are until then.
+    for (option, path) in ["json", "plot"].into_iter().zip(args.what.files()) {
+        path.map(|path| OpenFile::new(option, path)).transpose()?;
+    }
     if let Some(repeats) = args.what.repeats() {
         in_range("repeats", repeats, 10_000)?;
     }

@@ -10,6 +10,7 @@ use crate::backend::gpu::Tuning;
 use crate::backend::kernel_set::KernelSet;
 use crate::cli::choose_backend::{BackendArgs, Chosen};
 use crate::cli::engine_args::open_model;
+use crate::cli::numbers::count;
 use crate::cli::start::start;
 use crate::cli::wording::{tell, value_text};
 use crate::config::{KvDtype, WeightDtype};
@@ -36,10 +37,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Tokens of the prompt whose prefill is timed
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 256)]
     prompt_len: usize,
     /// Sequences that decode together
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,8")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, value_delimiter = ',', default_value = "1,8")]
     batch: Vec<usize>,
     /// How K and V are kept
     #[arg(long, value_enum, default_value_t)]

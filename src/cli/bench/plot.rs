@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct PlotArgs {
     /// Also draw the results into this file
     #[arg(long, value_name = "FILE.svg")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
 }
 
 /// Lines with common axes.

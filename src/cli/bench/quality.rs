@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::backend::kernel_set::KernelSet;
 use crate::cli::choose_backend::{BackendArgs, BackendChoice, Chosen};
 use crate::cli::engine_args::open_model;
+use crate::cli::numbers::count;
 use crate::cli::start::start;
 use crate::cli::wording::tell;
 use crate::config::{KvDtype, WeightDtype};
@@ -37,14 +38,14 @@ pub struct QualityArgs {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     /// What is longer is cut into pieces of so many tokens
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 256)]
     window: usize,
     /// Tokens generated after the beginning of each of the first few
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 64)]
     max_new_tokens: usize,
     /// Also write the report to this file, as JSON
     #[arg(long, value_name = "FILE.json")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
 }
 
 /// One way to compute.

@@ -8,6 +8,7 @@ use super::{CommonArgs, in_range, open_for_model, so_many_tokens};
 use crate::backend::Backend;
 use crate::cli::choose_backend::Chosen;
 use crate::cli::engine_args::{LimitArgs, open_model};
+use crate::cli::numbers::{count, decimal, from_zero};
 use crate::cli::wording::tell;
 use crate::config::EngineConfig;
 use crate::engine::loaded_folder::LoadedFolder;
@@ -28,24 +29,24 @@ pub struct ThroughputArgs {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Requests
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 32)]
     requests: usize,
     /// Requests that arrive per second, at times of chance (a Poisson process)
-    #[arg(long, value_name = "R", default_value_t = 20.0)]
+    #[arg(long, value_name = "R", value_parser = decimal::<f64>, default_value_t = 20.0)]
     rate: f64,
     /// Longest prompt; lengths are spread evenly from a quarter of it
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 64)]
     prompt_len: usize,
     /// Longest output; lengths are spread evenly from an eighth of it
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 128)]
     output_len: usize,
     /// Of arrivals and lengths
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", value_parser = from_zero::<u64>, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    plot: PlotArgs,
+    pub(super) plot: PlotArgs,
 }
 
 /// Who may join a batch that is running. The static side is given what it can be given: a batch begins as soon as anybody

@@ -41,7 +41,7 @@ impl Scheduler {
             let Some(&token_id) = token_id else { continue };
 
             let params = &sequence.request().params;
-            let finish_reason = if !params.ignore_eos && params.stop_token_ids.contains(&token_id) {
+            let finish_reason = if params.stop_token_ids.contains(&token_id) {
                 Some(FinishReason::Stop)
             } else {
                 let is_last = sequence.output_token_ids().len() + 1 == params.max_new_tokens;
