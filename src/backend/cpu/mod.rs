@@ -301,15 +301,17 @@ impl Backend for CpuBackend {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     fn resident_bytes() -> usize {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
         4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn memory_that_nobody_used_is_not_touched() {
         let mut backend = CpuBackend::default();
