@@ -118,12 +118,13 @@ impl<R: ModelRunner> Engine<R> {
     ///
     /// # Errors
     /// [`Error::RequestRefused`](crate::Error::RequestRefused) or [`Error::InvalidOption`](crate::Error::InvalidOption) if it
-    /// can never run; the message has the figures.
+    /// can never run; the message has the figures. [`Error::Tokenizer`](crate::Error::Tokenizer) if its prompt has no text.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
         let request = request_for(&self.model, id, prompt_token_ids, params)?;
-        self.scheduler.submit(request.clone())?;
-        self.streams.open(request);
+        let stream = self.streams.stream_for(request.clone())?;
+        self.scheduler.submit(request)?;
+        self.streams.open(id, stream);
         self.next_id += 1;
         Ok(id)
     }

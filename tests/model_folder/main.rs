@@ -5,6 +5,7 @@
 mod chat_template;
 mod config;
 mod detokenizer;
+mod messages;
 mod rope;
 mod stop;
 mod tokenizer;
