@@ -63,7 +63,7 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     let template = folder.chat_template.take().ok_or_else(no_template)?.map_err(Error::ChatTemplate)?;
     let started = start(&args.backend, &args.limits.options(), &folder, |line| tell(line)).await?;
     tell(HELP);
-    let system = args.system.map(|content| message("system", content));
+    let system = args.system.map(|content| Message::new("system", content));
     let config = started.config;
     match started.backend {
         Chosen::Gpu(backend) => {
@@ -129,13 +129,13 @@ impl<B: Backend> Chat<B> {
 
     /// One question and its answer. A question that cannot be answered is told and forgotten.
     async fn turn(&mut self, text: &str) -> Result<()> {
-        self.messages.push(message("user", text.to_owned()));
+        self.messages.push(Message::new("user", text));
         let answer = match self.ask() {
             Ok(id) => self.answer(id).await,
             Err(error) => Err(error),
         };
         match answer {
-            Ok(Some(answer)) => self.messages.push(message("assistant", answer)),
+            Ok(Some(answer)) => self.messages.push(Message::new("assistant", answer)),
             Ok(None) => drop(self.messages.pop()),
             Err(error @ (Error::RequestRefused(_) | Error::ChatTemplate(_) | Error::Tokenizer(_))) => {
                 complain(spelled(&error));
@@ -244,10 +244,6 @@ impl Interrupt {
 /// A slash and one word. A path, or a sentence that begins with a slash, is for the model.
 fn is_command(text: &str) -> bool {
     text.strip_prefix('/').is_some_and(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic()))
-}
-
-fn message(role: &str, content: String) -> Message {
-    Message { role: role.into(), content }
 }
 
 fn print(text: &str) -> Result<()> {

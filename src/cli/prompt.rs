@@ -59,7 +59,7 @@ impl Prompt {
         match self {
             Self::Text(text) => text.clone(),
             Self::TokenIds(token_ids) => format!("{} tokens", token_ids.len()),
-            Self::Messages(messages) => messages.last().map_or(String::new(), |message| message.content.clone()),
+            Self::Messages(messages) => messages.last().map_or(String::new(), Message::text),
         }
     }
 }

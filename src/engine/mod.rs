@@ -99,12 +99,14 @@ impl<R: ModelRunner> Engine<R> {
     ///
     /// # Errors
     /// [`Error::RequestRefused`] or [`Error::InvalidOption`] if it can never run; the message has the figures.
+    /// [`Error::Tokenizer`] if its prompt has no text.
     pub fn submit(&mut self, prompt_token_ids: Vec<TokenId>, params: SamplingParams) -> Result<RequestId> {
         let id = RequestId(self.next_id);
         let (config, tokenizer) = (self.scheduler.config(), &self.streams.tokenizer);
         let request = request_for(&self.model, config, tokenizer, id, prompt_token_ids, params)?;
-        self.scheduler.submit(request.clone())?;
-        self.streams.open(request);
+        let stream = self.streams.stream_for(request.clone())?;
+        self.scheduler.submit(request)?;
+        self.streams.open(id, stream);
         self.next_id += 1;
         Ok(id)
     }

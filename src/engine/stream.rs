@@ -44,10 +44,12 @@ pub(super) enum Pushed {
 }
 
 impl Stream {
-    pub fn new(request: Request) -> Self {
+    /// # Errors
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if the prompt cannot be decoded.
+    pub fn new(request: Request, tokenizer: &Tokenizer) -> Result<Self> {
         let stop = StopMatcher::new(&request.params.stop);
-        let detokenizer = Detokenizer::default();
-        Self { request, token_ids: Vec::new(), logprobs: Vec::new(), text: String::new(), detokenizer, stop }
+        let detokenizer = Detokenizer::after(tokenizer, &request.prompt_token_ids)?;
+        Ok(Self { request, token_ids: Vec::new(), logprobs: Vec::new(), text: String::new(), detokenizer, stop })
     }
 
     /// Takes a generated token. The one that shows that a stop text is complete is not part of the output. Mostly it is

@@ -22,8 +22,13 @@ impl Streams {
         Self { tokenizer, streams: BTreeMap::new() }
     }
 
-    pub fn open(&mut self, request: Request) {
-        self.streams.insert(request.id, Stream::new(request));
+    /// The stream of a request that has no output yet.
+    pub fn stream_for(&self, request: Request) -> Result<Stream> {
+        Stream::new(request, &self.tokenizer)
+    }
+
+    pub fn open(&mut self, id: RequestId, stream: Stream) {
+        self.streams.insert(id, stream);
     }
 
     /// What a request that was given up had brought. `None` if there is no such request.

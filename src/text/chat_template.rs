@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::guard::catch_panic;
-use super::python_json;
+use super::jinja::{self, Clock};
+use super::message::Message;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 
@@ -22,18 +22,8 @@ const MAX_INSTRUCTIONS: u64 = 1_000_000;
 /// Longest prompt a template may render.
 const MAX_RENDERED_BYTES: usize = 16 << 20;
 
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Who speaks: `system`, `user` or `assistant`, as far as the template knows them.
-    pub role: String,
-    /// What is said.
-    pub content: String,
-}
-
-/// A compiled chat template. It sees the messages and the names of the special tokens, and nothing of the machine: also
-/// not the date, as a prompt must not depend on the day. Templates that ask for `strftime_now` mostly check whether it
-/// is defined and have a fixed date otherwise; one that does not check is refused when rendered.
+/// A compiled chat template. It sees the messages, the names of the special tokens and the date (in UTC), and nothing
+/// else of the machine.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -46,39 +36,42 @@ impl ChatTemplate {
     /// which `default` is taken. `None` if the model has no template.
     ///
     /// # Errors
-    /// [`Error::InvalidFile`] if tokenizer_config.json makes no sense, [`Error::ChatTemplate`] if the template does not
-    /// compile.
+    /// [`Error::InvalidFile`] if tokenizer_config.json makes no sense, [`Error::ChatTemplate`] if the template cannot be
+    /// used: a model without one still takes plain prompts.
     pub fn open(folder: &ModelFolder) -> Result<Option<Self>> {
-        let invalid = |reason| Error::InvalidFile { path: folder.file_path(CONFIG_FILE), reason };
+        Self::open_at(folder, || web_time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs())
+    }
+
+    /// The same with another clock: it gives the seconds since 1970 began.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::open`].
+    pub fn open_at(folder: &ModelFolder, clock: fn() -> u64) -> Result<Option<Self>> {
         let config = match folder.read_optional(CONFIG_FILE)? {
-            Some(json) => serde_json::from_slice(&json).map_err(|error| invalid(format!("it is not JSON: {error}")))?,
+            Some(json) => serde_json::from_slice(&json).map_err(|error| Error::InvalidFile {
+                path: folder.file_path(CONFIG_FILE),
+                reason: format!("it is not JSON: {error}"),
+            })?,
             None => Json::Null,
         };
         let source = match folder.read_optional(TEMPLATE_FILE)? {
-            Some(source) => Some(String::from_utf8(source).map_err(|_| Error::InvalidFile {
-                path: folder.file_path(TEMPLATE_FILE),
-                reason: "it is not UTF-8".into(),
+            Some(source) => Some(String::from_utf8(source).map_err(|error| {
+                Error::ChatTemplate(format!(
+                    "{TEMPLATE_FILE} is not UTF-8 from byte {} on",
+                    error.utf8_error().valid_up_to()
+                ))
             })?),
             None => match &config["chat_template"] {
                 Json::Null => None,
-                template => Some(default_template(template).ok_or_else(|| {
-                    invalid("chat_template is neither a text nor a list with an entry named default".into())
-                })?),
+                template => Some(default_template(template)?),
             },
         };
-        source.map(|source| Self::compile(source, &config)).transpose()
+        source.map(|source| Self::compile(&source, &config, clock)).transpose()
     }
 
-    fn compile(source: String, config: &Json) -> Result<Self> {
-        let mut environment = Environment::new();
-        // As transformers sets Jinja up.
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_filter("tojson", python_json::tojson);
-        environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
+    fn compile(source: &str, config: &Json, clock: Clock) -> Result<Self> {
+        let source = jinja::rewrite(source).map_err(Error::ChatTemplate)?;
+        let mut environment = jinja::environment(clock);
         environment.set_fuel(Some(MAX_INSTRUCTIONS));
         let compile = || environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error));
         catch_panic(compile, Error::ChatTemplate)?;
@@ -92,6 +85,24 @@ impl ChatTemplate {
     /// [`Error::ChatTemplate`] with the template's own words if it refuses the messages, or if it runs for too long,
     /// writes too much or asks for something it cannot have.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let join_parts = messages.iter().any(Message::has_parts) && !self.reads_parts();
+        self.render_values(
+            messages.iter().map(|message| message.for_template(join_parts)).collect(),
+            add_generation_prompt,
+        )
+    }
+
+    /// Whether the template goes through a list of parts itself. Others would print the list.
+    fn reads_parts(&self) -> bool {
+        const TEXT: &str = "a part of the content";
+        let part: Value = [("type", "text"), ("text", TEXT)].into_iter().collect();
+        let content = Value::from(vec![part]);
+        let message: Value = [("role", Value::from("user")), ("content", content)].into_iter().collect();
+        let rendered = self.render_values(vec![message], false);
+        rendered.is_ok_and(|rendered| rendered.contains(TEXT) && !rendered.contains("type"))
+    }
+
+    fn render_values(&self, messages: Vec<Value>, add_generation_prompt: bool) -> Result<String> {
         let template = self.environment.get_template(TEMPLATE).map_err(|error| describe(&error))?;
         let none = Value::from(());
         let context = context! {
@@ -105,9 +116,16 @@ impl ChatTemplate {
 }
 
 /// The template in `chat_template`: a text or a list of `{"name": …, "template": …}`.
-fn default_template(template: &Json) -> Option<String> {
-    let named = || template.as_array()?.iter().find(|entry| entry["name"] == "default")?["template"].as_str();
-    template.as_str().or_else(named).map(str::to_owned)
+fn default_template(template: &Json) -> Result<String> {
+    let wrong = |what: String| Error::ChatTemplate(format!("in {CONFIG_FILE}, chat_template is {what}"));
+    if let Some(text) = template.as_str() {
+        return Ok(text.to_owned());
+    }
+    let Some(entries) = template.as_array() else { return Err(wrong("neither a text nor a list".into())) };
+    let default = entries.iter().find(|entry| entry["name"] == "default");
+    let names = || entries.iter().filter_map(|entry| entry["name"].as_str()).collect::<Vec<_>>().join(", ");
+    let text = default.and_then(|entry| entry["template"].as_str());
+    text.map(str::to_owned).ok_or_else(|| wrong(format!("a list without an entry named default, only: {}", names())))
 }
 
 /// Every `…_token` of tokenizer_config.json, given as a text or as an object with `content`.

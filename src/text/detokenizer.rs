@@ -2,7 +2,8 @@
 //!
 //! A token alone cannot be decoded: it may hold a part of a character, and decoders treat the first token specially
 //! (sentencepiece drops its leading space). So a window of the last tokens is decoded, and what follows the text already
-//! given out is new:
+//! given out is new. An output continues its prompt: the window begins with the prompt's last tokens, so that the first
+//! word of the output keeps its space.
 //!
 //! ```text
 //! ids     [.. given out and forgotten ..)[.. given out, kept as context ..)[.. not yet given out ..)
@@ -18,6 +19,8 @@ use crate::ids::TokenId;
 
 /// What a decoder puts where bytes are not (or not yet) a character.
 const REPLACEMENT: char = '\u{FFFD}';
+/// Tokens of the prompt that are decoded again with the output. One is enough for a space; some decode to nothing.
+const CONTEXT_TOKENS: usize = 8;
 
 /// The state of one output stream.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,24 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
+    /// A stream that continues `prompt`: its text is what decoding prompt and output together adds to the prompt's text.
+    /// Where the prompt ends inside a character, the output does not go on with it: what was shown cannot be taken back.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer cannot decode.
+    pub fn after(tokenizer: &Tokenizer, prompt: &[TokenId]) -> Result<Self> {
+        // A run of byte tokens means something as a whole only: one that ends the prompt is not for the output to go on with.
+        let visible = prompt.iter().rev().copied().filter(|id| tokenizer.is_visible(*id));
+        let mut window: Vec<TokenId> = visible.skip_while(|id| tokenizer.is_byte(*id)).take(CONTEXT_TOKENS).collect();
+        window.reverse();
+        let mut given = tokenizer.decode(&window)?;
+        // So is a character that the prompt does not end.
+        while given.ends_with(REPLACEMENT) && window.pop().is_some() {
+            given = tokenizer.decode(&window)?;
+        }
+        Ok(Self { num_given: window.len(), window, given })
+    }
+
     /// Takes the next token and returns the text that is now certain; often all of the token, sometimes nothing.
     ///
     /// Held back are the bytes of an unfinished character, and a run of sentencepiece byte tokens until it ends.

@@ -3,11 +3,14 @@
 pub mod chat_template;
 pub mod detokenizer;
 mod guard;
-mod python_json;
+mod jinja;
+pub mod message;
+mod pattern;
 pub mod stop;
 pub mod tokenizer;
 
-pub use chat_template::{ChatTemplate, Message};
+pub use chat_template::ChatTemplate;
 pub use detokenizer::Detokenizer;
+pub use message::Message;
 pub use stop::StopMatcher;
 pub use tokenizer::Tokenizer;

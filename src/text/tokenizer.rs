@@ -1,12 +1,74 @@
 //! tokenizer.json: text to token ids and back.
 
 use super::guard::catch_panic;
+use super::pattern;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 use crate::ids::TokenId;
+use serde::Deserialize;
+use serde_json::Value as Json;
 use std::convert::identity;
+use tokenizers::ModelWrapper;
 
 const FILE: &str = "tokenizer.json";
+
+/// Where tokenizer.json may have regular expressions. The rest of it is for `tokenizers` alone.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct Parts {
+    normalizer: Option<Json>,
+    pre_tokenizer: Option<Json>,
+    decoder: Option<Json>,
+}
+
+impl Parts {
+    /// `json`, the whole file, with every regular expression as this build reads it.
+    fn with_patterns_rewritten(self, json: Vec<u8>) -> Result<Vec<u8>, String> {
+        let parts = [("normalizer", self.normalizer), ("pre_tokenizer", self.pre_tokenizer), ("decoder", self.decoder)];
+        let mut changed = Vec::new();
+        for (name, part) in parts {
+            let Some(mut part) = part else { continue };
+            if rewrite_patterns(&mut part).map_err(|reason| format!("{name}: {reason}"))? {
+                changed.push((name, part));
+            }
+        }
+        if changed.is_empty() {
+            return Ok(json);
+        }
+        let mut whole: Json = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        for (name, part) in changed {
+            whole[name] = part;
+        }
+        serde_json::to_vec(&whole).map_err(|error| error.to_string())
+    }
+}
+
+/// Rewrites every `{"Regex": "…"}`. Whether any is another now.
+fn rewrite_patterns(part: &mut Json) -> Result<bool, String> {
+    let mut changed = false;
+    match part {
+        Json::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Json::String(pattern) if key == "Regex" => {
+                        let rewritten = pattern::for_fancy_regex(pattern)
+                            .map_err(|reason| format!("the pattern {pattern:?} cannot be used: {reason}"))?;
+                        changed |= *pattern != rewritten;
+                        *pattern = rewritten;
+                    }
+                    _ => changed |= rewrite_patterns(value)?,
+                }
+            }
+        }
+        Json::Array(elements) => {
+            for element in elements {
+                changed |= rewrite_patterns(element)?;
+            }
+        }
+        _ => (),
+    }
+    Ok(changed)
+}
 
 /// A model's tokenizer.
 #[derive(Debug)]
@@ -23,14 +85,23 @@ impl Tokenizer {
         let json = folder.read(FILE)?;
         let invalid = |reason| Error::InvalidFile { path: folder.file_path(FILE), reason };
         // tokenizers panics on some texts that are no JSON.
-        serde_json::from_slice::<serde::de::IgnoredAny>(&json)
-            .map_err(|error| invalid(format!("it is not JSON: {error}")))?;
+        let parts: Parts =
+            serde_json::from_slice(&json).map_err(|error| invalid(format!("it is not JSON: {error}")))?;
+        let json = parts.with_patterns_rewritten(json).map_err(invalid)?;
         let parse = || tokenizers::Tokenizer::from_bytes(json).map_err(|error| error.to_string());
         let mut inner = catch_panic(parse, identity)
             .map_err(|error| invalid(format!("it is not a tokenizer this engine can read: {error}")))?;
-        // Settings of the last training run that some models were saved with. Nothing is ever cut off or filled up here.
+        // Settings of the last training run that some models were saved with. Nothing is ever cut off, filled up or left
+        // to chance here.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| invalid(error.to_string()))?;
+        if let ModelWrapper::BPE(bpe) = inner.get_model()
+            && bpe.dropout.is_some()
+        {
+            let mut bpe = bpe.clone();
+            bpe.dropout = None;
+            inner.with_model(bpe);
+        }
         Ok(Self { inner })
     }
 

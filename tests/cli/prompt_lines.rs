@@ -2,9 +2,20 @@
 
 use super::harness::{generate, generate_lines, trials};
 use super::model_copy::{ModelCopy, fixture};
+use cb_lab::model::ModelFolder;
+use cb_lab::text::Tokenizer;
 use serde_json::Value;
 
-trials!(three_kinds_of_prompt, overrides, end_of_sequence, stop_texts, stop_tokens);
+trials!(
+    three_kinds_of_prompt,
+    all_that_messages_say,
+    a_plain_prompt_needs_no_template,
+    the_first_space_stays,
+    overrides,
+    end_of_sequence,
+    stop_texts,
+    stop_tokens
+);
 
 fn three_kinds_of_prompt() {
     let lines = [
@@ -16,6 +27,61 @@ fn three_kinds_of_prompt() {
     assert_eq!(results[0]["prompt_token_ids"], results[1]["prompt_token_ids"]);
     assert_eq!(results[0]["token_ids"], results[1]["token_ids"]);
     assert!(results[2]["prompt_token_ids"].as_array().unwrap().len() > 10, "the template is applied: {}", results[2]);
+}
+
+/// The template that a user has may print any key, and only one that reads parts itself gets a list.
+fn all_that_messages_say() {
+    let template = "{% for m in messages %}{{ m.content }}{{ m.reasoning_content }}{{ m.tool_call_id }}\
+        {% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}";
+    let model = ModelCopy::of("smollm2").edit("chat_template.jinja", |file| *file = template.into());
+    let call = r#"{"type":"function","function":{"name":"f","arguments":{"town":"Ulm","a":1}}}"#;
+    let lines = [
+        format!(r#"{{"messages":[{{"role":"assistant","content":null,"tool_calls":[{call}]}}]}}"#),
+        r#"{"messages":[{"role":"tool","content":"dry","tool_call_id":"c1","name":"sky"}]}"#.into(),
+        r#"{"messages":[{"role":"assistant","content":"b","reasoning_content":"c"}]}"#.into(),
+        r#"{"messages":[{"role":"user","content":[{"type":"text","text":"two "},{"type":"text","text":"parts"}]}]}"#
+            .into(),
+    ];
+    let args = ["--max-new-tokens", "1", "--model", model.path()];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let results = generate_lines(&args, &lines).finished().json_lines();
+    let plain = [r#"{"town": "Ulm", "a": 1}"#, "dryc1", "bc", "two parts"]
+        .map(|text| serde_json::json!({"prompt": text}).to_string());
+    let plain = generate_lines(&args, &plain.each_ref().map(String::as_str)).finished().json_lines();
+    for (result, plain) in results.iter().zip(&plain) {
+        assert_eq!(result["prompt_token_ids"], plain["prompt_token_ids"]);
+    }
+}
+
+fn a_plain_prompt_needs_no_template() {
+    let model = ModelCopy::of("smollm2").edit("chat_template.jinja", |template| *template = b"hi\xff".into());
+    let lines = [r#"{"prompt":"hi"}"#, r#"{"messages":[{"role":"user","content":"hi"}]}"#];
+    let run = generate_lines(&["--max-new-tokens", "1", "--model", model.path()], &lines).failed(1);
+    assert_eq!(run.json_lines().len(), 1, "the plain prompt ran");
+    run.complains(&["chat_template.jinja is not UTF-8 from byte 2 on"]);
+}
+
+/// A sentencepiece decoder drops the space of the first token that it sees, and an output's first token is not the text's.
+fn the_first_space_stays() {
+    let llama = fixture("llama");
+    let tokenizer = Tokenizer::open(&ModelFolder::open(&llama).unwrap()).unwrap();
+    // Drawn from the whole vocabulary, some answers begin with a word, and so with a space.
+    let mut num_spaces = 0;
+    for seed in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"] {
+        let drawn =
+            ["--temperature", "50", "--seed", seed, "--max-new-tokens", "24", "--model", llama.to_str().unwrap()];
+        let result =
+            generate(&[&["the old", "--format", "jsonl"], &drawn[..]].concat()).finished().json_lines().remove(0);
+        let ids = |key: &str| -> Vec<u32> { serde_json::from_value(result[key].clone()).unwrap() };
+        let (prompt_ids, output_ids) = (ids("prompt_token_ids"), ids("token_ids"));
+        let whole = tokenizer.decode(&[&prompt_ids[..], &output_ids].concat()).unwrap();
+        let expected = whole.strip_prefix(&tokenizer.decode(&prompt_ids).unwrap()).unwrap();
+        assert_eq!(result["text"], expected);
+        let streamed = generate(&[&["the old"], &drawn[..]].concat()).finished();
+        assert!(streamed.stdout.contains(expected), "{:?} has no {expected:?}", streamed.stdout);
+        num_spaces += usize::from(expected.starts_with(' '));
+    }
+    assert!(num_spaces > 0, "no output begins with a space");
 }
 
 /// Enough for different choices to show.

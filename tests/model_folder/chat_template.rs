@@ -10,15 +10,16 @@ fn messages(value: &Value) -> Vec<Message> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn user(content: &str) -> Vec<Message> {
-    vec![Message { role: "user".into(), content: content.into() }]
+/// 3 February 2026, 04:05:06.
+fn clock() -> u64 {
+    1_770_091_506
 }
 
 /// What a template in tokenizer_config.json makes of one message.
 fn render(template: &str, content: &str) -> Result<String> {
     let config = json!({"chat_template": template, "bos_token": "<s>", "eos_token": {"content": "</s>"}}).to_string();
     let (_directory, folder) = folder_of(&[("tokenizer_config.json", config.as_bytes())]);
-    ChatTemplate::open(&folder)?.expect("it has a template").render(&user(content), true)
+    ChatTemplate::open_at(&folder, clock)?.expect("it has a template").render(&[Message::new("user", content)], true)
 }
 
 #[test]
@@ -64,9 +65,11 @@ fn where_the_template_is_found() {
     assert!(open(&[]).unwrap().is_none());
     assert!(open(&[("tokenizer_config.json", "{}")]).unwrap().is_none());
     let named = r#"{"chat_template": [{"name": "rag", "template": ""}]}"#;
-    assert_refused(open(&[("tokenizer_config.json", named)]), &["tokenizer_config.json", "default"]);
+    assert_refused(open(&[("tokenizer_config.json", named)]), &["tokenizer_config.json", "default, only: rag"]);
     assert_refused(open(&[("tokenizer_config.json", "{")]), &["tokenizer_config.json", "not JSON"]);
     assert_refused(open(&[("chat_template.jinja", "a\n{% if %}")]), &["chat template", "line 2"]);
+    let (_directory, folder) = folder_of(&[("chat_template.jinja", b"a\xff")]);
+    assert_refused(ChatTemplate::open(&folder), &["chat template: chat_template.jinja is not UTF-8 from byte 1 on"]);
 }
 
 #[test]
@@ -82,7 +85,15 @@ fn what_templates_in_use_rely_on() {
         ("{{ messages | tojson }}", r#"[{"role": "user", "content": " Hi "}]"#),
         ("{{ {'b': '<é>', 'a': [1, true, none]} | tojson }}", r#"{"b": "<é>", "a": [1, true, null]}"#),
         ("{{ {'b': []} | tojson(indent=2) }}", "{\n  \"b\": []\n}"),
-        ("{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}fixed{% endif %}", "fixed"),
+        // A template with a date to fall back on gets today's, too.
+        ("{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}fixed{% endif %}", "03 Feb 2026"),
+        (
+            "{{ strftime_now('%A, %-d %B %y; day %j, week day %w/%u, %I:%M %p; %F %T') }}",
+            "Tuesday, 3 February 26; day 034, week day 2/2, 04:05 AM; 2026-02-03 04:05:06",
+        ),
+        ("a\r\n{% if true %}\r\nb\r{% endif %}\r\n{{ 'c\r\nd' }}\r\n", "a\nb\nc\nd"),
+        ("{% if tools is iterable and tools | length > 0 %}T{% endif %}x", "x"),
+        ("{% set x = 1 %}{%- generation -%} a{% set x = 2 %}{{ x }} {%- endgeneration %}{{ x }}", "a21"),
     ];
     for (template, expected) in cases {
         assert_eq!(render(template, " Hi ").unwrap(), expected, "{template}");
@@ -92,11 +103,53 @@ fn what_templates_in_use_rely_on() {
 #[test]
 fn what_a_template_cannot_have_is_refused() {
     assert_refused(render("{{ raise_exception('no ' + messages[0].content) }}", "cats"), &["chat template: no cats"]);
-    assert_refused(render("a\n{{ strftime_now('%d') }}", ""), &["strftime_now", "line 2"]);
+    assert_refused(render("a\n{{ strftime_now('%q') }}", ""), &["strftime_now: the directive %q", "line 2"]);
+    assert_refused(render("{%- set\n  x = 1\n%}\n\n{{ 1 + 'a' }}", ""), &["+ cannot take number and string (line 5)"]);
     assert_refused(render("{% include '/etc/hostname' %}", ""), &["chat template", "/etc/hostname"]);
     assert_refused(render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", ""), &["chat template", "recursion"]);
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
     assert_refused(render(endless, ""), &["chat template", "runs for too long"]);
     let flood = "{% for i in range(100) %}{{ messages[0].content }}{% endfor %}";
     assert_refused(render(flood, &"x".repeat(1 << 20)), &["chat template", "more than 16777216 bytes"]);
+}
+
+/// Each would take gigabytes, or hours.
+#[test]
+fn what_a_template_may_make_is_bounded() {
+    let loop_of =
+        |body: &str| format!("{{% set ns = namespace(x='ab', l=[1]) %}}{{% for i in range(60) %}}{body}{{% endfor %}}");
+    let doubled = [
+        "ns.x + ns.x",
+        "ns.x ~ ns.x",
+        "ns.x * 2",
+        "ns.x | replace('a', 'aa')",
+        "[ns.x, ns.x] | join",
+        "'%s%s' % (ns.x, ns.x)",
+    ];
+    for growing in doubled {
+        let template = loop_of(&format!("{{% set ns.x = {growing} %}}"));
+        assert_refused(render(&template, ""), &["it makes more than 67108864 bytes"]);
+    }
+    let lists = loop_of("{% set ns.l = ns.l + ns.l %}");
+    let others =
+        ["{{ 'a' * 10**12 }}", "{{ [1] * 10**12 }}", "{{ 'a'.center(10**12) }}", "{{ 'a' | indent(10**12, true) }}"];
+    for template in others.iter().copied().chain([&*lists]) {
+        assert_refused(render(template, ""), &["it makes more than 67108864 bytes"]);
+    }
+    let captured = "{% set x %}ab{% endset %}".to_owned() + &"{% set x %}{{ x }}{{ x }}{% endset %}".repeat(60);
+    assert_refused(render(&captured, ""), &["it makes more than"]);
+    for wide in ["{{ '%999999999d' | format(1) }}", "{{ '{:>999999999}'.format(1) }}"] {
+        assert_refused(render(wide, ""), &["at most 9999 wide"]);
+    }
+    assert_eq!(render("{{ 'aaa'.count('') }}", "").unwrap(), "4", "does not go on for ever");
+    let brackets = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
+    assert_refused(render(&brackets, ""), &["chat template"]);
+    let signs = format!("{{{{ {}1 }}}}", "-".repeat(1900));
+    assert_refused(render(&signs, ""), &["nested too deeply"]);
+    let words = format!("{{{{ {}1 }}}}", "1 or ".repeat(5000));
+    assert_refused(render(&words, ""), &["10001 words, at most 2000"]);
+    let nots = format!("{{{{ {}1 }}}}", "not ".repeat(1999));
+    assert_eq!(render(&nots, "").unwrap(), "False");
+    let sum = format!("{{{{ {}'a' }}}}", "'a' + ".repeat(900));
+    assert_eq!(render(&sum, "").unwrap(), "a".repeat(901));
 }

@@ -63,6 +63,40 @@ fn a_space_after_a_special_token_inside_the_text_is_kept() {
     assert_eq!(pieces(tokenizer, &ids).concat(), "Hello world");
 }
 
+/// The text of an output that continues a prompt.
+fn continued(tokenizer: &Tokenizer, prompt: &[u32], output: &[u32]) -> String {
+    let mut detokenizer = Detokenizer::after(tokenizer, prompt).unwrap();
+    let pieces: Vec<String> = output.iter().map(|id| detokenizer.push(tokenizer, *id).unwrap()).collect();
+    pieces.concat() + &detokenizer.finish(tokenizer).unwrap()
+}
+
+#[test]
+fn an_output_continues_its_prompt() {
+    for tokenizer in TOKENIZERS.iter() {
+        for prompt in ["The capital of France is", "a", "你好", "🙂 ", "x 𝄞"] {
+            for output in [" Paris and", "Paris", "  two spaces", " 🙂", "𝄞"] {
+                let prompt = tokenizer.encode(prompt).unwrap();
+                // The ids of a text that something precedes, not of one that begins.
+                let output = tokenizer.encode_rendered(&format!("a{output}")).unwrap();
+                let before = tokenizer.decode(&prompt).unwrap();
+                for begin in 1..output.len() {
+                    let (before_ids, output) = ([&prompt[..], &output[..begin]].concat(), &output[begin..]);
+                    let whole = tokenizer.decode(&[&before_ids[..], output].concat()).unwrap();
+                    let already = tokenizer.decode(&before_ids).unwrap();
+                    if !already.ends_with('\u{FFFD}') {
+                        assert!(already.starts_with(&before));
+                        assert_eq!(
+                            continued(tokenizer, &before_ids, output),
+                            whole[already.len()..],
+                            "{before_ids:?} {output:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn tokens_that_decode_to_nothing_are_no_context() {
     // A decoder that drops two leading spaces: the lone space below would be dropped together with the next.

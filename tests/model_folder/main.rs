@@ -5,6 +5,9 @@
 mod chat_template;
 mod config;
 mod detokenizer;
+mod jinja_goldens;
+mod messages;
+mod patterns;
 mod rope;
 mod stop;
 mod tokenizer;

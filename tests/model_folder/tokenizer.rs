@@ -5,6 +5,10 @@ use cb_lab::text::Tokenizer;
 
 use crate::{FIXTURES, assert_refused, entries, fixture, folder_of, golden, ids};
 
+fn json_of(name: &str) -> serde_json::Value {
+    serde_json::from_slice(&fixture(name).read("tokenizer.json").unwrap()).unwrap()
+}
+
 #[test]
 fn ids_and_texts_are_those_of_the_reference() {
     for name in FIXTURES {
@@ -44,6 +48,19 @@ fn saved_padding_and_truncation_are_ignored() {
     let (_directory, folder) = folder_of(&[("tokenizer.json", json.to_string().as_bytes())]);
     let plain = Tokenizer::open(&fixture("qwen3")).unwrap().encode("one two three").unwrap();
     assert_eq!(Tokenizer::open(&folder).unwrap().encode("one two three").unwrap(), plain);
+}
+
+/// With it, ids would be another in every run.
+#[test]
+fn dropout_is_switched_off() {
+    let mut json = json_of("qwen3");
+    json["model"]["dropout"] = 0.5.into();
+    let (_directory, folder) = folder_of(&[("tokenizer.json", json.to_string().as_bytes())]);
+    let text = "one two three, and the whole of the forest";
+    let plain = Tokenizer::open(&fixture("qwen3")).unwrap().encode(text).unwrap();
+    for _ in 0..20 {
+        assert_eq!(Tokenizer::open(&folder).unwrap().encode(text).unwrap(), plain);
+    }
 }
 
 #[test]
