@@ -8,6 +8,7 @@ use cb_lab::core::request::SamplingParams;
 use cb_lab::engine::limits::LimitOptions;
 use cb_lab::engine::stream::Output;
 use cb_lab::engine::{DeviceEngine, Update};
+use cb_lab::{TokenId, Tokenizer};
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeMap;
 
@@ -71,15 +72,18 @@ fn whole_text(name: &str) -> Result<(), Failed> {
     let holding: Vec<_> = requests.iter().chain(&wild).map(held).collect();
 
     let mut engine = fixtures::engine(name, CpuBackend::default(), &LimitOptions::default());
-    let plain = run(&mut engine, &[requests, wild].concat())?;
+    let submitted = [requests, wild].concat();
+    let plain = run(&mut engine, &submitted)?;
     let tokenizer = fixtures::load(name).tokenizer;
     let mut num_invalid = 0;
-    for streamed in &plain {
+    for ((case, _), streamed) in submitted.iter().zip(&plain) {
         let output = &streamed.output;
         let token_ids: Vec<u32> = streamed.tokens.iter().map(|&(token_id, _)| token_id).collect();
         ensure!(token_ids == output.token_ids, "streamed {token_ids:?}, in the end {:?}", output.token_ids);
         ensure!(streamed.text() == output.text, "streamed {:?}, in the end {:?}", streamed.text(), output.text);
-        let decoded = tokenizer.decode(&token_ids)?;
+        let prompt = whole_characters(&tokenizer, &case.prompt_token_ids)?;
+        let decoded = tokenizer.decode(&[prompt.clone(), token_ids].concat())?;
+        let decoded = decoded.strip_prefix(&tokenizer.decode(&prompt)?).ok_or("the prompt's text has changed")?;
         ensure!(output.text == decoded, "text {:?}, decoded at once {decoded:?}", output.text);
         num_invalid += usize::from(output.text.contains('\u{FFFD}'));
     }
@@ -93,4 +97,16 @@ fn whole_text(name: &str) -> Result<(), Failed> {
     }
     ensure!(num_held > 0, "no text was ever held back");
     Ok(())
+}
+
+/// A prompt up to its last whole character. An output goes on with its text, but not amid a character.
+fn whole_characters(tokenizer: &Tokenizer, prompt: &[TokenId]) -> Result<Vec<TokenId>, Failed> {
+    let mut prompt = prompt.to_vec();
+    while prompt.last().is_some_and(|&id| tokenizer.is_byte(id) || !tokenizer.is_visible(id)) {
+        prompt.pop();
+    }
+    while tokenizer.decode(&prompt)?.ends_with('\u{FFFD}') {
+        prompt.pop();
+    }
+    Ok(prompt)
 }
