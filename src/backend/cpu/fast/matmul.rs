@@ -109,7 +109,7 @@ impl WithSimd for MultiplyPanel<'_> {
         sums.fill([0.0; LANES]);
         for first_col in (0..x.cols).step_by(BLOCK) {
             let num_cols = BLOCK.min(x.cols - first_col);
-            let weights = block.unpack(panel, first_col, num_cols);
+            let weights = block.unpack(simd, panel, first_col, num_cols);
             multiply_block(simd, x, first_col, weights, sums);
         }
     }

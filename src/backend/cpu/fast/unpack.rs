@@ -5,6 +5,7 @@ use super::panels::{LANES, Panel, line_words};
 use crate::backend::element_type::ElementType;
 use crate::backend::quantized::GROUP;
 use half::bf16;
+use pulp::Simd;
 
 /// Columns of a block: unpacked, it stays in the nearest cache while all rows of x are multiplied by it.
 pub const BLOCK: usize = 128;
@@ -28,7 +29,7 @@ impl Block {
 
     /// Unpacks columns `first..first + num_cols` of a panel, at most [`BLOCK`] of them from a multiple of it on.
     #[inline(always)]
-    pub fn unpack(&mut self, panel: Panel<'_>, first: usize, num_cols: usize) -> &[[f32; LANES]] {
+    pub fn unpack<S: Simd>(&mut self, simd: S, panel: Panel<'_>, first: usize, num_cols: usize) -> &[[f32; LANES]] {
         let line = line_words(panel.elements);
         let words = &panel.words[first * line..][..num_cols * line];
         let out = self.lines(num_cols);
@@ -37,8 +38,8 @@ impl Block {
             ElementType::F32 => out.as_flattened_mut().copy_from_slice(bytemuck::cast_slice(words)),
             ElementType::F16 => f16s(bytemuck::cast_slice(words), out.as_flattened_mut()),
             ElementType::Bf16 => bf16s(bytemuck::cast_slice(words), out.as_flattened_mut()),
-            ElementType::Int8 => int8s(bytemuck::cast_slice(words), scales, out),
-            ElementType::Int4 => int4s(bytemuck::cast_slice(words), scales, out),
+            ElementType::Int8 => int8s(simd, bytemuck::cast_slice(words), scales, out),
+            ElementType::Int4 => int4s(simd, bytemuck::cast_slice(words), scales, out),
         }
         out
     }
@@ -63,32 +64,32 @@ fn bf16s(halves: &[u16], out: &mut [f32]) {
     }
 }
 
+/// Codes are widened in one loop, which the compiler turns into vectors, and scaled in another, which it would not.
 #[inline(always)]
-fn int8s(lines: &[[i8; LANES]], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
-    for ((out, lines), scales) in out.chunks_mut(GROUP).zip(lines.chunks(GROUP)).zip(scales) {
+fn int8s<S: Simd>(simd: S, codes: &[i8], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
+    for (out, &code) in out.as_flattened_mut().iter_mut().zip(codes) {
+        *out = f32::from(code);
+    }
+    for (out, scales) in out.chunks_mut(GROUP).zip(scales) {
         let scales = scales.map(|scale| bf16::from_bits(scale).to_f32());
-        for (out, codes) in out.iter_mut().zip(lines) {
-            for lane in 0..LANES {
-                out[lane] = scales[lane] * f32::from(codes[lane]);
-            }
+        let (scales, _) = S::as_simd_f32s(&scales);
+        for line in out {
+            let (line, _) = S::as_mut_simd_f32s(line);
+            line.iter_mut().zip(scales).for_each(|(out, scale)| *out = simd.mul_f32s(*out, *scale));
         }
     }
 }
 
 #[inline(always)]
-fn int4s(lines: &[[u8; LANES / 2]], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
-    for ((out, lines), scales) in out.chunks_mut(GROUP).zip(lines.chunks(GROUP)).zip(scales) {
-        let scales = scales.map(|scale| bf16::from_bits(scale).to_f32());
-        let (low_scales, high_scales) = scales.split_at(LANES / 2);
-        for (out, bytes) in out.iter_mut().zip(lines) {
-            let (low, high) = out.split_at_mut(LANES / 2);
-            for lane in 0..LANES / 2 {
-                let signed = i32::from(bytes[lane] as i8);
-                low[lane] = low_scales[lane] * ((signed << 28) >> 28) as f32;
-                high[lane] = high_scales[lane] * (signed >> 4) as f32;
-            }
+fn int4s<S: Simd>(simd: S, lines: &[[u8; LANES / 2]], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
+    let mut codes = [[0i8; LANES]; BLOCK];
+    for (codes, bytes) in codes.iter_mut().zip(lines) {
+        let (low, high) = codes.split_at_mut(LANES / 2);
+        for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
+            (*low, *high) = (((byte << 4) as i8) >> 4, (*byte as i8) >> 4);
         }
     }
+    int8s(simd, codes[..out.len()].as_flattened(), scales, out);
 }
 
 #[cfg(test)]
@@ -115,7 +116,7 @@ mod tests {
             let panel = Panel { elements, words: &words, scales: if elements.is_quantized() { &scales } else { &[] } };
             let mut block = Block::new();
             for first in (0..cols).step_by(BLOCK) {
-                let unpacked = block.unpack(panel, first, BLOCK.min(cols - first));
+                let unpacked = block.unpack(pulp::Scalar256b, panel, first, BLOCK.min(cols - first));
                 for (col, line) in (first..).zip(unpacked) {
                     let defined: [f32; LANES] = std::array::from_fn(|lane| panel.element(col, lane));
                     // Of a NaN not all bits need to stay.
