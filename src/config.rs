@@ -70,7 +70,7 @@ pub struct EngineConfig {
     pub prefill_chunk_size: usize,
     /// Most sequences running at a time.
     pub max_num_seqs: usize,
-    /// Longest sequence, prompt and output together.
+    /// Most tokens of a sequence that are computed: prompt and output but for the last token, which nothing reads any more.
     pub max_model_len: usize,
     /// How K and V are kept.
     #[serde(default)]
@@ -158,5 +158,10 @@ impl EngineConfig {
     /// Blocks that `num_tokens` tokens of one sequence occupy.
     pub fn num_blocks_for(&self, num_tokens: usize) -> usize {
         num_tokens.div_ceil(self.block_size)
+    }
+
+    /// The longest sequence there can be, prompt and output together: its last token is told, and never computed or stored.
+    pub fn longest_sequence(&self) -> usize {
+        self.max_model_len.min(self.num_kv_blocks.saturating_mul(self.block_size)).saturating_add(1)
     }
 }

@@ -160,9 +160,8 @@ impl<B: Backend> Chat<B> {
 
     /// The conversation as tokens, and the oldest turns that are left out of it.
     fn prompt(&self) -> Result<(Vec<TokenId>, Range<usize>)> {
-        let config = self.engine.scheduler().config();
-        let most = config.max_model_len.min(config.num_kv_blocks * config.block_size);
-        let room = most.saturating_sub(self.params.max_new_tokens);
+        let longest = self.engine.scheduler().config().longest_sequence();
+        let room = longest.saturating_sub(self.params.max_new_tokens);
         let first_turn = usize::from(self.system.is_some());
         let mut forgotten = first_turn..first_turn;
         loop {

@@ -70,7 +70,7 @@ pub struct LimitArgs {
     /// Most sequences running at a time [default: 64]
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     max_num_seqs: Option<usize>,
-    /// Longest sequence, prompt and output together, at most what the model was made for [default: by model and pool]
+    /// Most tokens of a sequence that are computed (all but its last), at most what the model was made for [default: by model and pool]
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     max_model_len: Option<usize>,
     /// How K and V are kept: f16 takes half the memory, and rounds

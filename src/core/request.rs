@@ -104,20 +104,23 @@ pub fn check_request(config: &EngineConfig, longest: usize, prompt_len: usize, p
     if prompt_len == 0 {
         return refuse("the prompt is empty: give at least one token".into());
     }
-    let max_len = prompt_len.saturating_add(max_new_tokens);
-    let tokens = format!("{prompt_len} prompt tokens + {max_new_tokens} new ones = {max_len} tokens");
+    // The last token ends the request: nothing is computed from it, so that it has no position and no slot.
+    let num_computed = prompt_len.saturating_add(max_new_tokens) - 1;
+    let tokens =
+        format!("{prompt_len} prompt tokens + {max_new_tokens} new ones but for the last = {num_computed} tokens");
     let pool_tokens = num_kv_blocks.saturating_mul(block_size);
-    let num_blocks = config.num_blocks_for(max_len);
-    let remedy = shorter(longest.min(max_model_len).min(pool_tokens), prompt_len, max_new_tokens);
+    let num_blocks = config.num_blocks_for(num_computed);
+    let most = longest.min(max_model_len).min(pool_tokens).saturating_add(1);
+    let remedy = shorter(most, prompt_len, max_new_tokens);
     // The model cannot be given more room, so its own limit is named wherever that is too small, too.
-    if max_len > longest {
+    if num_computed > longest {
         return refuse(format!("{tokens}, and the model was made for at most {longest}: {remedy}"));
     }
     let pool_is_short = num_blocks > num_kv_blocks;
     // A max_model_len that was left out is what the pool holds: then the pool is to blame.
-    if max_len > max_model_len && max_model_len != pool_tokens {
+    if num_computed > max_model_len && max_model_len != pool_tokens {
         let pool = if pool_is_short { format!(" and num_kv_blocks to {num_blocks}") } else { String::new() };
-        let raise = format!("raise it to {max_len}{pool}");
+        let raise = format!("raise it to {num_computed}{pool}");
         return refuse(format!("{tokens}, and max_model_len is {max_model_len}: {raise}, or {remedy}"));
     }
     if pool_is_short {
@@ -151,7 +154,7 @@ pub enum FinishReason {
     Stop,
     /// Its owner gave it up.
     Abort,
-    /// Its text could not be decoded.
+    /// It could not go on: its logits were not finite, or its text could not be decoded.
     Error,
 }
 

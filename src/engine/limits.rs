@@ -18,7 +18,8 @@ pub struct LimitOptions {
     pub prefill_chunk_size: Option<usize>,
     /// Sequences running at a time. Default 64.
     pub max_num_seqs: Option<usize>,
-    /// Tokens of a sequence, at most what the model was made for. Default: as many as that and the pool allow.
+    /// Tokens of a sequence that are computed (all but its last), at most what the model was made for. Default: as many as
+    /// that and the pool allow.
     pub max_model_len: Option<usize>,
     /// How K and V are kept.
     pub kv_dtype: KvDtype,

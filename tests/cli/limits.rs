@@ -1,12 +1,19 @@
 //! Limits no machine has: an error that names the option, never an abort.
 
 use super::chat::chatting;
-use super::harness::{generate, generating, run, trials};
+use super::harness::{generate, generate_lines, generating, run, trials};
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
 
-trials!(absurd_on_the_cpu, absurd_in_a_chat, beyond_what_a_u32_counts, memory_that_is_not_there, large_and_possible);
+trials!(
+    absurd_on_the_cpu,
+    absurd_in_a_chat,
+    beyond_what_a_u32_counts,
+    memory_that_is_not_there,
+    large_and_possible,
+    the_last_token_needs_no_slot
+);
 
 /// Each with the option that is to blame.
 const ABSURD: [&[&str]; 3] = [
@@ -79,5 +86,17 @@ fn large_and_possible() {
         [["--max-num-seqs", "100000"], ["--prefill-chunk-size", "16000000"], ["--max-tokens-per-step", "65535"]];
     for option in options {
         generate(&[&["hi", "--max-new-tokens", "1"], &option[..]].concat()).finished();
+    }
+}
+
+/// A pool of 512 slots, a model of 512 positions and a sequence of 513 tokens: nothing is computed from the last one.
+fn the_last_token_needs_no_slot() {
+    let prompt = vec!["5"; 510].join(",");
+    let line = |new: usize| format!(r#"{{"prompt_token_ids":[{prompt}],"max_new_tokens":{new},"ignore_eos":true}}"#);
+    let pool = ["--num-kv-blocks", "32", "--block-size", "16"];
+    for limits in [&pool[..], &["--max-model-len", "512"], &[]] {
+        let run = generate_lines(limits, &[&line(3)]).finished();
+        assert_eq!(run.json_lines()[0]["token_ids"].as_array().map(Vec::len), Some(3), "{}", run.stderr);
+        generate_lines(limits, &[&line(4)]).failed(1).complains(&["= 513 tokens"]);
     }
 }

@@ -170,26 +170,26 @@ fn requests_that_cannot_run() {
 fn too_long() {
     let of_len = |len: usize| format!(r#"{{"prompt":"{}"}}"#, "a".repeat(len));
     let check_len = |args: &[&str], len: usize, parts: &[&str]| check(args, &[(&of_len(len), parts)]);
-    let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 \
+    let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 \
                 tokens, or lower --max-new-tokens to 2";
     // With and without max-model-len, which is otherwise what the pool holds.
-    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 6, &["6 prompt tokens + 3 new ones = 9 tokens", pool]);
-    check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 6, &[pool]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 7, &["7 prompt tokens + 3 new ones but for the last = 9 tokens", pool]);
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 7, &[pool]);
     // Fewer new tokens do not help a prompt that is too long alone.
-    let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 5 tokens";
-    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 8, &[pool]);
-    let len = "9 tokens, and --max-model-len is 8: raise it to 9, or shorten the prompt to 5 tokens, or lower \
+    let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 tokens";
+    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 9, &[pool]);
+    let len = "9 tokens, and --max-model-len is 8: raise it to 9, or shorten the prompt to 6 tokens, or lower \
                --max-new-tokens to 2";
-    check_len(&["--max-model-len", "8"], 6, &[len]);
+    check_len(&["--max-model-len", "8"], 7, &[len]);
     // Nobody set the length that the model was made for, and nobody can raise it.
-    let context = "= 514 tokens, and the model was made for at most 512: shorten the prompt to 509 tokens, or lower \
+    let context = "= 514 tokens, and the model was made for at most 512: shorten the prompt to 510 tokens, or lower \
                    --max-new-tokens to 1";
-    check_len(&[], 511, &[context]);
-    check_len(&["--max-model-len", "512"], 511, &[context]);
+    check_len(&[], 512, &[context]);
+    check_len(&["--max-model-len", "512"], 512, &[context]);
     for (args, context) in [
-        (&[][..], "and the model was made for at most 512: shorten the prompt to 509 tokens"),
-        (&["--max-model-len", "8"], "and the model was made for at most 512: shorten the prompt to 5 tokens"),
-        (&["--num-kv-blocks", "2"], "and the model was made for at most 512: shorten the prompt to 29 tokens"),
+        (&[][..], "and the model was made for at most 512: shorten the prompt to 510 tokens"),
+        (&["--max-model-len", "8"], "and the model was made for at most 512: shorten the prompt to 6 tokens"),
+        (&["--num-kv-blocks", "2"], "and the model was made for at most 512: shorten the prompt to 30 tokens"),
     ] {
         let run = generate(&[&[&"a".repeat(600), "--max-new-tokens", "3"], args].concat()).failed(1);
         assert!(run.stderr.trim_end().ends_with(context), "{}", run.stderr);

@@ -72,7 +72,8 @@ pub fn run_cell<M: Machine>(
 ) -> Result<(Vec<Output>, usize), Failed> {
     let mut order: Vec<usize> = (0..cases.len()).filter(|&i| cases[i].prompt_token_ids.len() <= longest).collect();
     let largest = order.iter().map(|&i| cases[i].prompt_token_ids.len() + cases[i].params().max_new_tokens).max();
-    let num_tokens = largest.unwrap_or(0) * if cell.tight { 1 } else { cases.len() };
+    // The last token of a sequence is never stored.
+    let num_tokens = largest.map_or(0, |tokens| tokens - 1) * if cell.tight { 1 } else { cases.len() };
     let limits = LimitOptions {
         block_size: Some(cell.block_size),
         num_kv_blocks: Some(num_tokens.div_ceil(cell.block_size)),

@@ -59,10 +59,10 @@ fn requests() -> Result<(), Failed> {
     refused(engine.submit(vec![5, 352], params.clone()), &["token id 352", "352 tokens"])?;
     refused(engine.submit(vec![u32::MAX], params.clone()), &["token id 4294967295", "352 tokens"])?;
     refused(engine.submit(Vec::new(), params.clone()), &["prompt is empty"])?;
-    refused(engine.submit(vec![5; 119], params.clone()), &["129 tokens", "9 blocks of 16", "pool has 8"])?;
-    let both = ["391 prompt tokens", "401 tokens", "max_model_len is 400: raise it to 401 and num_kv_blocks to 26, or"];
-    refused(engine.submit(vec![5; 391], params.clone()), &both)?;
-    refused(engine.submit(vec![5; 600], params.clone()), &["made for at most 512: shorten the prompt to 118 tokens"])?;
+    refused(engine.submit(vec![5; 120], params.clone()), &["129 tokens", "9 blocks of 16", "pool has 8"])?;
+    let both = ["392 prompt tokens", "401 tokens", "max_model_len is 400: raise it to 401 and num_kv_blocks to 26, or"];
+    refused(engine.submit(vec![5; 392], params.clone()), &both)?;
+    refused(engine.submit(vec![5; 600], params.clone()), &["made for at most 512: shorten the prompt to 119 tokens"])?;
     refused(
         engine.submit(vec![5], with(|p| p.max_new_tokens = usize::MAX)),
         &["made for at most 512: lower max_new_tokens to 127"],

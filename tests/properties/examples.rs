@@ -256,22 +256,22 @@ fn a_refusal_has_the_figures_and_the_remedy() {
     let mut refusal = |id, prompt_len, max_new_tokens| {
         scheduler.submit(request(id, prompt_len, max_new_tokens)).map_err(|error| error.to_string())
     };
-    assert_eq!(refusal(2, 28, 20), Ok(()), "48 tokens fill 12 blocks");
+    assert_eq!(refusal(2, 29, 20), Ok(()), "48 tokens fill 12 blocks, and the 49th ends it");
     let refused = |reason: &str| Err(format!("request refused: {reason}"));
     assert_eq!(refusal(3, 0, 1), refused("the prompt is empty: give at least one token"));
     assert_eq!(refusal(2, 1, 1), refused("id 2 belongs to a request that has not finished"));
     assert_eq!(
-        refusal(3, 60, 5),
+        refusal(3, 61, 5),
         refused(
-            "60 prompt tokens + 5 new ones = 65 tokens, and max_model_len is 64: raise it to 65 and num_kv_blocks \
-             to 17, or shorten the prompt to 43 tokens"
+            "61 prompt tokens + 5 new ones but for the last = 65 tokens, and max_model_len is 64: raise it to 65 and \
+             num_kv_blocks to 17, or shorten the prompt to 44 tokens"
         )
     );
     assert_eq!(
-        refusal(3, 29, 20),
+        refusal(3, 30, 20),
         refused(
-            "29 prompt tokens + 20 new ones = 49 tokens need 13 blocks of 4, and the pool has 12: \
-             raise num_kv_blocks to 13, or shorten the prompt to 28 tokens, or lower max_new_tokens to 19"
+            "30 prompt tokens + 20 new ones but for the last = 49 tokens need 13 blocks of 4, and the pool has 12: \
+             raise num_kv_blocks to 13, or shorten the prompt to 29 tokens, or lower max_new_tokens to 19"
         )
     );
     assert!(refusal(3, 1, usize::MAX).is_err(), "and no sum overflows");

@@ -49,8 +49,9 @@ impl World {
     /// Submits, and expects a refusal iff the request cannot fit.
     pub fn submit(&mut self, request: Request) {
         let max_len = request.prompt_token_ids.len() + request.params.max_new_tokens;
-        let fits = max_len <= self.config.max_model_len
-            && max_len <= self.config.num_kv_blocks * self.config.block_size
+        // The last token is never computed.
+        let fits = max_len - 1 <= self.config.max_model_len
+            && max_len - 1 <= self.config.num_kv_blocks * self.config.block_size
             && !self.live.contains_key(&request.id);
         let result = self.scheduler.submit(request.clone());
         assert_eq!(result.is_ok(), fits, "{result:?}");
