@@ -2,7 +2,8 @@
 //
 // temperature 0: the largest logit. Otherwise a token drawn by weight = exp((x - largest) / temperature) among those that
 // top-k, then top-p, then min-p leave. Larger logits come first, of equal ones the lower index; NaN never comes.
-// out[row] = (index of the token, its natural log-probability under softmax(x[row, :]))
+// out[row] = (index of the token, its natural log-probability under softmax(x[row, :])); a row that has no softmax, because
+// of a NaN or an infinity above all others, has NaN for it.
 //
 // x      [num_rows, width]
 // sampling_inputs  [num_rows]
@@ -15,6 +16,7 @@
 
 override WORKGROUP_SIZE: u32 = 256u;
 const LOWEST = -3.4028234e38;
+const NAN = 0x7fc00000u;
 
 struct Params {
     num_rows: u32,
@@ -98,21 +100,33 @@ fn main(
     }
 
     var sum = 0.0;
+    var has_softmax = 1u;
     for (var i = lane; i < p.width; i += WORKGROUP_SIZE) {
         sum += exp(x[begin + i] - largest);
+        has_softmax &= select(1u, 0u, is_nan_or_infinity(x[begin + i]));
     }
     values[lane] = sum;
+    indices[lane] = has_softmax;
     workgroupBarrier();
     for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
         if lane < half {
             values[lane] += values[lane + half];
+            indices[lane] &= indices[lane + half];
         }
         workgroupBarrier();
     }
     if lane == 0u {
+        let logprob = bitcast<u32>(x[begin + chosen] - largest - log(values[0]));
         out[2u * row] = chosen;
-        out[2u * row + 1u] = bitcast<u32>(x[begin + chosen] - largest - log(values[0]));
+        // The largest counts 1 of the sum, unless there is none.
+        out[2u * row + 1u] = select(NAN, logprob, indices[0] == 1u && values[0] > 0.5);
     }
+}
+
+// By its bits: a compiler may take it for granted that numbers are finite.
+fn is_nan_or_infinity(value: f32) -> bool {
+    let bits = bitcast<u32>(value);
+    return (bits & 0x7f800000u) == 0x7f800000u && bits != 0xff800000u; // -infinity is a token that is never drawn
 }
 
 // The index of the largest logit, which is left in values[0].

@@ -51,6 +51,24 @@ pub enum Error {
     /// Text could not be turned into tokens or back.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// A request cannot go on: the model gives its next token no probability.
+    #[error(
+        "the logits of step {step} are not finite, so that token {token} of this output has no probability{first}: a weight is \
+         no number, or what is computed grows beyond all numbers. Compare the model's files with their origin; if weights are \
+         rounded to f16, keep them in f32",
+        first = .first.as_ref().map_or(String::new(), |first| format!(" (first seen in {first})"))
+    )]
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// The place of the token in the output, from 0.
+        token: usize,
+        /// The first kernel that gave something that is no number, and its layer, where that is known.
+        first: Option<String>,
+    },
+    /// A request failed where all were to succeed.
+    #[error("a request failed: {0}")]
+    RequestFailed(String),
     /// The chat template could not be compiled or refused the messages.
     #[error("chat template: {0}")]
     ChatTemplate(String),

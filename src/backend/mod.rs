@@ -114,6 +114,10 @@ pub trait Backend {
     fn enter_layer(&mut self, layer: Option<usize>) {
         let _ = layer;
     }
+    /// Where in the step that was read last something came out that is no number, if the backend looks.
+    fn first_not_finite(&self) -> Option<String> {
+        None
+    }
     /// How long each kernel call of the last step took on the device, if the backend was told to time them and can.
     fn take_kernel_times(&mut self) -> Vec<KernelTime> {
         Vec::new()

@@ -19,6 +19,8 @@ pub struct PairedBackend<A: Backend, B: Backend> {
     num_tokens: u32,
     /// Of the kernels called since the last submission; or the first failure inside a call, which cannot return it.
     checks: Result<Vec<Check<A, B>>>,
+    /// Of the step that was read last.
+    first_not_finite: Option<String>,
 }
 
 /// What both submitted, and what there is to compare once both have run.
@@ -41,7 +43,8 @@ struct Check<A: Backend, B: Backend> {
 impl<A: Backend, B: Backend> PairedBackend<A, B> {
     /// Values may differ by `tolerance · max(1, |reference|)`.
     pub fn new(reference: A, subject: B, tolerance: f32) -> Self {
-        Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks: Ok(Vec::new()) }
+        let (checks, first_not_finite) = (Ok(Vec::new()), None);
+        Self { reference, subject, tolerance, layer: None, num_tokens: 0, checks, first_not_finite }
     }
 
     /// The backend that is compared with the reference.
@@ -69,8 +72,13 @@ impl<A: Backend, B: Backend> PairedBackend<A, B> {
         for (i, (a, b)) in reference.into_iter().zip(subject).enumerate() {
             let (a, b) = (f32::from_bits(a), f32::from_bits(b));
             let close = (a - b).abs() <= self.tolerance * a.abs().max(1.0) || a.to_bits() == b.to_bits();
-            if !close {
-                let layer = check.layer.map_or("outside the layers".to_string(), |layer| format!("layer {layer}"));
+            let layer = || check.layer.map_or("outside the layers".to_string(), |layer| format!("layer {layer}"));
+            if !(a.is_finite() && b.is_finite()) {
+                self.first_not_finite.get_or_insert_with(|| format!("{}, {}", check.kernel, layer()));
+            }
+            // Every NaN is the same.
+            if !(close || a.is_nan() && b.is_nan()) {
+                let layer = layer();
                 return Err(Error::Diverged(format!(
                     "{} diverged, {layer}, row {}, column {}: {} has {a}, {} has {b}",
                     check.kernel,
@@ -158,6 +166,7 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
     async fn read(&mut self, readback: Self::Readback) -> Result<Vec<u32>> {
         let words = self.reference.read(readback.reference).await?;
         self.subject.read(readback.subject).await?;
+        self.first_not_finite = None;
         for check in readback.checks? {
             self.compare(check).await?;
         }
@@ -170,6 +179,10 @@ impl<A: Backend, B: Backend> Backend for PairedBackend<A, B> {
 
     fn enter_layer(&mut self, layer: Option<usize>) {
         self.layer = layer;
+    }
+
+    fn first_not_finite(&self) -> Option<String> {
+        self.first_not_finite.clone()
     }
 
     fn snapshot(&mut self, buffer: &Self::Buffer, len: usize) -> Result<Self::Buffer> {

@@ -191,6 +191,8 @@ params! {
 }
 params! {
     /// `out[row] = (the token that sampling_inputs[row] asks for, its natural log-probability under softmax(x[row, :]))`
+    ///
+    /// A row without a softmax has NaN for it: one with a NaN or with +∞ anywhere, or with nothing but −∞.
     SampleParams {
         /// Rows of `x`.
         num_rows: u32,

@@ -192,7 +192,7 @@ async fn serve<B: Backend>(
                     num_failed += 1;
                     progress.finish(job_idx, "", || {
                         complain(format_args!("{}: {reason}", jobs[job_idx].place));
-                        writer.refuse(job_idx)
+                        writer.fail(job_idx, output, &reason)
                     })?;
                 }
                 Update::Preempted(_) => (),

@@ -30,6 +30,9 @@ struct JsonLine<'a> {
     text: &'a str,
     finish_reason: FinishReason,
     num_cached_tokens: usize,
+    /// Where the finish reason is `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 /// What a line of the input calls itself, as it was written, else its number.
@@ -40,6 +43,9 @@ enum Id<'a> {
     Number(usize),
 }
 
+/// What a job brought, and why it failed if it did.
+type Ended = (Output, Option<String>);
+
 /// Writes each output as soon as all before it are written.
 pub struct OutputWriter<'a, W: Write> {
     out: W,
@@ -48,7 +54,7 @@ pub struct OutputWriter<'a, W: Write> {
     /// There is one prompt, so its text needs no heading and is shown as it comes.
     is_alone: bool,
     wrap: Wrap,
-    finished: BTreeMap<usize, Output>,
+    finished: BTreeMap<usize, Ended>,
     next: usize,
     refused: Vec<bool>,
 }
@@ -66,7 +72,7 @@ impl<'a, W: Write> OutputWriter<'a, W> {
         self.is_alone
     }
 
-    /// This job was refused or has failed, and brings no output.
+    /// This job was refused, and brings no output.
     ///
     /// # Errors
     /// [`Error::WriteOutput`]
@@ -93,8 +99,23 @@ impl<'a, W: Write> OutputWriter<'a, W> {
     /// [`Error::WriteOutput`]
     pub fn finish(&mut self, job_idx: usize, rest: &str, output: Output) -> Result<()> {
         self.text(rest)?;
-        self.finished.insert(job_idx, output);
+        self.finished.insert(job_idx, (output, None));
         self.write_ready()
+    }
+
+    /// A job has failed: its line has what it had brought until then, and the reason. Text for people has only what was
+    /// shown already, as stderr says why.
+    ///
+    /// # Errors
+    /// [`Error::WriteOutput`]
+    pub fn fail(&mut self, job_idx: usize, output: Output, reason: &str) -> Result<()> {
+        match self.format {
+            Format::Text => self.refuse(job_idx),
+            Format::Jsonl => {
+                self.finished.insert(job_idx, (output, Some(reason.to_owned())));
+                self.write_ready()
+            }
+        }
     }
 
     /// The run is over: writes what finished and waited for an earlier job, if the run has failed, so that it is not lost.
@@ -102,27 +123,27 @@ impl<'a, W: Write> OutputWriter<'a, W> {
     /// # Errors
     /// [`Error::WriteOutput`]
     pub fn write_finished(&mut self) -> Result<()> {
-        for (job_idx, output) in std::mem::take(&mut self.finished) {
-            self.write(job_idx, &output).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
+        for (job_idx, ended) in std::mem::take(&mut self.finished) {
+            self.write(job_idx, &ended).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
         }
         Ok(())
     }
 
     fn write_ready(&mut self) -> Result<()> {
         while self.next < self.jobs.len() {
-            let output = self.finished.remove(&self.next);
-            if output.is_none() && !self.refused[self.next] {
+            let ended = self.finished.remove(&self.next);
+            if ended.is_none() && !self.refused[self.next] {
                 break;
             }
-            if let Some(output) = output {
-                self.write(self.next, &output).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
+            if let Some(ended) = ended {
+                self.write(self.next, &ended).and_then(|()| self.out.flush()).map_err(Error::WriteOutput)?;
             }
             self.next += 1;
         }
         Ok(())
     }
 
-    fn write(&mut self, job_idx: usize, output: &Output) -> std::io::Result<()> {
+    fn write(&mut self, job_idx: usize, (output, error): &Ended) -> std::io::Result<()> {
         let job = &self.jobs[job_idx];
         match self.format {
             Format::Text if self.is_alone => writeln!(self.out, "{}", self.wrap.finish()),
@@ -143,6 +164,7 @@ impl<'a, W: Write> OutputWriter<'a, W> {
                     finish_reason: output.finish_reason,
                     // Nothing is shared between requests yet.
                     num_cached_tokens: 0,
+                    error: error.as_deref(),
                 };
                 writeln!(self.out, "{}", serde_json::to_string(&line)?)
             }

@@ -109,6 +109,10 @@ impl<B: Backend> ModelRunner for DeviceRunner<B> {
         self.backend.overlaps()
     }
 
+    fn first_not_finite(&self) -> Option<String> {
+        self.backend.first_not_finite()
+    }
+
     fn config(&self) -> &EngineConfig {
         &self.config
     }

@@ -126,7 +126,8 @@ impl<R: ModelRunner> Engine<R> {
     /// # Errors
     /// [`Error::Device`] if the device failed. Nothing is lost: the next call computes the same step
     /// again, and reports what was preempted for this one. After [`Error::DeviceLost`] that takes a
-    /// new runner first: [`Engine::resume`]. A request whose text cannot be decoded is no error: see [`Update::Failed`].
+    /// new runner first: [`Engine::resume`]. A request whose logits are not finite, or whose text cannot be decoded, is no
+    /// error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
         let BegunStep { plan, sampled } = match self.ahead.take().filter(|ahead| self.scheduler.is_next(&ahead.plan)) {
             Some(begun) => begun,
@@ -135,8 +136,12 @@ impl<R: ModelRunner> Engine<R> {
         let next = if self.async_scheduling { self.scheduler.schedule_ahead(&plan, self.now()) } else { None };
         self.ahead = next.map(|plan| self.begin(plan)).transpose()?;
         let sampled = self.runner.read(sampled).await?;
+        // Before the commit, to which any token may be the end.
+        let first = self.runner.first_not_finite();
+        let (failed, mut updates) = self.streams.fail_not_finite(&plan, &sampled, first, &mut self.scheduler);
         let mut events = self.scheduler.commit(&plan, &token_ids(&sampled));
-        let updates = self.streams.update(&plan, &sampled, &mut events, &mut self.scheduler);
+        updates.extend(self.streams.update(&plan, &sampled, &mut events, &mut self.scheduler));
+        events.extend(failed);
         Ok(StepReport { plan, end: self.now(), events, updates })
     }
 
@@ -168,8 +173,8 @@ impl<R: ModelRunner> Engine<R> {
         Ok(())
     }
 
-    /// Steps until every request has ended, and returns their outputs in order of id. Of one whose text could not be
-    /// decoded it is what it had brought; its `finish_reason` says so.
+    /// Steps until every request has ended, and returns their outputs in order of id. Of one that failed it
+    /// is what it had brought; its `finish_reason` says so.
     ///
     /// # Errors
     /// As [`Engine::step`].

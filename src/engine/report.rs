@@ -37,7 +37,7 @@ pub enum Update {
         /// All it brought.
         output: Output,
     },
-    /// It ended because its text could not be decoded. Others go on.
+    /// It ended because its logits are not finite or its text cannot be decoded. Others go on.
     Failed {
         /// What it had brought.
         output: Output,

@@ -34,6 +34,11 @@ pub trait ModelRunner {
         false
     }
 
+    /// Where in the step that was read last something came out that is no number, if that is known.
+    fn first_not_finite(&self) -> Option<String> {
+        None
+    }
+
     /// The limits that it was made for, within which its plans stay.
     fn config(&self) -> &EngineConfig;
 

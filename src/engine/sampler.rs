@@ -16,7 +16,8 @@ use crate::model::memory_plan::MemoryPlan;
 pub struct SampledToken {
     /// The token.
     pub token_id: TokenId,
-    /// Its natural log-probability under the unmodified logits.
+    /// Its natural log-probability under the unmodified logits. NaN where these give no token a probability: then it was
+    /// not chosen.
     pub logprob: f32,
 }
 

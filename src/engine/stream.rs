@@ -52,6 +52,11 @@ impl Stream {
         Ok(Self { request, token_ids: Vec::new(), logprobs: Vec::new(), text: String::new(), detokenizer, stop })
     }
 
+    /// Tokens so far.
+    pub fn len(&self) -> usize {
+        self.token_ids.len()
+    }
+
     /// Takes a generated token. The one that shows that a stop text is complete is not part of the output. Mostly it is
     /// the one that completes it; where text was held back ([`StopMatcher`]) it comes later, and those before it stay.
     pub fn push(&mut self, sampled_token: SampledToken, tokenizer: &Tokenizer) -> Result<Pushed> {

@@ -37,6 +37,27 @@ impl Streams {
         Some(stream.end(FinishReason::Abort, &self.tokenizer).map(|(_, reason)| stream.into_output(reason)))
     }
 
+    /// Ends the requests whose logits give no token a probability. To be called before the step is committed, which then
+    /// passes over them.
+    pub fn fail_not_finite(
+        &mut self,
+        plan: &StepPlan,
+        sampled: &[SampledToken],
+        first: Option<String>,
+        scheduler: &mut Scheduler,
+    ) -> (Vec<Event>, Vec<Update>) {
+        let (mut events, mut updates) = (Vec::new(), Vec::new());
+        let rows = plan.rows.iter().filter(|row| row.samples).zip(sampled);
+        for (row, _) in rows.filter(|(_, sampled_token)| sampled_token.logprob.is_nan()) {
+            // Some may have ended since the plan was made.
+            let Some(stream) = self.streams.remove(&row.id) else { continue };
+            let error = Error::NotFinite { step: plan.step, token: stream.len(), first: first.clone() };
+            events.extend(scheduler.finish(row.id, FinishReason::Error));
+            updates.push(failed(stream, &error));
+        }
+        (events, updates)
+    }
+
     /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded: their
     /// events come behind the others.
     pub fn update(

@@ -15,6 +15,7 @@ mod devices;
 mod golden;
 mod help;
 mod limits;
+mod not_finite;
 mod output;
 mod prompt_lines;
 mod sampling;
@@ -40,8 +41,11 @@ fn main() {
     );
     trials.extend([wrong_options::trials(), wrong_folders::trials(), wrong_prompts::trials()].into_iter().flatten());
     trials.extend([prompt_lines::trials(), output::trials(), streams::trials(), steps::trials()].into_iter().flatten());
-    trials
-        .extend([limits::trials(), sampling::trials(), golden::trials(), undecodable::trials()].into_iter().flatten());
+    trials.extend(
+        [limits::trials(), sampling::trials(), golden::trials(), undecodable::trials(), not_finite::trials()]
+            .into_iter()
+            .flatten(),
+    );
     trials.extend(trace::trials());
     trials.extend(gpu::on_each(best, missing, "trace/kernels", trace::kernels));
     trials.extend(gpu::on_each(best, missing, "bench/all", |_| bench::all_on("gpu")));

@@ -27,8 +27,11 @@ fn one_request_fails() {
     ];
     let run = generate_lines(&["--model", model.path(), "--max-num-seqs", "2"], &lines).failed(1);
     let run = run.complains(&["stdin, line 2: tokenizer: ", TAKEN_BACK]);
-    let ids: Vec<_> = run.json_lines().iter().map(|line| line["id"].clone()).collect();
-    assert_eq!(ids, ["first", "last"]);
+    let lines = run.json_lines();
+    let ends: Vec<_> = lines.iter().map(|line| [&line["id"], &line["finish_reason"]]).collect();
+    assert_eq!(ends, [["first", "length"], ["broken", "error"], ["last", "length"]]);
+    assert!(lines[1]["error"].as_str().is_some_and(|error| error.contains(TAKEN_BACK)), "{}", lines[1]);
+    assert!(lines[0].get("error").is_none());
     assert!(run.stderr.contains("2 requests, "), "{}", run.stderr);
 }
 

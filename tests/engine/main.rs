@@ -15,6 +15,8 @@
 //! `CB_LAB_GPU=require` makes a missing adapter a failure, `CB_LAB_GPU=skip` uses none. Otherwise trials without an
 //! adapter are *ignored*, never passed. `CB_LAB_GRID=full` tries every combination of limits (several minutes).
 
+#[path = "../common/checkpoint.rs"]
+mod checkpoint;
 #[path = "../common/gpu.rs"]
 mod gpu;
 #[path = "../common/rng.rs"]
@@ -36,6 +38,7 @@ mod kv_f16;
 mod layers;
 mod lost_device;
 mod memory;
+mod not_finite;
 mod paired;
 mod poison;
 mod refusals;
@@ -64,6 +67,7 @@ fn main() {
     trials.extend(poison::trials(&machines));
     trials.extend(failed_step::trials(&machines));
     trials.extend(lost_device::trials(&machines));
+    trials.extend(not_finite::trials(&machines));
     trials.extend(undecodable::trials(&machines));
     trials.extend(device_use::trials(&machines));
     trials.extend(memory::trials(&machines));

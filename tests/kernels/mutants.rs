@@ -307,6 +307,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(Sample, "never min-p", " && weight >= input.min_p", ""),
     mutant(Sample, "no temperature", "/ input.temperature", "/ 1.0"),
     mutant(Sample, "a hair above the last", "(wanted < after || after == total)", "wanted < after"),
+    mutant(Sample, "minus infinity breaks a row", " && bits != 0xff800000u", ""),
+    mutant(Sample, "rows are broken unless they are", "indices[0] == 1u", "indices[0] == 0u"),
     mutant(Sample, "the token before", "before + sum <= wanted", "before + sum < wanted * 0.999"),
     mutant(Sample, "no barrier before the total", "drawn = largest_idx;\n    }\n    workgroupBarrier();", "drawn = largest_idx;\n    }"),
 ];

@@ -25,6 +25,22 @@ enum Logits {
     WithNan,
     /// Nothing but NaN: index 0 by convention.
     OnlyNan,
+    /// One NaN, in the middle: the maximum is a number.
+    OneNan,
+    /// Infinity in one place.
+    WithInf,
+    /// A token that cannot be drawn, in every place but a few.
+    WithMinusInf,
+    /// No token can be drawn.
+    OnlyMinusInf,
+}
+
+impl Logits {
+    /// They have no softmax, and no token a probability.
+    fn are_broken(self) -> bool {
+        use Logits::*;
+        matches!(self, WithNan | OnlyNan | OneNan | WithInf | OnlyMinusInf)
+    }
 }
 
 struct Sample {
@@ -70,14 +86,16 @@ fn of_a_wide_row() -> Vec<SamplingInput> {
 }
 
 pub fn cases() -> Cases {
-    let kinds = [Logits::Ties, Logits::Flat, Logits::Low, Logits::Extreme, Logits::WithNan, Logits::OnlyNan];
-    let kinds = kinds.map(|logits| Sample { logits, ..USUAL });
+    use Logits::*;
+    let kinds = [Ties, Flat, Low, Extreme, WithNan, OnlyNan].map(|logits| Sample { logits, ..USUAL });
+    let greedy = || vec![GREEDY; 3];
+    let infinite = [OneNan, WithInf, WithMinusInf, OnlyMinusInf].map(|logits| Sample { logits, rows: greedy, ..USUAL });
     let widths = [1, 2, 3, 255, 256, 257, 700].map(|width| Sample { width, ..USUAL });
     let wide = [32_000, 151_936, 200_003].map(|width| Sample { width, rows: of_a_wide_row, ..USUAL });
     let wide_ties =
         Sample { width: 32_000, logits: Logits::Ties, rows: || vec![SamplingInput { top_k: 40, ..PLAIN }], ..USUAL };
     let grid = Sample { max_workgroups: Some(4), ..USUAL };
-    boxed([USUAL, grid].into_iter().chain(kinds).chain(widths).chain(wide).chain([wide_ties]))
+    boxed([USUAL, grid].into_iter().chain(kinds).chain(infinite).chain(widths).chain(wide).chain([wide_ties]))
 }
 
 /// A token that a draw may choose, in order of index.
@@ -98,6 +116,11 @@ impl Sample {
             Logits::WithNan if i.is_multiple_of(7) || (i + 1).is_multiple_of(self.width) => f32::NAN,
             Logits::WithNan => rng.f32(3.0),
             Logits::OnlyNan => f32::NAN,
+            Logits::OneNan if i == self.width / 2 => f32::NAN,
+            Logits::WithInf if i == self.width / 2 => f32::INFINITY,
+            Logits::OneNan | Logits::WithInf => rng.f32(3.0),
+            Logits::WithMinusInf if i % 100 == 17 => rng.f32(3.0),
+            Logits::WithMinusInf | Logits::OnlyMinusInf => f32::NEG_INFINITY,
         };
         (0..self.width).map(&mut value).collect()
     }
@@ -203,9 +226,12 @@ impl Case for Sample {
         let sampling_inputs: Vec<SamplingInput> = sampling_inputs.into_iter().map(|(input, _)| input).collect();
         let [indices, logprobs] =
             sample(lab, self.width, &rows.concat(), &sampling_inputs)?.split_pairs(["index", "logprob"]);
-        // With a NaN among the logits there is no probability.
-        let nan = matches!(self.logits, Logits::WithNan | Logits::OnlyNan);
-        Ok(if nan { vec![indices] } else { vec![indices, logprobs] })
+        if !self.logits.are_broken() {
+            return Ok(vec![indices, logprobs]);
+        }
+        // Where there is no probability, every NaN is the same.
+        let is_nan = logprobs.words.iter().map(|&word| u32::from(f32::from_bits(word).is_nan())).collect();
+        Ok(vec![indices, logprobs.with_words(is_nan).exact()])
     }
 
     const HAS_ORACLE: bool = true;
@@ -219,7 +245,10 @@ impl Case for Sample {
         };
         vec![
             sampling_inputs.iter().map(|&(_, idx)| idx as f64).collect(),
-            rows.iter().zip(&sampling_inputs).map(logprob).collect(),
+            match self.logits.are_broken() {
+                true => vec![1.0; rows.len()],
+                false => rows.iter().zip(&sampling_inputs).map(logprob).collect(),
+            },
         ]
     }
 }

@@ -30,7 +30,8 @@ fn largest_idx(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, |best, i| if ahead(best, i) { i } else { best })
 }
 
-/// `ln softmax(logits)[idx]`, summed in f64.
+/// `ln softmax(logits)[idx]`, summed in f64. NaN where there is no softmax: a NaN makes the sum one, and so does +∞ − ∞;
+/// of nothing but −∞ the logarithm is as infinite as what it is taken from.
 fn log_softmax_at(logits: &[f32], idx: usize) -> f32 {
     let max = logits.iter().copied().fold(f32::MIN, f32::max);
     let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();

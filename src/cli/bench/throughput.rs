@@ -165,7 +165,7 @@ async fn serve<B: Backend>(
                     }
                 }
                 Update::Finished { output, .. } => drop(running.remove(&output.id)),
-                Update::Failed { reason, .. } => return Err(Error::Tokenizer(reason)),
+                Update::Failed { reason, .. } => return Err(Error::RequestFailed(reason)),
                 Update::Preempted(_) => (),
             }
         }
