@@ -92,7 +92,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Several things are wrong at once.
+    #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("; and "))]
+    Several(Vec<Error>),
     /// The `paired` backend found two backends that disagree.
     #[error("{0}")]
     Diverged(String),
+}
+
+impl Error {
+    /// One error of all that is wrong, at least one thing.
+    pub fn all(mut errors: Vec<Error>) -> Self {
+        if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
+    }
 }

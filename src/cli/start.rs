@@ -33,6 +33,7 @@ pub async fn start(
     options.resolve(model, usize::MAX)?;
     let (backend, line) = choose_backend(backend).await?;
     say(&line);
+    folder.notes.iter().for_each(|note| say(note));
     let max_buffer_words = backend.max_buffer_words();
     let config = options.resolve(model, max_buffer_words)?;
     let plan = MemoryPlan::new(model, &config, max_buffer_words)?;

@@ -72,8 +72,12 @@ pub async fn attention_against_dense<B: Backend>(engine: &mut DeviceEngine<B>) -
     let pool = download_pool(engine, layer).await?;
     let (decoder, backend) = engine.runner_mut().device_mut();
     let (queries, attended) = decoder.last_attention();
-    let queries = backend.download(queries, num_words).await?;
+    let mut queries = backend.download(queries, num_words).await?;
     let attended = backend.download(attended, num_words).await?;
+    // The reference takes heads to be as wide as they are here, and those of the checkpoint may be narrower.
+    let (head_dim, stored) = (decoder.model().head_dim as f32, decoder.model().stored_head_dim as f32);
+    let values: &mut [f32] = bytemuck::cast_slice_mut(&mut queries);
+    values.iter_mut().for_each(|value| *value *= (head_dim / stored).sqrt());
     let view = |words| ArrayView3::from_shape(shape, bytemuck::cast_slice(words)).expect("as many words as asked for");
     let (queries, attended): (ArrayView3<f32>, ArrayView3<f32>) = (view(&queries), view(&attended));
 

@@ -60,6 +60,19 @@ impl ModelFolder {
         self.path.join(name)
     }
 
+    /// The names of what is in it, in order. Of a folder that cannot be listed none: whoever reads a file of it is told why.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match self.embedded {
+            Some(files) => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            None => {
+                let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            }
+        };
+        names.sort();
+        names
+    }
+
     /// Whether it holds a file of this name.
     pub fn contains(&self, name: &str) -> bool {
         match self.embedded {

@@ -3,7 +3,8 @@
 //! A safetensors file is 8 bytes (the header's length, little endian), the header (JSON: name, dtype, shape and offsets
 //! of each tensor), and the tensors one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use super::folder::ModelFolder;
 use super::folder_file::FolderFile;
 use super::tensor_chunks::TensorChunks;
+use crate::core::wording::list_text;
 use crate::error::{Error, Result};
 
 const SINGLE_FILE: &str = "model.safetensors";
@@ -56,6 +58,11 @@ impl WeightFiles {
     pub async fn open(folder: &ModelFolder) -> Result<Self> {
         let mut files = Self { folder: folder.clone(), shards: Vec::new(), shard_of: BTreeMap::new() };
         if folder.contains(SINGLE_FILE) || !folder.contains(INDEX_FILE) {
+            if !folder.contains(SINGLE_FILE)
+                && let Some(error) = other_weights(folder)
+            {
+                return Err(error);
+            }
             let shard = Shard::open(folder, SINGLE_FILE).await?;
             files.shard_of = shard.header.offset_keys().into_iter().map(|tensor| (tensor, 0)).collect();
             files.shards.push(shard);
@@ -65,6 +72,7 @@ impl WeightFiles {
             path: folder.file_path(INDEX_FILE),
             reason: format!("it is not a shard index: {error}"),
         })?;
+        check_shards(folder, &index)?;
         for (tensor, name) in index.weight_map {
             let known = files.shards.iter().position(|shard| shard.name == name);
             let shard_idx = known.unwrap_or(files.shards.len());
@@ -77,7 +85,18 @@ impl WeightFiles {
             }
             files.shard_of.insert(tensor, shard_idx);
         }
+        // What a shard has and the index does not name is there all the same.
+        for (shard_idx, shard) in files.shards.iter().enumerate() {
+            for tensor in shard.header.offset_keys() {
+                files.shard_of.entry(tensor).or_insert(shard_idx);
+            }
+        }
         Ok(files)
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shard_of.keys().map(String::as_str)
     }
 
     /// Dtype, shape and offsets of a tensor.
@@ -88,7 +107,7 @@ impl WeightFiles {
         self.find(name).map(|(_, info)| info)
     }
 
-    /// Checks that a tensor is there, has the shape `expected` and a dtype this engine reads: F32, F16 or BF16.
+    /// Checks that a tensor is there, has the shape `expected` and a dtype this engine reads: F64, F32, F16 or BF16.
     ///
     /// # Errors
     /// [`Error::InvalidTensor`] names the file, the tensor and both shapes or dtypes.
@@ -99,8 +118,8 @@ impl WeightFiles {
         if info.shape != expected {
             return refuse(format!("its shape is {:?}, config.json asks for {expected:?}", info.shape));
         }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return refuse(format!("its dtype is {}; supported are F32, F16 and BF16", info.dtype));
+        if !matches!(info.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return refuse(format!("its dtype is {}; supported are F64, F32, F16 and BF16", info.dtype));
         }
         Ok(())
     }
@@ -133,6 +152,49 @@ impl WeightFiles {
             reason: "it is missing, and config.json asks for it".into(),
         })
     }
+}
+
+/// That every shard is there which the index names.
+fn check_shards(folder: &ModelFolder, index: &Index) -> Result<()> {
+    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    let mut missing = Vec::new();
+    for name in &names {
+        match folder.open_file(name) {
+            Err(Error::ReadFile { source, .. }) if source.kind() == ErrorKind::NotFound => missing.push(*name),
+            other => drop(other?),
+        }
+    }
+    let Some(list) = list_text(&missing) else { return Ok(()) };
+    let num_named = names.len();
+    let reason =
+        format!("of the {num_named} files that it names, these are missing: {list}; get them from where it is from");
+    Err(Error::InvalidFile { path: folder.file_path(INDEX_FILE), reason })
+}
+
+/// Why there are no weights to be read, where the folder has some in another form.
+fn other_weights(folder: &ModelFolder) -> Option<Error> {
+    let names = folder.names();
+    let ending_in = |ends: &[&str]| -> Vec<&str> {
+        names.iter().map(String::as_str).filter(|name| ends.iter().any(|end| name.ends_with(end))).collect()
+    };
+    let invalid = |name: &str, reason| Some(Error::InvalidFile { path: folder.file_path(name), reason });
+    let safetensors = ending_in(&[".safetensors"]);
+    let shards: Vec<&str> = safetensors.iter().copied().filter(|name| name.contains("-of-")).collect();
+    if let Some(list) = list_text(&shards) {
+        let reason =
+            format!("it is missing, and says which of {list} holds a tensor: get it from where these are from");
+        return invalid(INDEX_FILE, reason);
+    }
+    if let Some(list) = list_text(&safetensors) {
+        let reason = format!("it is missing, and weights are read from it alone; is it {list} under another name?");
+        return invalid(SINGLE_FILE, reason);
+    }
+    let list = list_text(&ending_in(&[".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"]))?;
+    let reason = format!(
+        "it is missing, and the weights in {list} are of a form that is not read: get the model in safetensors, or let \
+         transformers save it so"
+    );
+    invalid(SINGLE_FILE, reason)
 }
 
 impl Shard {

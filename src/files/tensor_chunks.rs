@@ -27,8 +27,10 @@ pub struct TensorChunks {
     next_elem: usize,
     /// The current chunk.
     elems: Vec<f32>,
-    /// The current chunk as stored, unless it is stored as f32.
+    /// The current chunk as stored in halves.
     halves: Vec<u16>,
+    /// The current chunk as stored in f64.
+    doubles: Vec<f64>,
 }
 
 impl TensorChunks {
@@ -44,7 +46,8 @@ impl TensorChunks {
     ) -> Self {
         let num_elems = elems.len();
         let chunk_elems = chunk_elems.clamp(1, num_elems.max(1));
-        let num_halves = if info.dtype == Dtype::F32 { 0 } else { chunk_elems };
+        let elems_if = |is_so: bool| if is_so { chunk_elems } else { 0 };
+        let num_halves = elems_if(matches!(info.dtype, Dtype::F16 | Dtype::BF16));
         Self {
             file,
             path,
@@ -55,6 +58,7 @@ impl TensorChunks {
             next_elem: 0,
             elems: vec![0.0; chunk_elems],
             halves: vec![0; num_halves],
+            doubles: vec![0.0; elems_if(info.dtype == Dtype::F64)],
         }
     }
 
@@ -81,6 +85,13 @@ impl TensorChunks {
         if self.dtype == Dtype::F32 {
             self.file.read_at(offset(4), bytemuck::cast_slice_mut(elems)).await?;
             elems.iter_mut().for_each(|elem| *elem = f32::from_bits(u32::from_le(elem.to_bits())));
+            return Ok(());
+        }
+        if self.dtype == Dtype::F64 {
+            let doubles = &mut self.doubles[..len];
+            self.file.read_at(offset(8), bytemuck::cast_slice_mut(doubles)).await?;
+            let rounded = doubles.iter().map(|double| f64::from_bits(u64::from_le(double.to_bits())) as f32);
+            elems.iter_mut().zip(rounded).for_each(|(elem, rounded)| *elem = rounded);
             return Ok(());
         }
         let halves = &mut self.halves[..len];

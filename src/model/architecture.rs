@@ -67,27 +67,39 @@ const QWEN2: Defaults = Defaults {
 };
 
 impl Architecture {
-    const NAMES: [(&str, Self); 6] = [
-        ("LlamaForCausalLM", Self::Llama),
-        ("MistralForCausalLM", Self::Mistral),
-        ("Phi3ForCausalLM", Self::Phi3),
-        ("Qwen2ForCausalLM", Self::Qwen2),
-        ("Qwen3ForCausalLM", Self::Qwen3),
-        ("SmolLM3ForCausalLM", Self::SmolLm3),
+    /// With the `model_type` of each.
+    const NAMES: [(&str, &str, Self); 6] = [
+        ("LlamaForCausalLM", "llama", Self::Llama),
+        ("MistralForCausalLM", "mistral", Self::Mistral),
+        ("Phi3ForCausalLM", "phi3", Self::Phi3),
+        ("Qwen2ForCausalLM", "qwen2", Self::Qwen2),
+        ("Qwen3ForCausalLM", "qwen3", Self::Qwen3),
+        ("SmolLM3ForCausalLM", "smollm3", Self::SmolLm3),
     ];
 
+    /// By the first of `architectures`, which may be the model without its head: `LlamaModel`. Without any by `model_type`,
+    /// as transformers does.
     pub(super) fn parse(config: &Keys) -> Result<Self> {
         let names = config.get("architectures").and_then(|value| value.as_array());
-        let name = names.and_then(|names| names.first()).and_then(|name| name.as_str()).unwrap_or_default();
-        if let Some((_, architecture)) = Self::NAMES.iter().find(|(known, _)| *known == name) {
+        let name = names.and_then(|names| names.first()).and_then(|name| name.as_str());
+        let model_type = config.get("model_type").and_then(|value| value.as_str());
+        let fits = |(known, known_type, _): &&(&str, &str, Self)| match name {
+            Some(name) => {
+                let without_head = known.strip_suffix("ForCausalLM").zip(name.strip_suffix("Model"));
+                name == *known || without_head.is_some_and(|(known, name)| known == name)
+            }
+            None => model_type == Some(known_type),
+        };
+        if let Some((_, _, architecture)) = Self::NAMES.iter().find(fits) {
             return Ok(*architecture);
         }
-        let known = Self::NAMES.map(|(known, _)| known).join(", ");
-        let supported = match missing_features(name) {
+        let known = Self::NAMES.map(|(known, ..)| known).join(", ");
+        let supported = match missing_features(name.unwrap_or_default()) {
             Some(missing) => format!("not supported yet: {missing}; supported are {known}"),
             None => format!("supported are {known}"),
         };
-        Err(config.refuse("architectures", &supported))
+        let is_type = name.is_none() && model_type.is_some();
+        Err(config.refuse(if is_type { "model_type" } else { "architectures" }, &supported))
     }
 
     pub(super) fn defaults(self) -> Defaults {

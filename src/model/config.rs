@@ -25,8 +25,11 @@ pub struct ModelConfig {
     pub num_heads: usize,
     /// Key and value heads; `num_heads` is a multiple of it.
     pub num_kv_heads: usize,
-    /// Width of a head: a multiple of 8, at most 256. `num_heads * head_dim` need not be `hidden_size`.
+    /// Width of a head here: a multiple of 8, at most 256. `num_heads * head_dim` need not be `hidden_size`.
     pub head_dim: usize,
+    /// Width of a head in the checkpoint, an even number: the same or less. What is missing is 0
+    /// ([`super::head_order`]).
+    pub stored_head_dim: usize,
     /// Rows of the embedding table and width of the logits.
     pub vocab_size: usize,
     /// Added to the mean square under the root.
@@ -43,6 +46,9 @@ pub struct ModelConfig {
     pub o_bias: bool,
     /// How the checkpoint keeps projections of one input.
     pub projections: Projections,
+    /// What the names of its tensors begin with, but for that of the output matrix: `model.`, unless the files say
+    /// otherwise ([`ModelConfig::settle`]).
+    pub tensor_prefix: &'static str,
     /// The token a sequence begins with, if the model has one.
     pub bos_token_id: Option<TokenId>,
     /// Tokens that end a sequence. May be empty.
@@ -85,8 +91,11 @@ impl ModelConfig {
     }
 
     fn parse(config: &Keys) -> Result<Self> {
-        refuse_missing(config)?;
-        let architecture = Architecture::parse(config)?;
+        let architecture = match (refuse_missing(config), Architecture::parse(config)) {
+            (Ok(()), architecture) => architecture?,
+            (Err(missing), Ok(_)) => return Err(missing),
+            (Err(missing), Err(architecture)) => return Err(config.join(vec![architecture, missing])),
+        };
         let defaults = architecture.defaults();
         let count = |key, max, default| config.count(key, max).map(|count| count.unwrap_or(default));
 
@@ -108,7 +117,7 @@ impl ModelConfig {
             let supported = format!("it must divide num_attention_heads, which is {num_heads}");
             return Err(config.refuse("num_key_value_heads", &supported));
         }
-        let head_dim = parse_head_dim(config, &defaults, hidden_size, num_heads)?;
+        let stored_head_dim = parse_head_dim(config, &defaults, hidden_size, num_heads)?;
         let max_position_embeddings = count("max_position_embeddings", MAX_POSITIONS, defaults.max_positions)?;
         let o_bias = architecture.attention_bias(config)?;
         let is_phi3 = architecture == Architecture::Phi3;
@@ -123,18 +132,20 @@ impl ModelConfig {
             architecture,
             hidden_size,
             intermediate_size,
-            layers: parse_layers(config, architecture, num_layers, head_dim)?,
+            layers: parse_layers(config, architecture, num_layers, stored_head_dim)?,
             num_heads,
             num_kv_heads,
-            head_dim,
+            head_dim: stored_head_dim.next_multiple_of(8),
+            stored_head_dim,
             vocab_size: count("vocab_size", MAX_VOCAB_SIZE, defaults.vocab_size)?,
             rms_norm_eps: config.positive("rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps) as f32,
-            rope: RopeConfig::parse(config, architecture, head_dim, max_position_embeddings)?,
+            rope: RopeConfig::parse(config, architecture, stored_head_dim, max_position_embeddings)?,
             max_position_embeddings,
             tie_word_embeddings: config.flag("tie_word_embeddings", defaults.tie_word_embeddings)?,
             qkv_bias: architecture == Architecture::Qwen2 || o_bias,
             o_bias,
             projections: if is_phi3 { Projections::Fused } else { Projections::Separate },
+            tensor_prefix: "model.",
             bos_token_id: bos_token_ids.first().copied(),
             eos_token_ids: or_default("eos_token_id", defaults.eos_token_id)?,
         })
@@ -143,6 +154,12 @@ impl ModelConfig {
     /// Decoder layers.
     pub fn num_layers(&self) -> usize {
         self.layers.len()
+    }
+
+    /// What is added to the mean square of a head of Q or K. The kernel takes the mean over all values of a head, zeros
+    /// included, so that it is smaller by this ratio; the norm's gains, too, are loaded smaller by its root.
+    pub fn head_norm_eps(&self) -> f32 {
+        self.rms_norm_eps * (self.stored_head_dim as f32 / self.head_dim as f32)
     }
 
     /// What attention's work depends on besides the batch.
@@ -165,8 +182,8 @@ fn parse_head_dim(config: &Keys, defaults: &Defaults, hidden_size: usize, num_he
             return Err(config.refuse("num_attention_heads", &supported));
         }
     };
-    if !head_dim.is_multiple_of(8) || head_dim > 256 {
-        let supported = format!("heads are {head_dim} wide; supported are multiples of 8 up to 256");
+    if !head_dim.is_multiple_of(2) || head_dim > 256 {
+        let supported = format!("heads are {head_dim} wide; supported are even numbers up to 256");
         return Err(config.refuse(key, &supported));
     }
     Ok(head_dim)

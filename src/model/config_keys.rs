@@ -39,6 +39,15 @@ impl Keys {
         Error::InvalidFile { path: path.clone(), reason }
     }
 
+    /// One error of several about this file.
+    pub(super) fn join(&self, errors: Vec<Error>) -> Error {
+        let reasons = errors.into_iter().map(|error| match error {
+            Error::InvalidFile { reason, .. } => reason,
+            other => other.to_string(),
+        });
+        Error::InvalidFile { path: self.path.clone(), reason: reasons.collect::<Vec<_>>().join("; ") }
+    }
+
     /// The value of `key`: `None` where it is missing or null.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|value| !value.is_null())

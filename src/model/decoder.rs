@@ -198,7 +198,7 @@ impl<B: Backend> Decoder<B> {
             positions_offset: self.rope_rows.of(plan.rope),
             slot_mapping_offset: metadata.slot_mapping,
             has_norms: 0,
-            eps,
+            eps: model.head_norm_eps(),
         };
         let tables = HeadTables { rope: &self.rope_table, norms: head_norms.as_ref() };
         let kv = &mut self.kv_pools[layer];

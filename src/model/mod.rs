@@ -6,6 +6,7 @@
 //! ```
 
 pub mod architecture;
+mod checkpoint;
 pub mod config;
 mod config_keys;
 pub mod decoder;

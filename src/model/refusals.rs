@@ -123,24 +123,26 @@ pub(super) fn missing_features(architecture: &str) -> Option<&'static str> {
     ARCHITECTURES.iter().find(|(name, _)| architecture.starts_with(name)).map(|(_, missing)| *missing)
 }
 
-/// Refuses a config that shows a missing feature.
+/// Refuses a config that shows missing features: all of them, each by the first key that asks for it.
 pub(super) fn refuse_missing(config: &Keys) -> Result<()> {
-    for (key, missing) in KEYS {
-        if config.get(key).is_some_and(|value| !asks_for_nothing(value)) {
-            return Err(config.refuse(key, missing));
-        }
-    }
-    for (key, missing) in MULTIPLIERS {
-        if config.get(key).is_some_and(|value| value.as_f64() != Some(1.0)) {
-            return Err(config.refuse(key, missing));
+    let features = KEYS.into_iter().filter(|(key, _)| config.get(key).is_some_and(|value| !asks_for_nothing(value)));
+    let is_factor = |key| config.get(key).is_some_and(|value| value.as_f64() != Some(1.0));
+    let multipliers = MULTIPLIERS.into_iter().filter(|(key, _)| is_factor(key));
+    let mut asked: Vec<(&str, &str)> = Vec::new();
+    for (key, missing) in features.chain(multipliers) {
+        if asked.iter().all(|(_, other)| *other != missing) {
+            asked.push((key, missing));
         }
     }
     for key in ["hidden_act", "hidden_activation"] {
         if config.text(key)?.is_some_and(|name| name != "silu" && name != "swish") {
-            return Err(config.refuse(key, "only silu is supported"));
+            asked.push((key, "only silu is supported"));
         }
     }
-    Ok(())
+    match asked.is_empty() {
+        true => Ok(()),
+        false => Err(config.join(asked.into_iter().map(|(key, missing)| config.refuse(key, missing)).collect())),
+    }
 }
 
 fn asks_for_nothing(value: &Value) -> bool {

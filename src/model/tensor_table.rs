@@ -12,7 +12,8 @@ use std::ops::Range;
 use super::config::{ModelConfig, Projections};
 use super::head_order::HeadOrder;
 use super::layer_plan::{BlockNorms, HeadNorms, LayerPlan, Mlp};
-use crate::error::Result;
+use crate::core::wording::list_text;
+use crate::error::{Error, Result};
 use crate::files::WeightFiles;
 
 /// Rows of a tensor of the checkpoint. A vector's rows are its elements.
@@ -26,6 +27,8 @@ pub struct TensorRows {
     pub rows: Range<usize>,
     /// Another order for the rows of each head among them.
     pub head_order: Option<HeadOrder>,
+    /// What their values are multiplied by.
+    pub factor: f32,
 }
 
 /// Where the values of a vector come from: so many rows, one after the other.
@@ -38,8 +41,10 @@ pub struct VectorSource(pub Vec<TensorRows>);
 pub struct MatrixSource {
     /// Its rows.
     pub parts: Vec<TensorRows>,
-    /// Its columns, as of all its tensors.
+    /// Its columns.
     pub cols: usize,
+    /// Another order for the columns of each head. Without one they are as in all its tensors.
+    pub col_order: Option<HeadOrder>,
     /// Tensors whose types decide its own: its own, and those of a matrix that one kernel call takes with it.
     pub typed_by: Vec<String>,
     /// What it is for.
@@ -92,12 +97,14 @@ impl TensorTable {
     pub fn new(model: &ModelConfig) -> Self {
         let &ModelConfig { hidden_size, vocab_size, .. } = model;
         let vocabulary =
-            |name| MatrixSource::new(vec![all_rows(name, vocab_size)], hidden_size, MatrixRole::Vocabulary);
-        let layer = |(layer, plan)| LayerNames { model, prefix: format!("model.layers.{layer}.") }.tensors(plan);
+            |name: &str| MatrixSource::new(vec![all_rows(name, vocab_size)], hidden_size, MatrixRole::Vocabulary);
+        let layer = |(layer, plan)| {
+            LayerNames { model, prefix: format!("{}layers.{layer}.", model.tensor_prefix) }.tensors(plan)
+        };
         Self {
-            embed_tokens: vocabulary("model.embed_tokens.weight"),
+            embed_tokens: vocabulary(&format!("{}embed_tokens.weight", model.tensor_prefix)),
             layers: model.layers.iter().enumerate().map(layer).collect(),
-            norm: VectorSource(vec![all_rows("model.norm.weight", hidden_size)]),
+            norm: VectorSource(vec![all_rows(&format!("{}norm.weight", model.tensor_prefix), hidden_size)]),
             lm_head: (!model.tie_word_embeddings).then(|| vocabulary("lm_head.weight")),
         }
     }
@@ -117,7 +124,9 @@ impl TensorTable {
     pub fn tensors(&self) -> Vec<(&str, Vec<usize>)> {
         let mut tensors = Vec::new();
         for matrix in self.matrices() {
-            tensors.extend(matrix.parts.iter().map(|part| (part.tensor.as_str(), vec![part.num_rows, matrix.cols])));
+            tensors.extend(
+                matrix.parts.iter().map(|part| (part.tensor.as_str(), vec![part.num_rows, matrix.stored_cols()])),
+            );
         }
         let of_vectors = self.vectors().flat_map(|vector| &vector.0);
         tensors.extend(of_vectors.map(|part| (part.tensor.as_str(), vec![part.num_rows])));
@@ -128,9 +137,19 @@ impl TensorTable {
     /// is taken.
     ///
     /// # Errors
-    /// As [`WeightFiles::check`], for the first tensor that is wrong.
+    /// As [`WeightFiles::check`], for the first tensor that is wrong; it names others.
     pub fn check(&self, files: &WeightFiles) -> Result<()> {
-        self.tensors().into_iter().try_for_each(|(name, shape)| files.check(name, &shape))
+        let check = |(name, shape): (_, Vec<usize>)| files.check(name, &shape).err().map(|error| (name, error));
+        let mut wrong = self.tensors().into_iter().filter_map(check);
+        let Some((first, error)) = wrong.next() else { return Ok(()) };
+        let mut others: Vec<&str> = wrong.map(|(name, _)| name).filter(|name| *name != first).collect();
+        others.dedup();
+        Err(match (error, list_text(&others)) {
+            (Error::InvalidTensor { path, tensor, reason }, Some(others)) => {
+                Error::InvalidTensor { path, tensor, reason: format!("{reason}; wrong or missing, too: {others}") }
+            }
+            (error, _) => error,
+        })
     }
 }
 
@@ -155,26 +174,31 @@ struct LayerNames<'a> {
 
 impl LayerNames<'_> {
     fn tensors(&self, plan: &LayerPlan) -> LayerTensors {
-        let &ModelConfig { hidden_size, num_heads, head_dim, qkv_bias, o_bias, .. } = self.model;
+        let &ModelConfig { hidden_size, num_heads, head_dim, stored_head_dim, qkv_bias, o_bias, .. } = self.model;
         let (BlockNorms::Before, Mlp::SiluGated) = (plan.norms, plan.mlp);
         let [gate_proj, up_proj] = self.gate_and_up();
         let head_norms = match plan.attention().head_norms {
             HeadNorms::None => None,
             HeadNorms::PerHead => {
-                let norms =
-                    ["q_norm", "k_norm"].map(|name| all_rows(&self.name("self_attn", name, "weight"), head_dim));
-                Some(VectorSource(norms.map(|norm| norm.in_order(self.head_order())).into()))
+                let factor = (stored_head_dim as f32 / head_dim as f32).sqrt();
+                let norms = ["q_norm", "k_norm"].map(|name| {
+                    let norm = all_rows(&self.name("self_attn", name, "weight"), stored_head_dim);
+                    TensorRows { factor, ..norm.in_order(self.head_order()) }
+                });
+                Some(VectorSource(norms.into()))
             }
         };
         LayerTensors {
             input_layernorm: self.norm("input_layernorm"),
             qkv_proj: self.projection(|kind| self.qkv(kind), hidden_size, qkv_bias),
             head_norms,
-            o_proj: self.projection(
-                |kind| vec![all_rows(&self.name("self_attn", "o_proj", kind), hidden_size)],
-                num_heads * head_dim,
-                o_bias,
-            ),
+            o_proj: self
+                .projection(
+                    |kind| vec![all_rows(&self.name("self_attn", "o_proj", kind), hidden_size)],
+                    num_heads * head_dim,
+                    o_bias,
+                )
+                .with_col_order(self.head_padding()),
             post_attention_layernorm: self.norm("post_attention_layernorm"),
             gate_proj,
             up_proj,
@@ -204,19 +228,19 @@ impl LayerNames<'_> {
 
     /// The rows of Q, K and V. Where only the first values of a head turn, those of Q and K are reordered.
     fn qkv(&self, kind: &str) -> Vec<TensorRows> {
-        let &ModelConfig { num_heads, num_kv_heads, head_dim, .. } = self.model;
-        let (q, kv) = (num_heads * head_dim, num_kv_heads * head_dim);
+        let &ModelConfig { num_heads, num_kv_heads, stored_head_dim, .. } = self.model;
+        let (q, kv) = (num_heads * stored_head_dim, num_kv_heads * stored_head_dim);
         let name = |projection| self.name("self_attn", projection, kind);
-        let order = self.head_order();
+        let (order, padding) = (self.head_order(), self.head_padding());
         match self.model.projections {
             Projections::Separate => vec![
                 all_rows(&name("q_proj"), q).in_order(order),
                 all_rows(&name("k_proj"), kv).in_order(order),
-                all_rows(&name("v_proj"), kv),
+                all_rows(&name("v_proj"), kv).in_order(padding),
             ],
             Projections::Fused => {
                 let fused = all_rows(&name("qkv_proj"), q + 2 * kv);
-                vec![fused.cut(0..q + kv).in_order(order), fused.cut(q + kv..q + 2 * kv)]
+                vec![fused.cut(0..q + kv).in_order(order), fused.cut(q + kv..q + 2 * kv).in_order(padding)]
             }
         }
     }
@@ -238,27 +262,44 @@ impl LayerNames<'_> {
         })
     }
 
+    /// Of Q and K.
     fn head_order(&self) -> Option<HeadOrder> {
-        HeadOrder::new(self.model.head_dim, self.model.rope.rotary_dim)
+        HeadOrder::new(self.model.stored_head_dim, self.model.head_dim, self.model.rope.rotary_dim)
+    }
+
+    /// Of V, and of what is made of it.
+    fn head_padding(&self) -> Option<HeadOrder> {
+        HeadOrder::new(self.model.stored_head_dim, self.model.head_dim, 0)
+    }
+}
+
+impl ProjectionSource {
+    fn with_col_order(self, col_order: Option<HeadOrder>) -> Self {
+        Self { weight: MatrixSource { col_order, ..self.weight }, ..self }
     }
 }
 
 impl MatrixSource {
     fn new(parts: Vec<TensorRows>, cols: usize, role: MatrixRole) -> Self {
         let typed_by = parts.iter().map(|part| part.tensor.clone()).collect();
-        Self { parts, cols, typed_by, role }
+        Self { parts, cols, col_order: None, typed_by, role }
     }
 
     /// Rows of all parts.
     pub fn num_rows(&self) -> usize {
-        self.parts.iter().map(|part| part.rows.len()).sum()
+        self.parts.iter().map(TensorRows::len).sum()
+    }
+
+    /// Columns of its tensors.
+    pub fn stored_cols(&self) -> usize {
+        self.col_order.map_or(self.cols, |order| self.cols / order.padded(order.stored()) * order.stored())
     }
 }
 
 impl VectorSource {
     /// Values of all parts.
     pub fn len(&self) -> usize {
-        self.0.iter().map(|part| part.rows.len()).sum()
+        self.0.iter().map(TensorRows::len).sum()
     }
 
     /// Whether it has none.
@@ -268,10 +309,15 @@ impl VectorSource {
 }
 
 fn all_rows(tensor: &str, num_rows: usize) -> TensorRows {
-    TensorRows { tensor: tensor.to_owned(), num_rows, rows: 0..num_rows, head_order: None }
+    TensorRows { tensor: tensor.to_owned(), num_rows, rows: 0..num_rows, head_order: None, factor: 1.0 }
 }
 
 impl TensorRows {
+    /// Rows that are made of them.
+    fn len(&self) -> usize {
+        self.head_order.map_or(self.rows.len(), |order| order.padded(self.rows.len()))
+    }
+
     fn cut(&self, rows: Range<usize>) -> Self {
         Self { rows, ..self.clone() }
     }

@@ -168,25 +168,25 @@ impl<B: Backend> Loader<'_, B> {
         let label = label(&source.parts);
         let elements = element_type(self.files, source, self.weight_dtype)?;
         let mut matrix = self.backend.alloc_matrix(&label, source.num_rows(), cols, elements)?;
-        let (mut first_row, mut scratch) = (0, Vec::new());
+        let stored_cols = source.stored_cols();
+        let (mut next_row, mut by_row, mut by_col) = (0, Vec::new(), Vec::new());
         for part in &source.parts {
             // Rows of whole heads, where those are reordered.
-            let together = part.head_order.map_or(UPLOAD_ROWS, HeadOrder::head_dim);
+            let together = part.head_order.map_or(UPLOAD_ROWS, HeadOrder::stored);
             let chunk_rows = (CHUNK_ELEMS / cols).max(1).next_multiple_of(together);
-            let elems = part.rows.start * cols..part.rows.end * cols;
-            let mut chunks = self.files.chunks(&part.tensor, elems, chunk_rows * cols)?;
-            while let Some((first_elem, values)) = chunks.next_chunk().await? {
-                if let Some(order) = part.head_order {
-                    order.apply(values, cols, &mut scratch);
-                }
-                self.backend.upload_rows(&mut matrix, first_row + first_elem / cols, values);
+            let elems = part.rows.start * stored_cols..part.rows.end * stored_cols;
+            let mut chunks = self.files.chunks(&part.tensor, elems, chunk_rows * stored_cols)?;
+            while let Some((_, values)) = chunks.next_chunk().await? {
+                let values = ordered(part.head_order, values, stored_cols, &mut by_row);
+                let values = ordered(source.col_order, values, 1, &mut by_col);
+                self.backend.upload_rows(&mut matrix, next_row, values);
+                next_row += values.len() / cols;
                 self.words_since_flush += values.len();
                 if self.words_since_flush > FLUSH_WORDS {
                     self.backend.flush().await?;
                     self.words_since_flush = 0;
                 }
             }
-            first_row += part.rows.len();
         }
         Ok(matrix)
     }
@@ -199,21 +199,28 @@ impl<B: Backend> Loader<'_, B> {
     }
 
     async fn vector(&mut self, source: &VectorSource) -> Result<B::Buffer> {
-        let mut values = Vec::with_capacity(source.len());
+        let mut values: Vec<f32> = Vec::with_capacity(source.len());
+        let (mut stored, mut scratch) = (Vec::new(), Vec::new());
         for part in &source.0 {
-            let first = values.len();
+            stored.clear();
             let mut chunks = self.files.chunks(&part.tensor, part.rows.clone(), CHUNK_ELEMS)?;
             while let Some((_, chunk)) = chunks.next_chunk().await? {
-                values.extend_from_slice(chunk);
+                stored.extend_from_slice(chunk);
             }
-            if let Some(order) = part.head_order {
-                order.apply(&mut values[first..], 1, &mut Vec::new());
-            }
+            let ordered = ordered(part.head_order, &stored, 1, &mut scratch);
+            values.extend(ordered.iter().map(|value| value * part.factor));
         }
         let mut buffer = self.backend.alloc(&label(&source.0), values.len())?;
         self.backend.upload(&mut buffer, 0, bytemuck::cast_slice(&values));
         Ok(buffer)
     }
+}
+
+/// The rows as they are, or in order, in `scratch`.
+fn ordered<'a>(order: Option<HeadOrder>, rows: &'a [f32], row_len: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+    let Some(order) = order else { return rows };
+    order.apply(rows, row_len, scratch);
+    scratch
 }
 
 /// `a.weight and b.weight`

@@ -3,7 +3,7 @@
 use super::harness::{generate, trials};
 use super::model_copy::{ModelCopy, fixture};
 
-trials!(no_folder, missing_files, what_this_engine_does_not_do, wrong_tensors, truncated_weights);
+trials!(no_folder, missing_files, all_files_at_once, what_this_engine_does_not_do, wrong_tensors, truncated_weights);
 
 /// Asks for more memory than there is, so that a folder which is looked at too late would show as another error.
 #[track_caller]
@@ -34,7 +34,23 @@ fn missing_files() {
         refuse(model.path(), &[&format!("{file}: there is no such file"), A_MODEL_IS]);
     }
     let shard = "model-00002-of-00003.safetensors";
-    refuse(ModelCopy::of("mistral").remove(shard).path(), &[shard]);
+    let of_three = format!("of the 3 files that it names, these are missing: {shard}");
+    refuse(ModelCopy::of("mistral").remove(shard).path(), &["model.safetensors.index.json", &of_three]);
+    let index = "model.safetensors.index.json";
+    let says = [index, "it is missing, and says which of model-00001-of-00003.safetensors, model-00002", "get it from"];
+    refuse(ModelCopy::of("mistral").remove(index).path(), &says);
+}
+
+fn all_files_at_once() {
+    let model = ModelCopy::of("llama").edit_config(|config| config["hidden_act"] = "gelu".into());
+    let model = model.remove("tokenizer.json").edit("model.safetensors", |contents| contents.truncate(1000));
+    let says = [
+        "config.json: hidden_act is \"gelu\"",
+        "; and ",
+        "model.safetensors: it is truncated",
+        "tokenizer.json: there is no",
+    ];
+    refuse(model.path(), &says);
 }
 
 fn what_this_engine_does_not_do() {

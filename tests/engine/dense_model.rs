@@ -27,7 +27,8 @@ pub fn forward(folder: &LoadedFolder, token_ids: &[u32]) -> DenseRun {
         let plan = config.layers[layer].attention();
 
         let normed = rms_norm(&x, &weights.vector(&name("input_layernorm.weight")), eps);
-        let widths = [config.num_heads, config.num_kv_heads, config.num_kv_heads].map(|heads| heads * config.head_dim);
+        let widths =
+            [config.num_heads, config.num_kv_heads, config.num_kv_heads].map(|heads| heads * config.stored_head_dim);
         let attn = name("self_attn");
         let [mut q, mut k, v] = weights.of_one_input(&normed, &attn, ["q", "k", "v"], widths, config.qkv_bias);
         if plan.head_norms == HeadNorms::PerHead {
@@ -122,7 +123,7 @@ fn rope(mut x: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
     let inv_freq = config.rope.inv_freq(if is_long { Reach::Long } else { Reach::Short });
     let factor = config.rope.attention_factor();
     for (position, mut row) in x.outer_iter_mut().enumerate() {
-        for mut head in row.exact_chunks_mut(config.head_dim) {
+        for mut head in row.exact_chunks_mut(config.stored_head_dim) {
             for (i, inv_freq) in inv_freq.iter().enumerate() {
                 let (sin, cos) = (position as f64 * f64::from(*inv_freq)).sin_cos();
                 let (re, im) = (factor * head[i], factor * head[i + half]);
@@ -134,9 +135,9 @@ fn rope(mut x: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
     x
 }
 
-/// The order of a head's values in a pool.
+/// The order of a head's values in a pool, of heads that are as wide there as in the checkpoint.
 fn turning_first(k: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
-    let (turning, all) = (config.rope.rotary_dim, config.head_dim);
+    let (turning, all) = (config.rope.rotary_dim, config.stored_head_dim);
     let middle = turning + (all - turning) / 2;
     let order = [0..turning / 2, turning..middle, turning / 2..turning, middle..all].into_iter().flatten();
     let order: Vec<usize> = order.collect();
@@ -147,7 +148,7 @@ fn turning_first(k: Array2<f64>, config: &ModelConfig) -> Array2<f64> {
 /// `softmax(q kᵀ / sqrt(head_dim)) v` over the keys that each query sees, for each head.
 fn attention(config: &ModelConfig, layer: usize, q: &Array2<f64>, k: &Array2<f64>, v: &Array2<f64>) -> Array2<f64> {
     let heads = |x: &Array2<f64>, num_heads| -> Array3<f64> {
-        x.to_shape((x.nrows(), num_heads, config.head_dim)).expect("whole heads").into_owned()
+        x.to_shape((x.nrows(), num_heads, config.stored_head_dim)).expect("whole heads").into_owned()
     };
     let (q, k, v) = (heads(q, config.num_heads), heads(k, config.num_kv_heads), heads(v, config.num_kv_heads));
     let mut out = Array3::zeros(q.dim());
@@ -159,7 +160,7 @@ fn attention(config: &ModelConfig, layer: usize, q: &Array2<f64>, k: &Array2<f64
             let end = position + 1;
             let first = config.layers[layer].attention().window.map_or(0, |window| end.saturating_sub(window));
             let seen = Slice::from(first..end);
-            let scores = k.slice_axis(Axis(0), seen).dot(&q) / (config.head_dim as f64).sqrt();
+            let scores = k.slice_axis(Axis(0), seen).dot(&q) / (config.stored_head_dim as f64).sqrt();
             let max = scores.fold(f64::NEG_INFINITY, |max, &score| max.max(score));
             let weights = scores.mapv(|score| (score - max).exp());
             out.assign(&(&weights / weights.sum()).dot(&v.slice_axis(Axis(0), seen)));

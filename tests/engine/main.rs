@@ -28,6 +28,7 @@ mod watched_cpu;
 
 mod abort;
 mod ahead;
+mod checkpoints;
 mod dense_model;
 mod deterministic;
 mod device_use;
@@ -57,6 +58,7 @@ fn main() {
     let mut trials = Vec::from_iter(required);
     trials.extend(golden::trials(&machines));
     trials.extend(grid::trials(&machines));
+    trials.extend(checkpoints::trials(&machines));
     trials.extend(layers::trials(&machines));
     trials.extend(splits::trials(&machines));
     trials.extend(deterministic::trials(&machines));

@@ -57,6 +57,47 @@ fn head_dim_and_num_kv_heads_are_derived_where_they_are_missing() {
     assert_eq!(config_with(json!({"head_dim": 32})).unwrap().head_dim, 32);
 }
 
+/// Kernels take widths that are multiples of 8.
+#[test]
+fn heads_of_any_even_width_are_made_wider() {
+    for (stored, head_dim) in [(2, 8), (20, 24), (26, 32), (100, 104), (250, 256), (256, 256)] {
+        let config = config_with(json!({"head_dim": stored})).unwrap();
+        assert_eq!((config.stored_head_dim, config.head_dim, config.rope.rotary_dim), (stored, head_dim, stored));
+        assert_eq!(config.layers[0].attention().scale, 1.0 / (stored as f32).sqrt());
+    }
+}
+
+#[test]
+fn the_architecture_by_all_its_names() {
+    let known = [
+        ("Llama", "llama", Architecture::Llama),
+        ("Mistral", "mistral", Architecture::Mistral),
+        ("Phi3", "phi3", Architecture::Phi3),
+        ("Qwen2", "qwen2", Architecture::Qwen2),
+        ("Qwen3", "qwen3", Architecture::Qwen3),
+        ("SmolLM3", "smollm3", Architecture::SmolLm3),
+    ];
+    for (class, model_type, architecture) in known {
+        for names in [json!([format!("{class}ForCausalLM")]), json!([format!("{class}Model")]), json!([]), json!(null)]
+        {
+            let config = config_with(json!({"architectures": names, "model_type": model_type}));
+            assert_eq!(config.unwrap().architecture, architecture, "{names}");
+        }
+    }
+}
+
+#[test]
+fn all_that_is_missing_is_named() {
+    let many = json!({
+        "architectures": ["GptOssForCausalLM"], "num_experts": 4, "moe_intermediate_size": 8, "attention_sink": true,
+        "logit_scale": 0.5, "hidden_act": "gelu",
+    });
+    let parts = ["GptOssForCausalLM", "num_experts is 4", "attention_sink is true", "logit_scale is 0.5", "only silu"];
+    assert_refused(config_with(many.clone()), &parts);
+    let message = config_with(many).unwrap_err().to_string();
+    assert_eq!(message.matches("mixtures of experts are not").count(), 1, "{message}");
+}
+
 #[test]
 fn rope_in_all_its_forms() {
     let llama3 = json!({
@@ -163,7 +204,9 @@ fn the_end_of_a_sequence() {
 fn what_cannot_work_is_refused_by_name() {
     let cases: &[(Value, &[&str])] = &[
         (json!({"architectures": ["GPT2LMHeadModel"]}), &["architectures", "GPT2LMHeadModel", "LlamaForCausalLM"]),
-        (json!({"architectures": null}), &["architectures", "Qwen3ForCausalLM"]),
+        (json!({"architectures": null}), &["architectures is null", "Qwen3ForCausalLM"]),
+        (json!({"architectures": [], "model_type": "bert"}), &["model_type is \"bert\"", "Qwen3ForCausalLM"]),
+        (json!({"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"}), &["SequenceClass"]),
         (json!({"rope_scaling": {"type": "yarn"}}), &["rope_scaling.factor is missing"]),
         (json!({"rope_scaling": {"type": "yarn", "factor": 2}, "rope_theta": 1}), &["rope_theta", "above 1"]),
         (json!({"rope_scaling": {"type": "longrope", "factor": 2}}), &["rope_scaling.type", "Phi3ForCausalLM alone"]),
@@ -180,9 +223,9 @@ fn what_cannot_work_is_refused_by_name() {
         (json!({"mlp_bias": true}), &["mlp_bias is true"]),
         (json!({"num_key_value_heads": 3}), &["num_key_value_heads is 3", "num_attention_heads, which is 4"]),
         (json!({"num_attention_heads": 7, "num_key_value_heads": 7}), &["num_attention_heads is 7", "hidden_size"]),
-        (json!({"head_dim": 20}), &["head_dim is 20", "multiples of 8"]),
+        (json!({"head_dim": 21}), &["head_dim is 21", "even numbers up to 256"]),
         (json!({"head_dim": 264}), &["head_dim is 264", "256"]),
-        (json!({"hidden_size": 80}), &["hidden_size is 80", "heads are 20 wide"]),
+        (json!({"hidden_size": 84}), &["hidden_size is 84", "heads are 21 wide"]),
         (json!({"hidden_size": 62, "head_dim": 16}), &["hidden_size is 62", "multiple of 4"]),
         (json!({"intermediate_size": 130}), &["intermediate_size is 130", "multiple of 4"]),
         (json!({"num_hidden_layers": 0}), &["num_hidden_layers is 0", "from 1"]),

@@ -94,18 +94,23 @@ fn every_dtype_at_every_chunk_size() {
     let as_bf16: Vec<u8> = values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect();
     let as_f16: Vec<u8> = values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect();
     let as_f32: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    // Between two f32, nearer to the first.
+    let doubles = values.map(|value| f64::from(value) * (1.0 + 1e-9));
+    let as_f64: Vec<u8> = doubles.iter().flat_map(|value| value.to_le_bytes()).collect();
     let (_directory, folder) = folder_of(&[(
         "model.safetensors",
         &safetensors_of(&[
             ("b", Dtype::BF16, &[5], &as_bf16),
             ("h", Dtype::F16, &[5, 1], &as_f16),
             ("f", Dtype::F32, &[1, 5], &as_f32),
+            ("d", Dtype::F64, &[5], &as_f64),
             ("empty", Dtype::F32, &[0], &[]),
         ]),
     )]);
     let files = open(&folder).unwrap();
     for chunk_elems in [1, 2, 4, 5, 6, usize::MAX] {
         assert_eq!(read(&files, "f", chunk_elems), values);
+        assert_eq!(read(&files, "d", chunk_elems), values);
         assert_eq!(read(&files, "h", chunk_elems), values);
         assert_eq!(read(&files, "b", chunk_elems), values.map(|value| bf16::from_f32(value).to_f32()));
         assert_eq!(read(&files, "empty", chunk_elems), [0.0; 0]);
@@ -225,6 +230,10 @@ fn a_missing_tensor_is_named() {
         TensorTable::new(&config).check(&files),
         &["model.safetensors", "tensor model.layers.1.mlp.up_proj.weight", "missing"],
     );
+    let mut narrow = config;
+    narrow.hidden_size = 60;
+    let says = ["model.embed_tokens.weight", "[352, 64]", "[352, 60]", "wrong or missing, too: ", " and 25 more"];
+    assert_refused(TensorTable::new(&narrow).check(&files), &says);
 }
 
 #[test]
@@ -326,7 +335,10 @@ fn shards() {
     assert_refused(files.tensor("c"), &["model.safetensors.index.json", "tensor c", "missing"]);
 
     assert_refused(open(r#"{"weight_map": {"b": "1.safetensors"}}"#), &["1.safetensors", "tensor b", "index.json"]);
-    assert_refused(open(r#"{"weight_map": {"a": "3.safetensors"}}"#), &["cannot read", "3.safetensors"]);
+    let missing =
+        r#"{"weight_map": {"a": "1.safetensors", "b": "3.safetensors", "c": "4.safetensors", "d": "4.safetensors"}}"#;
+    let says = ["index.json", "of the 3 files that it names, these are missing: 3.safetensors, 4.safetensors"];
+    assert_refused(open(missing), &says);
     assert_refused(open(r#"{"weight_map": {"a": "../1.safetensors"}}"#), &["named without any folder"]);
     assert_refused(open(r#"{"weight_map": {"a": "/1.safetensors"}}"#), &["named without any folder"]);
     assert_refused(open(r#"{"weights": {}}"#), &["model.safetensors.index.json", "not a shard index"]);
@@ -334,8 +346,32 @@ fn shards() {
 
 #[test]
 fn no_weights_at_all() {
-    let (_directory, folder) = folder_of(&[("pytorch_model.bin", b"")]);
-    assert_refused(open(&folder), &["cannot read", "model.safetensors"]);
+    let refused = |names: &[&str], parts: &[&str]| {
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, &b""[..])).collect();
+        let (_directory, folder) = folder_of(&files);
+        assert_refused(open(&folder), parts);
+    };
+    refused(&["config.json"], &["cannot read", "model.safetensors", "there is no such file"]);
+    let says = ["model.safetensors: it is missing", "weights in pytorch_model.bin", "get the model in safetensors"];
+    refused(&["pytorch_model.bin", "config.json"], &says);
+    refused(&["x.Q4_0.gguf"], &["x.Q4_0.gguf are of a form that is not read"]);
+    refused(&["adapter_model.safetensors"], &["model.safetensors: it is missing", "adapter_model.safetensors under"]);
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let says =
+        ["model.safetensors.index.json: it is missing", "of model-00001-of-00002.safetensors, model-00002", "get it"];
+    refused(&shards, &says);
+}
+
+/// A shard tells what it has, whatever the index forgot.
+#[test]
+fn the_index_may_be_incomplete() {
+    let both = [("a", Dtype::F32, &[1][..], &[0; 4][..]), ("b", Dtype::F32, &[1], &[0; 4])];
+    let index = r#"{"weight_map": {"a": "1.safetensors"}}"#;
+    let (_directory, folder) =
+        folder_of(&[("1.safetensors", &safetensors_of(&both)), ("model.safetensors.index.json", index.as_bytes())]);
+    let files = open(&folder).unwrap();
+    assert_eq!(files.names().collect::<Vec<_>>(), ["a", "b"]);
+    files.check("b", &[1]).unwrap();
 }
 
 #[test]
