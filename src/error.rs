@@ -1,5 +1,6 @@
 //! Everything that can go wrong, a sentence per case: what is wrong, and where possible what to do about it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// The crate's result type.
@@ -23,7 +24,7 @@ pub enum Error {
     #[error("request refused: {0}")]
     RequestRefused(String),
     /// A file could not be read: one of the model folder, or the prompts.
-    #[error("cannot read {path}: {source}", path = .path.display())]
+    #[error("cannot read {path}: {source}", path = cut(.path.display()))]
     ReadFile {
         /// The file.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file of the model folder was read and makes no sense, or asks for what this engine does not do.
-    #[error("{path}: {reason}", path = .path.display())]
+    #[error("{path}: {reason}", path = cut(.path.display()), reason = cut(.reason))]
     InvalidFile {
         /// The file.
         path: PathBuf,
@@ -39,7 +40,7 @@ pub enum Error {
         reason: String,
     },
     /// A weight is missing or has another shape or type than the config promises.
-    #[error("{path}: tensor {tensor}: {reason}", path = .path.display())]
+    #[error("{path}: tensor {tensor}: {reason}", path = cut(.path.display()), tensor = cut(.tensor), reason = cut(.reason))]
     InvalidTensor {
         /// The safetensors file, or the folder if no file holds the tensor.
         path: PathBuf,
@@ -49,7 +50,7 @@ pub enum Error {
         reason: String,
     },
     /// Text could not be turned into tokens or back.
-    #[error("tokenizer: {0}")]
+    #[error("tokenizer: {reason}", reason = cut(.0))]
     Tokenizer(String),
     /// A request cannot go on: the model gives its next token no probability.
     #[error(
@@ -70,7 +71,7 @@ pub enum Error {
     #[error("a request failed: {0}")]
     RequestFailed(String),
     /// The chat template could not be compiled or refused the messages.
-    #[error("chat template: {0}")]
+    #[error("chat template: {reason}", reason = cut(.0))]
     ChatTemplate(String),
     /// No usable GPU.
     #[error("no GPU: {0}")]
@@ -104,5 +105,35 @@ impl Error {
     /// One error of all that is wrong, at least one thing.
     pub fn all(mut errors: Vec<Error>) -> Self {
         if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
+    }
+}
+
+/// Characters of a part of a message that are shown of its beginning, and of its end, where places are told.
+const SHOWN: [usize; 2] = [600, 200];
+
+/// A part of a message, without its middle if it is long: libraries repeat what they could not read, all of it.
+fn cut(part: impl Display) -> String {
+    let text = part.to_string();
+    let [head, tail] = SHOWN;
+    let Some((end, _)) = text.char_indices().nth(head) else { return text };
+    match text.char_indices().rev().nth(tail - 1) {
+        Some((begin, _)) if begin > end => format!("{} … {}", &text[..end], &text[begin..]),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_long_message_is_left_out() {
+        for (len, shown) in [(0, 0), (600, 600), (800, 800), (801, 803), (100_000, 803)] {
+            let text = "ä".repeat(len);
+            assert_eq!(cut(&text).chars().count(), shown, "{len}");
+        }
+        let long = format!("begins {}ends", "x".repeat(1000));
+        let error = Error::InvalidFile { path: "a".into(), reason: long }.to_string();
+        assert!(error.starts_with("a: begins xx") && error.contains("xx … xx") && error.ends_with("xends"), "{error}");
     }
 }

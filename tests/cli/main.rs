@@ -8,6 +8,8 @@
 mod gpu;
 mod harness;
 mod model_copy;
+#[path = "../common/rng.rs"]
+mod rng;
 
 mod bench;
 mod chat;
@@ -15,6 +17,8 @@ mod devices;
 mod golden;
 mod help;
 mod limits;
+mod mutate;
+mod mutations;
 mod not_finite;
 mod output;
 mod prompt_lines;
@@ -47,6 +51,7 @@ fn main() {
             .flatten(),
     );
     trials.extend(trace::trials());
+    trials.extend(mutations::trials());
     trials.extend(gpu::on_each(best, missing, "trace/kernels", trace::kernels));
     trials.extend(gpu::on_each(best, missing, "bench/all", |_| bench::all_on("gpu")));
     trials.extend(gpu::on_each(best, missing, "bench/quality", |_| bench::quality_on_a_gpu()));

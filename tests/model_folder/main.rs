@@ -2,6 +2,7 @@
 //!
 //! Expected ids, texts and prompts come from transformers (`golden.json` of each fixture).
 
+mod architectures;
 mod chat_template;
 mod config;
 mod detokenizer;
