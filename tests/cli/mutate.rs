@@ -200,7 +200,7 @@ fn safetensors(contents: &mut Vec<u8>, rng: &mut Rng) -> String {
 
 /// A template: pieces of the language where they do not belong.
 fn text(contents: &mut Vec<u8>, rng: &mut Rng) -> String {
-    const PIECES: [&str; 20] = [
+    const PIECES: [&str; 24] = [
         "{{",
         "}}",
         "{%",
@@ -221,6 +221,11 @@ fn text(contents: &mut Vec<u8>, rng: &mut Rng) -> String {
         "{#",
         "\r\n",
         "\u{0}",
+        // What grows without end.
+        "{% set n = namespace(s='aaaaaaaa') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+        "{{ 'a' * 10 ** 10 }}",
+        "{{ [1] * 10 ** 9 }}",
+        "{{ '%1000000000d' % 1 }}",
     ];
     let piece = PIECES[rng.below(PIECES.len())];
     let at = rng.below(contents.len() + 1);

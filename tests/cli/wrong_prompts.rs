@@ -173,7 +173,11 @@ fn too_long() {
     let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 \
                 tokens, or lower --max-new-tokens to 2";
     // With and without max-model-len, which is otherwise what the pool holds.
-    check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 7, &["7 prompt tokens + 3 new ones but for the last = 9 tokens", pool]);
+    check_len(
+        &["--num-kv-blocks", "2", "--block-size", "4"],
+        7,
+        &["7 prompt tokens + 3 new ones but for the last = 9 tokens", pool],
+    );
     check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 7, &[pool]);
     // Fewer new tokens do not help a prompt that is too long alone.
     let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 tokens";
