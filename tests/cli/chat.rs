@@ -66,7 +66,7 @@ fn a_question_that_is_too_long() {
     let too_long = "more ".repeat(600);
     let run = chat(&args, format!("hello\n{too_long}\nhow are you\n")).finished();
     assert_eq!(run.stdout, chat(&args, "hello\nhow are you\n").finished().stdout);
-    let run = run.complains(&["request refused", "made for at most 512: shorten the prompt to 500 tokens"]);
+    let run = run.complains(&["request refused", "made for at most 512: shorten the prompt to 501 tokens"]);
     assert!(!run.stderr.contains("no longer fits"), "{}", run.stderr);
 }
 

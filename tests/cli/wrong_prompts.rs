@@ -159,7 +159,7 @@ fn requests_that_cannot_run() {
             (r#"{"prompt":"hi","stop_token_ids":[400]}"#, &["stop token id 400 is out of range"]),
             (
                 r#"{"prompt":"hi","max_new_tokens":18446744073709551615}"#,
-                &["made for at most 512: lower --max-new-tokens to 510"],
+                &["made for at most 512: lower --max-new-tokens to 511"],
             ),
         ],
     );

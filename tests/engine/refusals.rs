@@ -65,7 +65,7 @@ fn requests() -> Result<(), Failed> {
     refused(engine.submit(vec![5; 600], params.clone()), &["made for at most 512: shorten the prompt to 119 tokens"])?;
     refused(
         engine.submit(vec![5], with(|p| p.max_new_tokens = usize::MAX)),
-        &["made for at most 512: lower max_new_tokens to 127"],
+        &["made for at most 512: lower max_new_tokens to 128"],
     )?;
     refused(engine.submit(vec![5], with(|p| p.max_new_tokens = 0)), &["max_new_tokens is 0", "at least 1"])?;
     refused(engine.submit(vec![5], with(|p| p.top_p = 0.0)), &["top_p is 0", "above 0"])?;
