@@ -45,7 +45,7 @@ impl Group {
         let mut codes = [0; GROUP];
         for (code, value) in codes.iter_mut().zip(values) {
             // A group of zeros has scale 0: 0 / 0 becomes 0.
-            *code = (value / scale.to_f32()).round_ties_even().clamp(least, most) as i8;
+            *code = rounded(value / scale.to_f32()).clamp(least, most) as i8;
         }
         Self { scale, codes }
     }
@@ -56,6 +56,13 @@ impl Group {
     }
 }
 
+/// The nearest whole number, of two the even one, for magnitudes below 2²²: `round_ties_even`, which is a call where the CPU
+/// may be of any age.
+fn rounded(value: f32) -> f32 {
+    const ONES: f32 = 1.5 * (1 << 23) as f32;
+    (value + ONES) - ONES
+}
+
 /// The nearest bf16 that is no smaller in magnitude, so that the largest value does not fall off the end.
 fn away_from_zero(value: f32) -> bf16 {
     bf16::from_bits((value.to_bits().saturating_add(0xffff) >> 16) as u16)
@@ -64,6 +71,14 @@ fn away_from_zero(value: f32) -> bf16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halfway_goes_to_the_even_one() {
+        for i in -1024..=1024 {
+            let value = i as f32 / 8.0;
+            assert_eq!(rounded(value), value.round_ties_even(), "{value}");
+        }
+    }
 
     #[test]
     fn a_weight_is_half_a_step_off_at_most() {

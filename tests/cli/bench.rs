@@ -46,7 +46,7 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         ["--shapes", "64x40", "--rows", "1,9", "--elements", "f32,bf16,int8,int4", "--repeats", "1", "--plot", &rows];
     let linear = bench("linear", backend, &linear);
     let decode =
-        bench("model", backend, &[&model[..], &["--prompt-len", "9", "--batch", "1,3", "--repeats", "1"]].concat());
+        bench("model", backend, &[&model[..], &["--prompt-len", "9,30", "--batch", "1,3", "--repeats", "1"]].concat());
     let throughput = ["--requests", "5", "--rate", "1000", "--prompt-len", "8", "--output-len", "9", "--plot", &waits];
     let throughput = bench("throughput", backend, &[&model[..], &throughput].concat());
 
@@ -64,7 +64,7 @@ pub fn all_on(backend: &str) -> Result<(), String> {
         check(report["device"].as_str().is_some_and(|device| table.starts_with(device)), table)?;
     }
     let cases = |report: &Value| report["cases"].as_array().cloned().unwrap_or_default();
-    for (count, (table, report)) in [(attention_cases(&attention.1), &attention), (8, &linear), (3, &decode)] {
+    for (count, (table, report)) in [(attention_cases(&attention.1), &attention), (8, &linear), (4, &decode)] {
         check(cases(report).len() == count, table)?;
         let sensible = |case: &Value| {
             let [low, median, high] = ["low_us", "median_us", "high_us"].map(|key| case[key].as_f64().unwrap_or(-1.0));

@@ -10,11 +10,11 @@ const LONG_FILES: [(&str, usize, &str); 0] = [];
 const PROSE: [(&str, usize); 2] = [("README.md", 900), ("docs/architecture.md", 1_700)];
 /// Lines of code that somebody who wants to know the whole engine has to read: src without the command line, without
 /// comments and unit tests. A reader gets through a hundred in ten minutes, so this is a long weekend. Whoever needs more
-/// deletes something, or raises it and says here for what: 600 more for CPU kernels in two versions, since most people's
+/// deletes something, or raises it and says here for what: 700 more for CPU kernels in two versions, since most people's
 /// first run is on a CPU; 2,300 more for chat templates as Python reads them (src/text/jinja) and patterns as Oniguruma
 /// does, since without these a prompt differs from the model's by a space, silently; 350 for the forms of checkpoints, and
 /// for saying what is wrong with one.
-const ENGINE_BUDGET: usize = 12_450;
+const ENGINE_BUDGET: usize = 12_600;
 /// The same of the shaders.
 const SHADER_BUDGET: usize = 2_100;
 /// The longest that a file of src may be in the median.

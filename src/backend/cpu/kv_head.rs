@@ -1,6 +1,5 @@
 //! One head of a token's K or V, as it lies in a pool.
 
-use super::fast::unpack::f16s;
 use crate::config::KvDtype;
 use half::f16;
 
@@ -10,7 +9,7 @@ pub(super) fn read_head<'a>(pool: &'a [u32], elements: KvDtype, at: usize, scrat
     match elements {
         KvDtype::F32 => &bytemuck::cast_slice(pool)[at..at + scratch.len()],
         KvDtype::F16 => {
-            f16s(&bytemuck::cast_slice(pool)[at..at + scratch.len()], scratch);
+            widen(&bytemuck::cast_slice(pool)[at..at + scratch.len()], scratch);
             scratch
         }
     }
@@ -26,6 +25,33 @@ pub(super) fn store_head(pool: &mut [u32], elements: KvDtype, at: usize, head: &
             for (word, pair) in pool[at / 2..].iter_mut().zip(head.chunks_exact(2)) {
                 *word = bits(pair[0]) | bits(pair[1]) << 16;
             }
+        }
+    }
+}
+
+/// Written so that compilers make vectors of it: see `fast/forms.rs`.
+#[inline(always)]
+fn widen(halves: &[u16], out: &mut [f32]) {
+    let scale = f32::from_bits((127 + 112) << 23);
+    for (out, &half) in out.iter_mut().zip(halves) {
+        let half = u32::from(half);
+        let magnitude = (f32::from_bits((half & 0x7fff) << 13) * scale).to_bits();
+        let not_finite = if half & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+        *out = f32::from_bits(magnitude | not_finite | (half & 0x8000) << 16);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_is_widened() {
+        let halves: Vec<u16> = (0..=u16::MAX).collect();
+        let mut widened = vec![0.0; halves.len()];
+        widen(&halves, &mut widened);
+        for (half, widened) in halves.into_iter().map(f16::from_bits).zip(widened) {
+            assert!(widened.to_bits() == half.to_f32().to_bits() || half.is_nan() && widened.is_nan(), "{half:?}");
         }
     }
 }

@@ -36,9 +36,9 @@ pub struct ModelArgs {
     /// A Hugging Face model folder; without one, the embedded model
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Tokens of the prompt whose prefill is timed
-    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 256)]
-    prompt_len: usize,
+    /// Tokens of the prompts whose prefill is timed, such as 256,2048,8192
+    #[arg(long, value_name = "N", value_parser = count::<usize>, value_delimiter = ',', default_value = "256")]
+    prompt_len: Vec<usize>,
     /// Sequences that decode together
     #[arg(long, value_name = "N", value_parser = count::<usize>, value_delimiter = ',', default_value = "1,8")]
     batch: Vec<usize>,
@@ -58,7 +58,7 @@ pub struct ModelArgs {
 /// # Errors
 /// A model that cannot be run, a prompt that does not fit, nothing to compare with, a device that fails.
 pub async fn run(args: &ModelArgs) -> Result<()> {
-    in_range("prompt_len", args.prompt_len, 1 << 20)?;
+    args.prompt_len.iter().try_for_each(|&len| in_range("prompt_len", len, 1 << 20))?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model).await?;
@@ -98,14 +98,15 @@ struct Other {
 impl ModelArgs {
     fn limits(&self) -> LimitOptions {
         let most = self.batch.iter().copied().max().unwrap_or(1);
+        let longest = self.prompt_len.iter().copied().max().unwrap_or(1);
         let block_size = 16;
         // For the prompt and for the longest decode; a hundredth stays free at admission.
-        let num_blocks = (self.prompt_len + 1).div_ceil(block_size) + most * (DECODES + 3).div_ceil(block_size);
+        let num_blocks = (longest + 1).div_ceil(block_size) + most * (DECODES + 3).div_ceil(block_size);
         LimitOptions {
             block_size: Some(block_size),
             num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
-            max_tokens_per_step: Some(self.prompt_len.max(most)),
-            prefill_chunk_size: Some(self.prompt_len),
+            max_tokens_per_step: Some(longest.max(most)),
+            prefill_chunk_size: Some(longest),
             max_num_seqs: Some(most),
             max_model_len: None,
             kv_dtype: self.kv_dtype,
@@ -142,11 +143,14 @@ fn check_kernels(against: KernelSet, own: &Chosen, other: &Chosen) -> Result<()>
 }
 
 async fn bench(args: &ModelArgs, sides: &mut [Side], labels: &[String], bytes: f64, report: &mut Report) -> Result<()> {
-    let (repeats, len) = (args.repeats.repeats, args.prompt_len);
+    let repeats = args.repeats.repeats;
     let model = sides[0].model().clone();
-    let us = in_turns(sides, repeats, async |side: &mut Side| prefill(side, len).await).await?;
-    // Its last row's logits are part of it.
-    report_case(report, labels, &format!("prefill of {len} tokens"), &us, [bytes, flop(&model, len, 1)], len);
+    for &len in &args.prompt_len {
+        let us = in_turns(sides, repeats, async |side: &mut Side| prefill(side, len).await).await?;
+        // Its last row's logits are part of it.
+        let flop = flop(&model, len, 1) + attention_flop(&model, len);
+        report_case(report, labels, &format!("prefill of {len} tokens"), &us, [bytes, flop], len);
+    }
     for &batch in &args.batch {
         let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch).await).await?;
         let name = format!("decode, batch {batch}");
@@ -241,13 +245,18 @@ fn bytes_on<B: Backend>(backend: &B, folder: &LoadedFolder, weight_dtype: Weight
 }
 
 /// A multiplication and an addition for every weight: of the layers for each row, of the head for each row that samples.
-/// Attention is left out: a few per cent at these lengths.
 fn flop(model: &ModelConfig, num_rows: usize, num_samples: usize) -> f64 {
     let q = model.num_heads * model.head_dim;
     let kv = model.num_kv_heads * model.head_dim;
     let layer = model.hidden_size * (2 * q + 2 * kv + 3 * model.intermediate_size);
     let head = model.hidden_size * model.vocab_size;
     2.0 * (model.num_layers() * layer) as f64 * num_rows as f64 + 2.0 * head as f64 * num_samples as f64
+}
+
+/// Each row's scores, and its sum of V: with those before it and with itself.
+fn attention_flop(model: &ModelConfig, len: usize) -> f64 {
+    let pairs = len as f64 * (len + 1) as f64 / 2.0;
+    4.0 * (model.num_layers() * model.num_heads * model.head_dim) as f64 * pairs
 }
 
 fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {

@@ -3,14 +3,17 @@
 //! An output is added up over k in order, in one lane of one register, whatever the tile, the block or the thread. So its
 //! bits depend on its own row alone, and they are those of the twin.
 
+use super::ahead::{Ahead, TOGETHER};
+use super::few_rows::multiply_packed;
 use super::instruction_set::Vectors;
-use super::panels::{LANES, Panel, Panels};
+use super::panels::{LANES, Panels};
 use super::threads;
 use super::tile::{multiply_tile, tiles};
 use super::unpack::{BLOCK, Block};
 use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Rows of x as tiles read them: of each tile `[columns, rows]`.
 pub struct PackedRows<'a> {
@@ -44,6 +47,12 @@ impl<'a> PackedRows<'a> {
         PackedRows { values: Cow::Owned(self.values.into_owned()), ..self }
     }
 
+    /// `[columns from the first on, rows]` of a tile.
+    #[inline(always)]
+    fn of_tile(&self, first_row: usize, rows: usize, first_col: usize) -> &[f32] {
+        &self.values[first_row * self.cols + first_col * rows..(first_row + rows) * self.cols]
+    }
+
     /// So many.
     pub fn num_rows(&self) -> usize {
         self.num_rows
@@ -58,20 +67,30 @@ pub fn matmul<const W: usize>(
     mut out: ArrayViewMut2<f32>,
     write: impl Fn(&mut [f32], usize, [&[f32; LANES]; W]) + Sync,
 ) {
+    if x.num_rows == 0 {
+        return;
+    }
     let num_panels = weights[0].num_panels();
     let per_task = threads::share(num_panels, x.num_rows * x.cols * W * LANES);
     let tasks = out.axis_chunks_iter_mut(Axis(1), per_task * LANES).enumerate().collect();
     threads::for_each(tasks, |(task, mut out): (usize, ArrayViewMut2<f32>)| {
         let mut block = Block::new();
-        let mut sums = [(); W].map(|()| vec![[0.0; LANES]; x.num_rows]);
-        for (i, mut out) in out.axis_chunks_iter_mut(Axis(1), LANES).enumerate() {
-            let panel = task * per_task + i;
-            for (weights, sums) in weights.iter().zip(&mut sums) {
-                vectors.run(MultiplyPanel { x, panel: weights.panel(panel), block: &mut block, sums });
+        let (first_panel, num_panels) = (task * per_task, out.ncols().div_ceil(LANES));
+        let mut sums = [(); W].map(|()| vec![[0.0; LANES]; TOGETHER * x.num_rows]);
+        Ahead::new(weights[0], first_panel, 0, BLOCK.min(x.cols)).read_all();
+        for (i, mut out) in out.axis_chunks_iter_mut(Axis(1), TOGETHER * LANES).enumerate() {
+            let first = first_panel + TOGETHER * i;
+            let panels = first..(first + TOGETHER).min(first_panel + num_panels);
+            for (w, sums) in sums.iter_mut().enumerate() {
+                let next = if w + 1 < W { (weights[w + 1], first) } else { (weights[0], first + TOGETHER) };
+                let panels = panels.clone();
+                vectors.run(MultiplyPanels { x, weights: weights[w], panels, next, block: &mut block, sums });
             }
-            for (row, mut out) in out.outer_iter_mut().enumerate() {
-                let out = out.as_slice_mut().expect("rows are contiguous");
-                write(out, panel * LANES, std::array::from_fn(|w| &sums[w][row]));
+            for (j, mut out) in out.axis_chunks_iter_mut(Axis(1), LANES).enumerate() {
+                for (row, mut out) in out.outer_iter_mut().enumerate() {
+                    let out = out.as_slice_mut().expect("rows are contiguous");
+                    write(out, (first + j) * LANES, std::array::from_fn(|w| &sums[w][j * x.num_rows + row]));
+                }
             }
         }
     });
@@ -87,30 +106,48 @@ pub fn multiply_block<S: Simd>(
     sums: &mut [[f32; LANES]],
 ) {
     for (first, rows) in tiles(x.num_rows, x.tile_rows) {
-        let x = &x.values[first * x.cols + first_col * rows..][..weights.len() * rows];
+        let x = &x.of_tile(first, rows, first_col)[..weights.len() * rows];
         multiply_tile(simd, x, weights, &mut sums[first..first + rows]);
     }
 }
 
-/// `sums[row][lane] = x[row] · panel[lane]`
-struct MultiplyPanel<'a> {
+/// `sums[panel][row][lane] = x[row] · panel[lane]`
+struct MultiplyPanels<'a> {
     x: &'a PackedRows<'a>,
-    panel: Panel<'a>,
+    weights: &'a Panels,
+    panels: Range<usize>,
+    /// The panel from which on they are multiplied after these.
+    next: (&'a Panels, usize),
     block: &'a mut Block,
     sums: &'a mut [[f32; LANES]],
 }
 
-impl WithSimd for MultiplyPanel<'_> {
+impl WithSimd for MultiplyPanels<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, panel, block, sums } = self;
+        let Self { x, weights, panels, next, block, sums } = self;
         sums.fill([0.0; LANES]);
         for first_col in (0..x.cols).step_by(BLOCK) {
-            let num_cols = BLOCK.min(x.cols - first_col);
-            let weights = block.unpack(simd, panel, first_col, num_cols);
-            multiply_block(simd, x, first_col, weights, sums);
+            let end = x.cols.min(first_col + BLOCK);
+            let mut ahead = if end < x.cols {
+                Ahead::new(weights, panels.start, end, BLOCK.min(x.cols - end))
+            } else {
+                Ahead::new(next.0, next.1, 0, BLOCK.min(x.cols))
+            };
+            for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(x.num_rows)) {
+                let panel = weights.panel(panel).columns(first_col, end - first_col);
+                if x.num_rows <= x.tile_rows {
+                    for (first, rows) in tiles(x.num_rows, x.tile_rows) {
+                        let x = x.of_tile(first, rows, first_col);
+                        multiply_packed(simd, x, panel, &mut sums[first..first + rows], &mut ahead);
+                    }
+                } else {
+                    multiply_block(simd, x, first_col, block.unpack(simd, panel), sums);
+                }
+            }
+            ahead.read_all();
         }
     }
 }
@@ -136,7 +173,16 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_bits_of_the_twin() {
-        let shapes = [(1, 300, 70), (2, 33, 32), (3, 1, 1), (7, 128, 33), (13, 129, 100), (31, 257, 31), (37, 40, 64)];
+        let shapes = [
+            (0, 40, 64),
+            (1, 300, 70),
+            (2, 33, 32),
+            (3, 1, 1),
+            (7, 128, 33),
+            (13, 129, 100),
+            (31, 257, 31),
+            (37, 40, 64),
+        ];
         for ((rows, cols, outputs), elements) in shapes.into_iter().flat_map(|s| ElementType::ALL.map(|e| (s, e))) {
             let x = Array2::from_shape_vec((rows, cols), values(rows * cols, 1)).unwrap();
             let weights = [2, 3].map(|seed| {

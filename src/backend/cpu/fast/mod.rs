@@ -1,6 +1,9 @@
 //! The fast kernels of the CPU: tiles of rows by vectors of outputs, on all threads. See [`super`].
 
+mod ahead;
 pub mod attend_tiles;
+mod few_rows;
+mod forms;
 pub mod instruction_set;
 pub mod matmul;
 pub mod panels;

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   panel p            rows 32 p .. 32 p + 32 of the matrix, one in each lane; the last panel is filled up with zeros
-//!     column 0         lane 0 … lane 31     32 elements of 32, 16, 8 or 4 bits
-//!     column 1         lane 0 … lane 31
+//!     line 0           columns 0, 1, …      as many as 16 words hold of 32 lanes: see super::forms
+//!     line 1
 //!     …
-//!     scales 0         lane 0 … lane 31     of quantized rows, a line for each 32 columns
+//!     scales 0         lane 0 … lane 31     of quantized rows, a line of bf16 for each 32 columns
 //! ```
 //!
-//! So a vector of outputs is loaded in one piece, and a panel is read front to back. Of 4 bits a byte holds two: the lane
-//! of its own number, in the low bits, and the one 16 further on.
+//! So a vector of outputs is loaded in one piece, and a panel is read front to back.
 
+use super::forms::ACROSS;
 use crate::backend::element_type::ElementType;
 use crate::backend::quantized::GROUP;
 use half::{bf16, f16};
@@ -26,25 +26,49 @@ pub struct Panels {
     rows: usize,
     cols: usize,
     elements: ElementType,
-    /// `[panels, cols]` lines of 32 elements.
+    /// `[panels, lines of a panel]` lines.
     words: Vec<u32>,
-    /// bf16, `[panels, groups of a row]`
-    scales: Vec<[u16; LANES]>,
+    /// bf16, `[panels, groups of a row]` lines.
+    scales: Vec<[u32; ACROSS]>,
 }
 
-/// One of them.
+/// One of them, or some columns of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Panel<'a> {
     pub elements: ElementType,
-    /// `[cols]` lines.
+    pub cols: usize,
+    /// Lines.
     pub words: &'a [u32],
-    /// `[groups of a row]`
-    pub scales: &'a [[u16; LANES]],
+    /// `[groups of a row]` lines.
+    pub scales: &'a [[u32; ACROSS]],
 }
 
-/// Words of a line: 32 elements of so many bits are so many words of 32.
-pub fn line_words(elements: ElementType) -> usize {
-    elements.row_bytes(LANES) / size_of::<u32>()
+/// Where elements lie.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Of an element.
+    bits: usize,
+    /// Of a line.
+    words: usize,
+    /// Of a line.
+    cols: usize,
+}
+
+impl Layout {
+    fn of(elements: ElementType) -> Self {
+        let bits = elements.row_bytes(8);
+        Self { bits, words: if bits == 32 { LANES } else { ACROSS }, cols: (16 / bits).max(1) }
+    }
+
+    /// Words of so many columns.
+    fn num_words(self, cols: usize) -> usize {
+        cols.div_ceil(self.cols).saturating_mul(self.words)
+    }
+
+    /// A lane's word of a line, and where its element of a column of this line begins.
+    fn place(self, col: usize, lane: usize) -> (usize, usize) {
+        if self.bits == 32 { (lane, 0) } else { (lane % ACROSS, self.bits * (2 * col + lane / ACROSS)) }
+    }
 }
 
 fn num_groups(cols: usize, elements: ElementType) -> usize {
@@ -55,18 +79,18 @@ impl Panels {
     /// Words of a matrix, and lines of scales.
     pub fn size(rows: usize, cols: usize, elements: ElementType) -> (usize, usize) {
         let num_panels = rows.div_ceil(LANES);
-        let words = num_panels.saturating_mul(cols).saturating_mul(line_words(elements));
+        let words = num_panels.saturating_mul(Layout::of(elements).num_words(cols));
         (words, num_panels.saturating_mul(num_groups(cols, elements)))
     }
 
     /// Bytes of a matrix.
     pub fn num_bytes(rows: usize, cols: usize, elements: ElementType) -> usize {
         let (words, scales) = Self::size(rows, cols, elements);
-        words.saturating_mul(size_of::<u32>()).saturating_add(scales.saturating_mul(size_of::<[u16; LANES]>()))
+        words.saturating_mul(size_of::<u32>()).saturating_add(scales.saturating_mul(size_of::<[u32; ACROSS]>()))
     }
 
     /// Of memory with as many words and lines of scales as [`Self::size`] says.
-    pub fn new([rows, cols]: [usize; 2], elements: ElementType, words: Vec<u32>, scales: Vec<[u16; LANES]>) -> Self {
+    pub fn new([rows, cols]: [usize; 2], elements: ElementType, words: Vec<u32>, scales: Vec<[u32; ACROSS]>) -> Self {
         Self { rows, cols, elements, words, scales }
     }
 
@@ -74,7 +98,7 @@ impl Panels {
     #[cfg(test)]
     pub fn zeros(rows: usize, cols: usize, elements: ElementType) -> Self {
         let (words, scales) = Self::size(rows, cols, elements);
-        Self::new([rows, cols], elements, vec![0; words], vec![[0; LANES]; scales])
+        Self::new([rows, cols], elements, vec![0; words], vec![[0; ACROSS]; scales])
     }
 
     /// Of the matrix.
@@ -89,12 +113,22 @@ impl Panels {
 
     /// One of them.
     pub fn panel(&self, panel: usize) -> Panel<'_> {
-        let (num_words, num_groups) = (self.cols * line_words(self.elements), num_groups(self.cols, self.elements));
+        let num_words = Layout::of(self.elements).num_words(self.cols);
+        let num_groups = num_groups(self.cols, self.elements);
         Panel {
             elements: self.elements,
+            cols: self.cols,
             words: &self.words[panel * num_words..][..num_words],
             scales: &self.scales[panel * num_groups..][..num_groups],
         }
+    }
+
+    /// All words from a column of a panel on, how many a panel has, and how many so many columns have.
+    pub fn words_from(&self, panel: usize, col: usize, num_cols: usize) -> (&[u32], usize, usize) {
+        let layout = Layout::of(self.elements);
+        let panel_words = layout.num_words(self.cols);
+        let words = self.words.get(panel * panel_words + layout.num_words(col)..).unwrap_or_default();
+        (words, panel_words, layout.num_words(num_cols))
     }
 
     /// A row of the matrix.
@@ -105,86 +139,77 @@ impl Panels {
 
     /// Overwrites whole rows from `first_row` on; each value becomes the nearest that can be stored.
     pub fn upload(&mut self, first_row: usize, values: &[f32]) {
-        let place = Place { first_row, num_rows: values.len() / self.cols, cols: self.cols };
-        let words = &mut self.words[..];
+        let (cols, layout, words) = (self.cols, Layout::of(self.elements), &mut self.words[..]);
         match self.elements {
-            ElementType::F32 => place.put(bytemuck::cast_slice_mut::<_, [f32; LANES]>(words), values, set),
-            ElementType::F16 | ElementType::Bf16 => {
-                let halves = self.elements.halves(values);
-                place.put(bytemuck::cast_slice_mut::<_, [u16; LANES]>(words), &halves, set);
-            }
+            ElementType::F32 => put(words, layout, cols, first_row, bytemuck::cast_slice::<_, u32>(values)),
+            ElementType::F16 | ElementType::Bf16 => put(words, layout, cols, first_row, &self.elements.halves(values)),
             ElementType::Int8 | ElementType::Int4 => {
                 let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
-                for (group, len) in self.elements.groups(values, self.cols) {
-                    codes.extend_from_slice(&group.codes[..len]);
+                let offset = 1u8 << (layout.bits - 1);
+                for (group, len) in self.elements.groups(values, cols) {
+                    codes.extend(group.codes[..len].iter().map(|&code| (code as u8).wrapping_add(offset)));
                     scales.push(group.scale.to_bits());
                 }
-                if self.elements == ElementType::Int8 {
-                    place.put(bytemuck::cast_slice_mut::<_, [i8; LANES]>(words), &codes, set);
-                } else {
-                    place.put(bytemuck::cast_slice_mut::<_, [u8; LANES / 2]>(words), &codes, set_nibble);
-                }
-                let place = Place { cols: num_groups(self.cols, self.elements), ..place };
-                place.put(&mut self.scales, &scales, set);
+                put(words, layout, cols, first_row, &codes);
+                let cols = num_groups(cols, self.elements);
+                put(self.scales.as_flattened_mut(), Layout::of(ElementType::Bf16), cols, first_row, &scales);
             }
         }
     }
 }
 
-impl Panel<'_> {
+impl<'a> Panel<'a> {
+    /// Columns `first..first + num_cols`, from a multiple of 32 on.
+    #[inline(always)]
+    pub fn columns(self, first: usize, num_cols: usize) -> Panel<'a> {
+        let layout = Layout::of(self.elements);
+        Panel {
+            elements: self.elements,
+            cols: num_cols,
+            words: &self.words[layout.num_words(first)..][..layout.num_words(num_cols)],
+            scales: self.scales.get(first / GROUP..).unwrap_or_default(),
+        }
+    }
+
     /// By definition. The fast kernels unpack many together.
     pub fn element(&self, col: usize, lane: usize) -> f32 {
-        let line = &self.words[col * line_words(self.elements)..];
-        let scale = || bf16::from_bits(self.scales[col / GROUP][lane]).to_f32();
-        let half = || bytemuck::cast_slice::<_, u16>(line)[lane];
+        let layout = Layout::of(self.elements);
+        let (word, shift) = layout.place(col % layout.cols, lane);
+        let bits = self.words[col / layout.cols * layout.words + word] >> shift;
+        let scaled = |offset: u32| {
+            let code = (bits & (2 * offset - 1)) as f32 - offset as f32;
+            let (word, shift) = Layout::of(ElementType::Bf16).place(0, lane);
+            // Of a zero there is only one, whatever the sign of its scale.
+            bf16::from_bits((self.scales[col / GROUP][word] >> shift) as u16).to_f32() * code + 0.0
+        };
         match self.elements {
-            ElementType::F32 => f32::from_bits(line[lane]),
-            ElementType::F16 => f16::from_bits(half()).to_f32(),
-            ElementType::Bf16 => bf16::from_bits(half()).to_f32(),
-            ElementType::Int8 => scale() * f32::from(bytemuck::cast_slice::<_, i8>(line)[lane]),
-            ElementType::Int4 => {
-                let byte = bytemuck::cast_slice::<_, u8>(line)[lane % (LANES / 2)];
-                let nibble = if lane < LANES / 2 { byte << 4 } else { byte & 0xf0 };
-                scale() * f32::from(nibble as i8 >> 4)
-            }
+            ElementType::F32 => f32::from_bits(bits),
+            ElementType::F16 => f16::from_bits(bits as u16).to_f32(),
+            ElementType::Bf16 => bf16::from_bits(bits as u16).to_f32(),
+            ElementType::Int8 => scaled(128),
+            ElementType::Int4 => scaled(8),
         }
     }
 }
 
-fn set<T: Copy>(line: &mut [T; LANES], lane: usize, value: T) {
-    line[lane] = value;
-}
-
-fn set_nibble(line: &mut [u8; LANES / 2], lane: usize, code: i8) {
-    let byte = &mut line[lane % (LANES / 2)];
-    let shift = if lane < LANES / 2 { 0 } else { 4 };
-    *byte = *byte & !(0xf << shift) | (code as u8 & 0xf) << shift;
-}
-
-/// Where rows go.
-#[derive(Clone, Copy)]
-struct Place {
-    first_row: usize,
-    num_rows: usize,
-    /// Of `lines` and of the rows.
-    cols: usize,
-}
-
-impl Place {
-    /// `rows` is `[num_rows, cols]`, `lines` `[panels, cols]`.
-    fn put<L, T: Copy>(&self, lines: &mut [L], rows: &[T], set: impl Fn(&mut L, usize, T)) {
-        let end = self.first_row + self.num_rows;
-        let mut row = self.first_row;
-        while row < end {
-            let together = (TOGETHER - row % TOGETHER).min(end - row);
-            let rows = &rows[(row - self.first_row) * self.cols..][..together * self.cols];
-            let lines = &mut lines[row / LANES * self.cols..][..self.cols];
-            for (col, line) in lines.iter_mut().enumerate() {
-                for i in 0..together {
-                    set(line, row % LANES + i, rows[i * self.cols + col]);
+/// Writes whole rows of `cols` elements from `first_row` on.
+fn put<T: Copy + Into<u32>>(words: &mut [u32], layout: Layout, cols: usize, first_row: usize, rows: &[T]) {
+    let (panel_words, end) = (layout.num_words(cols), first_row + rows.len() / cols);
+    let keep = |shift: usize| !((u32::MAX >> (32 - layout.bits)) << shift);
+    let mut row = first_row;
+    while row < end {
+        let together = (TOGETHER - row % TOGETHER).min(end - row);
+        let rows = &rows[(row - first_row) * cols..][..together * cols];
+        let lines = words[row / LANES * panel_words..][..panel_words].chunks_exact_mut(layout.words);
+        for (first_col, line) in (0..cols).step_by(layout.cols).zip(lines) {
+            for col in first_col..cols.min(first_col + layout.cols) {
+                let (word, shift) = layout.place(col - first_col, row % LANES);
+                for (i, word) in line[word..word + together].iter_mut().enumerate() {
+                    let bits: u32 = rows[i * cols + col].into();
+                    *word = *word & keep(shift) | bits << shift;
                 }
             }
-            row += together;
         }
+        row += together;
     }
 }

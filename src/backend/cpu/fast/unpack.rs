@@ -1,13 +1,13 @@
-//! From packed weights to f32, a block of a panel at a time. A new way to store weights needs a function here, and in
-//! [`super::panels`] the way in.
+//! From packed weights to f32, a block of a panel at a time: for many rows, each of which then reads it from the nearest
+//! cache.
 
-use super::panels::{LANES, Panel, line_words};
+use super::forms::{ACROSS, Brain, Form, Half, Int4, Int8, Single};
+use super::panels::{LANES, Panel};
 use crate::backend::element_type::ElementType;
 use crate::backend::quantized::GROUP;
-use half::bf16;
 use pulp::Simd;
 
-/// Columns of a block: unpacked, it stays in the nearest cache while all rows of x are multiplied by it.
+/// Columns of a block.
 pub const BLOCK: usize = 128;
 const _: () = assert!(BLOCK.is_multiple_of(GROUP), "no group of quantized weights spans two blocks");
 
@@ -27,75 +27,103 @@ impl Block {
         &mut self.0[..num_lines]
     }
 
-    /// Unpacks columns `first..first + num_cols` of a panel, at most [`BLOCK`] of them from a multiple of it on.
+    /// Unpacks a panel of at most [`BLOCK`] columns.
     #[inline(always)]
-    pub fn unpack<S: Simd>(&mut self, simd: S, panel: Panel<'_>, first: usize, num_cols: usize) -> &[[f32; LANES]] {
-        let line = line_words(panel.elements);
-        let words = &panel.words[first * line..][..num_cols * line];
-        let out = self.lines(num_cols);
-        let scales = panel.scales.get(first / GROUP..).unwrap_or_default();
+    pub fn unpack<S: Simd>(&mut self, simd: S, panel: Panel<'_>) -> &[[f32; LANES]] {
+        let out = self.lines(panel.cols);
         match panel.elements {
-            ElementType::F32 => out.as_flattened_mut().copy_from_slice(bytemuck::cast_slice(words)),
-            ElementType::F16 => f16s(bytemuck::cast_slice(words), out.as_flattened_mut()),
-            ElementType::Bf16 => bf16s(bytemuck::cast_slice(words), out.as_flattened_mut()),
-            ElementType::Int8 => int8s(simd, bytemuck::cast_slice(words), scales, out),
-            ElementType::Int4 => int4s(simd, bytemuck::cast_slice(words), scales, out),
+            ElementType::F32 => unpack::<S, Single>(simd, panel, out),
+            ElementType::F16 => unpack::<S, Half>(simd, panel, out),
+            ElementType::Bf16 => unpack::<S, Brain>(simd, panel, out),
+            ElementType::Int8 => unpack::<S, Int8>(simd, panel, out),
+            ElementType::Int4 => unpack::<S, Int4>(simd, panel, out),
         }
         out
     }
 }
 
-/// The exponent of a half is 112 less than that of the f32, infinity and NaN aside; a product sees to subnormal ones.
 #[inline(always)]
-pub fn f16s(halves: &[u16], out: &mut [f32]) {
-    let scale = f32::from_bits((127 + 112) << 23);
-    for (out, &half) in out.iter_mut().zip(halves) {
-        let half = u32::from(half);
-        let magnitude = (f32::from_bits((half & 0x7fff) << 13) * scale).to_bits();
-        let not_finite = if half & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
-        *out = f32::from_bits(magnitude | not_finite | (half & 0x8000) << 16);
+fn unpack<S: Simd, F: Form>(simd: S, panel: Panel<'_>, out: &mut [[f32; LANES]]) {
+    for vector in 0..ACROSS / S::F32_LANES {
+        visit::<S, F>(simd, panel, vector, &mut Store { vector, out });
     }
 }
 
-#[inline(always)]
-fn bf16s(halves: &[u16], out: &mut [f32]) {
-    for (out, &half) in out.iter_mut().zip(halves) {
-        *out = f32::from_bits(u32::from(half) << 16);
-    }
+struct Store<'a> {
+    vector: usize,
+    out: &'a mut [[f32; LANES]],
 }
 
-/// Codes are widened in one loop, which the compiler turns into vectors, and scaled in another, which it would not.
-#[inline(always)]
-fn int8s<S: Simd>(simd: S, codes: &[i8], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
-    for (out, &code) in out.as_flattened_mut().iter_mut().zip(codes) {
-        *out = f32::from(code);
-    }
-    for (out, scales) in out.chunks_mut(GROUP).zip(scales) {
-        let scales = scales.map(|scale| bf16::from_bits(scale).to_f32());
-        let (scales, _) = S::as_simd_f32s(&scales);
-        for line in out {
+impl<S: Simd> Visit<S> for Store<'_> {
+    #[inline(always)]
+    fn column(&mut self, _: S, col: usize, left: S::f32s, right: S::f32s) {
+        if let Some(line) = self.out.get_mut(col) {
             let (line, _) = S::as_mut_simd_f32s(line);
-            line.iter_mut().zip(scales).for_each(|(out, scale)| *out = simd.mul_f32s(*out, *scale));
+            line[self.vector] = left;
+            line[self.vector + ACROSS / S::F32_LANES] = right;
         }
     }
 }
 
+/// What is done with weights once they are unpacked.
+pub trait Visit<S: Simd> {
+    /// A line begins, of so many cache lines.
+    fn line(&mut self, _num_lines: usize) {}
+
+    /// A vector of lanes of a column, and those 16 further on. The last line may have columns that the panel has not.
+    fn column(&mut self, simd: S, col: usize, left: S::f32s, right: S::f32s);
+}
+
+/// A vector of lanes, and those 16 further on, column after column.
 #[inline(always)]
-fn int4s<S: Simd>(simd: S, lines: &[[u8; LANES / 2]], scales: &[[u16; LANES]], out: &mut [[f32; LANES]]) {
-    let mut codes = [[0i8; LANES]; BLOCK];
-    for (codes, bytes) in codes.iter_mut().zip(lines) {
-        let (low, high) = codes.split_at_mut(LANES / 2);
-        for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
-            (*low, *high) = (((byte << 4) as i8) >> 4, (*byte as i8) >> 4);
+pub fn visit<S: Simd, F: Form>(simd: S, panel: Panel<'_>, vector: usize, to: &mut impl Visit<S>) {
+    for (group, words) in panel.words.chunks(GROUP / F::COLS * F::WORDS).enumerate() {
+        // Times an offset a scale is exact, and so is the difference of what it is multiplied by.
+        let (mut scale, mut minus) = ([simd.splat_f32s(1.0); 2], [simd.splat_f32s(0.0); 2]);
+        if let Some(offset) = F::OFFSET {
+            scale = Brain::unpack(simd, S::as_simd_u32s(&panel.scales[group]).0, vector, 0);
+            let offset = simd.splat_f32s(-offset);
+            minus = [simd.mul_f32s(scale[0], offset), simd.mul_f32s(scale[1], offset)];
+        }
+        for (line, words) in words.chunks_exact(F::WORDS).enumerate() {
+            let first = group * GROUP + line * F::COLS;
+            let (words, _) = S::as_simd_u32s(words);
+            to.line(F::WORDS / ACROSS);
+            for col in 0..F::COLS {
+                let [mut left, mut right] = F::unpack(simd, words, vector, col);
+                if F::OFFSET.is_some() {
+                    left = simd.mul_add_f32s(left, scale[0], minus[0]);
+                    right = simd.mul_add_f32s(right, scale[1], minus[1]);
+                }
+                to.column(simd, first + col, left, right);
+            }
         }
     }
-    int8s(simd, codes[..out.len()].as_flattened(), scales, out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::fast::instruction_set::{InstructionSet, Vectors};
     use crate::backend::cpu::fast::panels::Panels;
+    use pulp::WithSimd;
+
+    struct Unpack<'a> {
+        block: &'a mut Block,
+        panel: Panel<'a>,
+    }
+
+    impl WithSimd for Unpack<'_> {
+        type Output = ();
+
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.block.unpack(simd, self.panel);
+        }
+    }
+
+    fn every_set() -> impl Iterator<Item = Vectors> {
+        InstructionSet::available().into_iter().map(|set| set.vectors().unwrap())
+    }
 
     /// Every pattern of bits, as it is defined and as it is unpacked.
     #[test]
@@ -109,19 +137,24 @@ mod tests {
         };
         for elements in ElementType::ALL {
             let words = patterns(elements);
-            let cols = words.len() / line_words(elements);
-            let scales: Vec<[u16; LANES]> = (0..cols.div_ceil(GROUP) as u16)
-                .map(|group| std::array::from_fn(|lane| 0x3c00 + 37 * group % 0x300 + lane as u16))
-                .collect();
-            let panel = Panel { elements, words: &words, scales: if elements.is_quantized() { &scales } else { &[] } };
-            let mut block = Block::new();
-            for first in (0..cols).step_by(BLOCK) {
-                let unpacked = block.unpack(pulp::Scalar256b, panel, first, BLOCK.min(cols - first));
-                for (col, line) in (first..).zip(unpacked) {
+            let (num_words, _) = Panels::size(LANES, BLOCK, elements);
+            // Of either sign, and zero.
+            let sign = |i: u32| (i & 1) << 15;
+            let scale = |i: u32| if i.is_multiple_of(7) { sign(i) } else { (0x3c00 + 37 * i % 0x300) | sign(i) };
+            let scales =
+                [0, 1, 2, 3].map(|group| std::array::from_fn(|j| scale(group + j as u32) | scale(3 * j as u32) << 16));
+            for (words, vectors) in
+                words.chunks_exact(num_words).flat_map(|words| every_set().map(move |set| (words, set)))
+            {
+                let scales = if elements.is_quantized() { &scales[..] } else { &[] };
+                let panel = Panel { elements, cols: BLOCK, words, scales };
+                let mut block = Block::new();
+                vectors.run(Unpack { block: &mut block, panel });
+                for (col, line) in block.0.iter().enumerate() {
                     let defined: [f32; LANES] = std::array::from_fn(|lane| panel.element(col, lane));
                     // Of a NaN not all bits need to stay.
                     let bits = |x: f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
-                    assert_eq!(line.map(bits), defined.map(bits), "{elements:?}, column {col}");
+                    assert_eq!(line.map(bits), defined.map(bits), "{elements:?}, {vectors:?}, column {col}");
                 }
             }
         }
