@@ -6,6 +6,7 @@ use crate::svg::{escape, limits};
 use cb_lab::RequestId;
 use cb_lab::core::request::FinishReason;
 use cb_lab::observe::Recording;
+use cb_lab::observe::page::{SCRIPT, STYLE};
 use cb_lab::observe::snapshots::{Snapshot, TokenKind};
 use cb_lab::observe::views::{Cell, timeline};
 use serde::Serialize;
@@ -51,12 +52,12 @@ pub fn draw(recording: &Recording, snapshots: &[Snapshot]) -> String {
     let facts = serde_json::to_string(&facts(recording, snapshots)).expect("facts have string keys");
     let colours = COLOURS.iter().enumerate();
     let colours = colours.map(|(idx, c)| format!(".r{idx} {{ --fill: {}; --ink: {} }}\n", c.fill, c.ink));
-    let style = include_str!("page.css").to_owned() + &colours.collect::<String>();
+    let style = include_str!("page.css").to_owned() + STYLE + &colours.collect::<String>();
     let page = include_str!("page.html")
         .replace("{style}", &style)
         .replace("{limits}", &escape(&limits(recording)))
         .replace("{model}", &escape(&recording.run.model))
-        .replace("{script}", include_str!("page.js"));
+        .replace("{script}", &(SCRIPT.to_owned() + include_str!("page.js")));
     // Last, so that nothing is replaced inside. `<` would end the element that holds it.
     page.replace("{facts}", &facts.replace('<', "\\u003c"))
 }

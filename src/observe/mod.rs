@@ -10,6 +10,7 @@
 //! The engine does not know that it is recorded: a [`Recorder`] is shown each [`StepReport`](crate::engine::StepReport), which
 //! has the plan and what came of it. Steps stay overlapped. Times are milliseconds since the run began.
 
+pub mod page;
 mod recorder;
 mod recording;
 mod replay;
