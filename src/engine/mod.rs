@@ -31,7 +31,7 @@ use admission::request_for;
 use loaded_folder::LoadedFolder;
 use sampler::SampledToken;
 use stream::Output;
-use streams::Streams;
+use streams::{Streams, Updates};
 
 /// Serves requests by continuous batching.
 pub struct Engine<R: ModelRunner> {
@@ -129,25 +129,26 @@ impl<R: ModelRunner> Engine<R> {
     /// new runner first: [`Engine::resume`]. A request whose logits are not finite, or whose text cannot be decoded, is no
     /// error: see [`Update::Failed`].
     pub async fn step(&mut self) -> Result<StepReport> {
-        let BegunStep { plan, sampled } = match self.ahead.take().filter(|ahead| self.scheduler.is_next(&ahead.plan)) {
-            Some(begun) => begun,
-            None => self.schedule_and_begin()?,
-        };
+        let BegunStep { plan, sampled } = self.take_begun()?;
         let next = if self.async_scheduling { self.scheduler.schedule_ahead(&plan, self.now()) } else { None };
         self.ahead = next.map(|plan| self.begin(plan)).transpose()?;
         let sampled = self.runner.read(sampled).await?;
-        // Before the commit, to which any token may be the end.
-        let first = self.runner.first_not_finite();
-        let (failed, mut updates) = self.streams.fail_not_finite(&plan, &sampled, first, &mut self.scheduler);
-        let mut events = self.scheduler.commit(&plan, &token_ids(&sampled));
-        updates.extend(self.streams.update(&plan, &sampled, &mut events, &mut self.scheduler));
-        events.extend(failed);
+        let first_not_finite = self.runner.first_not_finite();
+        let failed = self.streams.fail_not_finite(&plan, &sampled, first_not_finite, &mut self.scheduler);
+        let events = self.scheduler.commit(&plan, &token_ids(&sampled));
+        let Updates { events, updates } = self.streams.update(&plan, &sampled, failed, events, &mut self.scheduler);
         Ok(StepReport { plan, end: self.now(), events, updates })
     }
 
-    fn schedule_and_begin(&mut self) -> Result<BegunStep<R>> {
-        let plan = self.scheduler.schedule(self.now());
-        self.begin(plan)
+    /// The step begun ahead, unless what happened since calls for another.
+    fn take_begun(&mut self) -> Result<BegunStep<R>> {
+        match self.ahead.take().filter(|ahead| self.scheduler.is_next(&ahead.plan)) {
+            Some(begun) => Ok(begun),
+            None => {
+                let plan = self.scheduler.schedule(self.now());
+                self.begin(plan)
+            }
+        }
     }
 
     fn begin(&mut self, plan: StepPlan) -> Result<BegunStep<R>> {

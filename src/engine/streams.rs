@@ -17,6 +17,12 @@ pub(super) struct Streams {
     streams: BTreeMap<RequestId, Stream>,
 }
 
+/// What became of a step's requests.
+pub(super) struct Updates {
+    pub events: Vec<Event>,
+    pub updates: Vec<Update>,
+}
+
 impl Streams {
     pub fn new(tokenizer: Tokenizer) -> Self {
         Self { tokenizer, streams: BTreeMap::new() }
@@ -45,7 +51,7 @@ impl Streams {
         sampled: &[SampledToken],
         first: Option<String>,
         scheduler: &mut Scheduler,
-    ) -> (Vec<Event>, Vec<Update>) {
+    ) -> Updates {
         let (mut events, mut updates) = (Vec::new(), Vec::new());
         let rows = plan.rows.iter().filter(|row| row.samples).zip(sampled);
         for (row, _) in rows.filter(|(_, sampled_token)| sampled_token.logprob.is_nan()) {
@@ -55,23 +61,24 @@ impl Streams {
             events.extend(scheduler.finish(row.id, FinishReason::Error));
             updates.push(failed(stream, &error));
         }
-        (events, updates)
+        Updates { events, updates }
     }
 
-    /// Turns events into text for whoever asked, and ends requests whose text reached a stop text or cannot be decoded: their
-    /// events come behind the others.
+    /// Turns the events of a commit into text for whoever asked, and ends requests whose text reached a stop text or cannot be
+    /// decoded. Their events come behind those of the commit, and last those of the requests that failed before it.
     pub fn update(
         &mut self,
         plan: &StepPlan,
         sampled: &[SampledToken],
-        events: &mut Vec<Event>,
+        failed_before: Updates,
+        mut events: Vec<Event>,
         scheduler: &mut Scheduler,
-    ) -> Vec<Update> {
+    ) -> Updates {
         // Events come in the order of the plan's rows, so each search goes on where the last one ended.
         let mut sampled = plan.rows.iter().filter(|row| row.samples).zip(sampled);
-        let mut updates = Vec::with_capacity(events.len());
+        let mut updates = failed_before.updates;
         let mut ended = Vec::new();
-        for event in &*events {
+        for event in &events {
             match *event {
                 Event::Preempted { id } | Event::Outgrown { id } => updates.push(Update::Preempted(id)),
                 Event::Token { id, token_id } => {
@@ -95,8 +102,8 @@ impl Streams {
                 Event::Finished { id, reason } => updates.extend(self.finish(id, reason, String::new())),
             }
         }
-        events.append(&mut ended);
-        updates
+        events.extend(ended.into_iter().chain(failed_before.events));
+        Updates { events, updates }
     }
 
     fn finish(&mut self, id: RequestId, reason: FinishReason, rest: String) -> Option<Update> {
