@@ -23,8 +23,8 @@ const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// One turn of a conversation.
 ///
-/// It has a `role`, mostly also a `content`, and what else is in [the list of keys](Message::keys). A key without a value
-/// counts as absent.
+/// It has a `role`, mostly also a `content`, and what else is in [the list of keys](Message::keys). A key may be null, too, as
+/// OpenAI's clients write those that they do not use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Message {
@@ -55,16 +55,18 @@ impl Message {
 
     /// Whether the content is a list of parts.
     pub(super) fn has_parts(&self) -> bool {
-        self.get("content").is_some_and(|content| content.as_str().is_none())
+        self.get("content").is_some_and(|content| content.kind() == ValueKind::Seq)
     }
 
     /// The message as a template sees it; with `join_parts` its content is one text.
     pub(super) fn for_template(&self, join_parts: bool) -> Value {
-        let reasoning =
-            REASONING.iter().find_map(|key| self.get(key)).map(|value| ("thinking".to_owned(), value.clone()));
+        let reasoning = REASONING
+            .iter()
+            .find_map(|key| self.get(key).filter(|value| !value.is_none()))
+            .map(|value| ("thinking".to_owned(), value.clone()));
         let named = reasoning.iter().map(|(_, value)| ("reasoning_content".to_owned(), value.clone()));
         let fields = self.fields.iter().map(|(key, value)| match key.as_str() {
-            "content" if join_parts => (key.clone(), Value::from(joined(value))),
+            "content" if join_parts && !value.is_none() => (key.clone(), Value::from(joined(value))),
             _ => (key.clone(), value.clone()),
         });
         reasoning.clone().into_iter().chain(fields).chain(named).collect()
@@ -88,14 +90,18 @@ impl TryFrom<Value> for Message {
         for key in value.try_iter().into_iter().flatten() {
             let field = value.get_item(&key).unwrap_or_default();
             let key = key.to_string();
+            // A template may ask whether a key is there, and whether it is none.
             if !field.is_none() {
                 check(&key, &field)?;
-                fields.push((key, field));
             }
+            fields.push((key, field));
         }
         let message = Self { fields };
-        if message.get("role").is_none() {
+        if message.get("role").is_none_or(Value::is_none) {
             return Err("a message has no role: it is system, user, assistant or tool".into());
+        }
+        if value.len() == Some(1) {
+            return Err("a message has a role and nothing else: give it content".into());
         }
         Ok(message)
     }

@@ -45,7 +45,8 @@ fn all_that_messages_say() {
     let args = ["--max-new-tokens", "1", "--model", model.path()];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let results = generate_lines(&args, &lines).finished().json_lines();
-    let plain = [r#"{"town": "Ulm", "a": 1}"#, "dryc1", "bc", "two parts"]
+    // A template that prints what is null prints what Python calls it.
+    let plain = [r#"None{"town": "Ulm", "a": 1}"#, "dryc1", "bc", "two parts"]
         .map(|text| serde_json::json!({"prompt": text}).to_string());
     let plain = generate_lines(&args, &plain.each_ref().map(String::as_str)).finished().json_lines();
     for (result, plain) in results.iter().zip(&plain) {

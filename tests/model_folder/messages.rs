@@ -21,9 +21,21 @@ fn a_template_sees_every_key_in_the_order_given() {
 }
 
 #[test]
-fn a_key_without_a_value_is_absent() {
+fn a_key_may_be_null() {
     let messages = r#"[{"role":"assistant","content":null,"tool_calls":null,"audio":null}]"#;
-    assert_eq!(render("{{ messages }}", messages).unwrap(), "[{'role': 'assistant'}]");
+    let expected = "[{'role': 'assistant', 'content': None, 'tool_calls': None, 'audio': None}]";
+    assert_eq!(render("{{ messages }}", messages).unwrap(), expected);
+    let template = "{% set m = messages[0] %}{{ m.content is none }}{{ 'content' in m }}{{ m | tojson }}";
+    let expected = r#"TrueTrue{"role": "assistant", "content": null, "tool_calls": null, "audio": null}"#;
+    assert_eq!(render(template, messages).unwrap(), expected);
+}
+
+#[test]
+fn a_value_within_itself_ends() {
+    let cyclic = "{% set ns = namespace() %}{% set ns.a = [ns] %}";
+    assert!(render(&format!("{cyclic}{{{{ ns.a }}}}"), "[]").unwrap().contains("..."));
+    let error = render(&format!("{cyclic}{{{{ ns.a | tojson }}}}"), "[]").unwrap_err();
+    assert!(error.contains("more than 100 deep"), "{error}");
 }
 
 #[test]

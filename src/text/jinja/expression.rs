@@ -102,19 +102,23 @@ impl<'tokens, 'source> Expressions<'tokens, 'source> {
     }
 
     fn or(&mut self) -> Written {
-        self.chain("or", Self::and)
-    }
-
-    fn and(&mut self) -> Written {
-        self.chain("and", Self::not)
-    }
-
-    fn chain(&mut self, operator: &str, operand: fn(&mut Self) -> Written) -> Written {
-        let mut operands = vec![written!(operand(self))];
-        while self.skip(operator) {
-            operands.push(written!(operand(self)));
+        let mut operands = vec![written!(self.and())];
+        while self.skip("or") {
+            operands.push(written!(self.and()));
         }
-        Ok(Some(operands.join(&format!(" {operator} "))))
+        Ok(Some(operands.join(" or ")))
+    }
+
+    /// What is known beforehand minijinja turns into true or false. Behind a call it is not known, and stays what it is.
+    fn and(&mut self) -> Written {
+        let mut and = written!(self.not());
+        if self.sees("and") {
+            and = format!("__value({and})");
+        }
+        while self.skip("and") {
+            and += &format!(" and {}", written!(self.not()));
+        }
+        Ok(Some(and))
     }
 
     fn not(&mut self) -> Written {

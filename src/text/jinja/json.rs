@@ -40,6 +40,10 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        if depth > python::MAX_DEPTH {
+            let what = format!("tojson: values lie more than {} deep within one another", python::MAX_DEPTH);
+            return Err(Error::new(ErrorKind::BadSerialization, what));
+        }
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
             ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),

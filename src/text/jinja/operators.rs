@@ -31,6 +31,7 @@ pub fn add_to(environment: &mut Environment<'static>) {
         true => Err(Error::new(ErrorKind::InvalidOperation, "none is nothing to loop over")),
         false => Ok(value.clone()),
     });
+    environment.add_function("__value", |value: &Value| value.clone());
     environment.add_function("__neg", |a: &Value| numbers("-", &Value::from(0), a, i128::checked_sub, |_, a| -a));
 }
 
@@ -137,7 +138,7 @@ fn div(a: &Value, b: &Value) -> Result<Value, Error> {
 /// The rest of a division, which has the sign of the divisor; or a text with values filled in.
 fn modulo(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     if a.as_str().is_some() {
-        let values = if is_list(b) { b.try_iter()?.collect() } else { vec![b.clone()] };
+        let values = if is_tuple(b) { b.try_iter()?.collect() } else { vec![b.clone()] };
         return super::format::percent_format(state, a, &values);
     }
     no_zero(b)?;
@@ -145,12 +146,9 @@ fn modulo(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 fn cat(state: &State, values: Rest<Value>) -> Result<Value, Error> {
-    let texts: Vec<Value> = values
-        .iter()
-        .map(|value| if value.as_str().is_some() { value.clone() } else { Value::from(python::text(value)) })
-        .collect();
-    charge(state, texts.iter().filter_map(Value::as_str).map(str::len).sum())?;
-    Ok(join_texts(&texts))
+    let joined: String = values.iter().map(python::text).collect();
+    charge(state, joined.len())?;
+    Ok(Value::from(joined))
 }
 
 /// Texts end to end. Beside one that is marked as safe for HTML, Jinja2 escapes the others.

@@ -17,12 +17,16 @@ pub fn text(value: &Value) -> String {
 /// `repr(value)`: how a value looks inside a list.
 pub fn repr(value: &Value) -> String {
     let mut out = String::new();
-    write_repr(&mut out, value);
+    write_repr(&mut out, value, 0);
     out
 }
 
-fn write_repr(out: &mut String, value: &Value) {
+/// Values within values that are written. Below that there are three dots, as Python has them where a value is within itself.
+pub const MAX_DEPTH: usize = 100;
+
+fn write_repr(out: &mut String, value: &Value, depth: usize) {
     match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map if depth >= MAX_DEPTH => out.push_str("..."),
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::String => write_string(out, value.as_str().unwrap_or_default()),
         ValueKind::Number => out.push_str(&number(value, "inf", "nan")),
@@ -31,7 +35,7 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push(if is_tuple { '(' } else { '[' });
             for (i, element) in value.try_iter().into_iter().flatten().enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(out, &element);
+                write_repr(out, &element, depth + 1);
             }
             out.push_str(match (is_tuple, value.len()) {
                 (true, Some(1)) => ",)",
@@ -43,9 +47,9 @@ fn write_repr(out: &mut String, value: &Value) {
             out.push('{');
             for (i, key) in value.try_iter().into_iter().flatten().enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(out, &key);
+                write_repr(out, &key, depth + 1);
                 out.push_str(": ");
-                write_repr(out, &value.get_item(&key).unwrap_or_default());
+                write_repr(out, &value.get_item(&key).unwrap_or_default(), depth + 1);
             }
             out.push('}');
         }
