@@ -66,7 +66,9 @@ impl Demo for Args {
             let Some(ended) = step.finished.first() else { continue };
             let late = lab.submit(self.requests.prompt_len, 4, Some(&self.sampling))?;
             lab.step()?;
-            let title = format!("Request {} has ended; {late} takes the blocks that were free for longest", ended.id);
+            let admitted = lab.engine.scheduler().running().any(|sequence| sequence.id() == late);
+            let then = if admitted { "takes the blocks that were free for longest" } else { "waits for free blocks" };
+            let title = format!("Request {} has ended; {late} {then}", ended.id);
             self.draw(&title, lab.engine.scheduler(), screen)?;
             break;
         }

@@ -49,9 +49,11 @@ impl Demo for Args {
         let Limits { max_tokens_per_step, prefill_chunk_size, .. } = self.limits;
         writeln!(screen, "Budget {max_tokens_per_step} tokens a step, prompts in chunks of {prefill_chunk_size}\n")?;
         let title = "prompts                 steps   first token   rows   padded   wasted   most blocks";
+        let mut all_rows = Vec::new();
         writeln!(screen, "{}", screen.bold(title))?;
         for &(name, prompt_lens) in MIXES {
             let Taken { summary, most_blocks, rows, padded_rows } = self.take(backends()?, &prompt_lens)?;
+            all_rows.push(rows);
             let wasted = percent(padded_rows - rows, padded_rows);
             writeln!(
                 screen,
@@ -67,9 +69,14 @@ impl Demo for Args {
             "A chunk of this size takes most of a step: those behind a long prompt wait for it, as\n\
              the first tokens of the last line show. The long one itself takes fewer steps."
         };
+        let rows = if all_rows.iter().all(|rows| *rows == all_rows[0]) {
+            "Rows do not depend on the mix: each token is computed once, whoever it belongs to."
+        } else {
+            "Some mixes have more rows: memory was full, and what was preempted is computed again."
+        };
         writeln!(
             screen,
-            "\nRows do not depend on the mix: each token is computed once, whoever it belongs to.\n\
+            "\n{rows}\n\
              Padded: each step as a rectangle, every sequence as wide as the widest of the step.\n\
              {chunks}"
         )?;

@@ -53,7 +53,7 @@ pub struct GenerateArgs {
     log_steps: bool,
     #[command(flatten)]
     record: RecordArgs,
-    /// Print errors only
+    /// Print results and errors only
     #[arg(long, conflicts_with = "log_steps")]
     quiet: bool,
     #[command(flatten)]

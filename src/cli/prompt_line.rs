@@ -36,7 +36,7 @@ const SHOWN: usize = 40;
 /// Every fault, in a sentence each.
 pub fn parse_line(line: &[u8], defaults: &SamplingParams) -> Result<Line, String> {
     if !line.trim_ascii_start().starts_with(b"{") {
-        return Err(r#"a line is an object, such as {"prompt": "Once upon a time"}"#.into());
+        return Err(r#"this is no JSON: a line is an object, such as {"prompt": "Once upon a time"}"#.into());
     }
     let Pairs(given) = serde_json::from_slice(line).map_err(|error| {
         // Its line number is always 1, and would be taken for one of the file.
@@ -106,7 +106,9 @@ impl Fields {
         }
         let text = self.take("prompt", "use a text").map(Prompt::Text);
         let token_ids = self.token_ids("prompt_token_ids").map(Prompt::TokenIds);
-        let messages = self.find("messages").map(|value| serde_json::from_str(value.get()));
+        let list: Option<Vec<Box<RawValue>>> =
+            self.take("messages", r#"use a list of messages, such as {"role": "user", "content": "Hi"}"#);
+        let messages = list.and(self.find("messages")).map(|value| serde_json::from_str(value.get()));
         let messages = messages.and_then(|messages| match messages {
             Ok(messages) => Some(Prompt::Messages(messages)),
             Err(error) => {

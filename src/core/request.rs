@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::EngineConfig;
+use crate::core::wording::count_text;
 use crate::error::{Error, Result};
 use crate::ids::{RequestId, TokenId};
 
@@ -106,26 +107,26 @@ pub fn check_request(config: &EngineConfig, longest: usize, prompt_len: usize, p
     }
     // The last token ends the request: nothing is computed from it, so that it has no position and no slot.
     let num_computed = prompt_len.saturating_add(max_new_tokens) - 1;
-    let tokens =
-        format!("{prompt_len} prompt tokens + {max_new_tokens} new ones but for the last = {num_computed} tokens");
+    let (prompt, computed) = (count_text(prompt_len, "prompt token"), count_text(num_computed, "token"));
+    let tokens = format!("{prompt} and {max_new_tokens} new ones, the last of which is not computed, are {computed}");
     let pool_tokens = num_kv_blocks.saturating_mul(block_size);
     let num_blocks = config.num_blocks_for(num_computed);
     let most = longest.min(max_model_len).min(pool_tokens).saturating_add(1);
     let remedy = shorter(most, prompt_len, max_new_tokens);
     // The model cannot be given more room, so its own limit is named wherever that is too small, too.
     if num_computed > longest {
-        return refuse(format!("{tokens}, and the model was made for at most {longest}: {remedy}"));
+        return refuse(format!("{tokens}; the model was made for at most {longest}: {remedy}"));
     }
     let pool_is_short = num_blocks > num_kv_blocks;
     // A max_model_len that was left out is what the pool holds: then the pool is to blame.
     if num_computed > max_model_len && max_model_len != pool_tokens {
         let pool = if pool_is_short { format!(" and num_kv_blocks to {num_blocks}") } else { String::new() };
         let raise = format!("raise it to {num_computed}{pool}");
-        return refuse(format!("{tokens}, and max_model_len is {max_model_len}: {raise}, or {remedy}"));
+        return refuse(format!("{tokens}; max_model_len is {max_model_len}: {raise}, or {remedy}"));
     }
     if pool_is_short {
         return refuse(format!(
-            "{tokens} need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
+            "{tokens}; they need {num_blocks} blocks of {block_size}, and the pool has {num_kv_blocks}: \
              raise num_kv_blocks to {num_blocks}, or {remedy}"
         ));
     }
@@ -135,7 +136,7 @@ pub fn check_request(config: &EngineConfig, longest: usize, prompt_len: usize, p
 /// What a user can do for a prompt and its output to fit. Fewer new tokens do not help a prompt that is too long by itself.
 fn shorter(limit: usize, prompt_len: usize, max_new_tokens: usize) -> String {
     let lower = format!("lower max_new_tokens to {}", limit.saturating_sub(prompt_len));
-    let shorten = format!("shorten the prompt to {} tokens", limit.saturating_sub(max_new_tokens));
+    let shorten = format!("shorten the prompt to {}", count_text(limit.saturating_sub(max_new_tokens), "token"));
     match (prompt_len < limit, max_new_tokens < limit) {
         (true, true) => format!("{shorten}, or {lower}"),
         (true, false) => lower,

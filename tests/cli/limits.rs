@@ -97,6 +97,6 @@ fn the_last_token_needs_no_slot() {
     for limits in [&pool[..], &["--max-model-len", "512"], &[]] {
         let run = generate_lines(limits, &[&line(3)]).finished();
         assert_eq!(run.json_lines()[0]["token_ids"].as_array().map(Vec::len), Some(3), "{}", run.stderr);
-        generate_lines(limits, &[&line(4)]).failed(1).complains(&["= 513 tokens"]);
+        generate_lines(limits, &[&line(4)]).failed(1).complains(&["are 513 tokens"]);
     }
 }

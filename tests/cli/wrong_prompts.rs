@@ -61,6 +61,11 @@ fn lines_that_are_no_requests() {
             (r#"{"prompt_token_ids":[7,-1]}"#, &["prompt_token_ids[1] is -1: a token id is a whole number from 0"]),
             (r#"{"prompt_token_ids":[4294967296]}"#, &["prompt_token_ids[0] is 4294967296: "]),
             (r#"{"prompt_token_ids":"1"}"#, &["prompt_token_ids is \"1\": use a list of token ids"]),
+            (
+                r#"{"messages":"hi"}"#,
+                &["messages is \"hi\": use a list of messages", r#"{"role": "user", "content": "Hi"}"#],
+            ),
+            (r#"{"messages":[{"role":"user"}]}"#, &["a message has a role and nothing else: give it content"]),
             (r#"{"messages":["hi"]}"#, &["a message is an object", r#"{"role": "user", "content": "Hi"}"#]),
             (r#"{"messages":[{"content":"hi"}]}"#, &["a message has no role"]),
             (r#"{"messages":[{"role":"user","contnet":"hi"}]}"#, &["the key contnet", "role, content,"]),
@@ -170,30 +175,30 @@ fn requests_that_cannot_run() {
 fn too_long() {
     let of_len = |len: usize| format!(r#"{{"prompt":"{}"}}"#, "a".repeat(len));
     let check_len = |args: &[&str], len: usize, parts: &[&str]| check(args, &[(&of_len(len), parts)]);
-    let pool = "9 tokens need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 \
+    let pool = "9 tokens; they need 3 blocks of 4, and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 \
                 tokens, or lower --max-new-tokens to 2";
     // With and without max-model-len, which is otherwise what the pool holds.
     check_len(
         &["--num-kv-blocks", "2", "--block-size", "4"],
         7,
-        &["7 prompt tokens + 3 new ones but for the last = 9 tokens", pool],
+        &["7 prompt tokens and 3 new ones, the last of which is not computed, are 9 tokens", pool],
     );
     check_len(&["--num-kv-blocks", "2", "--block-size", "4", "--max-model-len", "100"], 7, &[pool]);
     // Fewer new tokens do not help a prompt that is too long alone.
     let pool = "and the pool has 2: raise --num-kv-blocks to 3, or shorten the prompt to 6 tokens";
     check_len(&["--num-kv-blocks", "2", "--block-size", "4"], 9, &[pool]);
-    let len = "9 tokens, and --max-model-len is 8: raise it to 9, or shorten the prompt to 6 tokens, or lower \
+    let len = "9 tokens; --max-model-len is 8: raise it to 9, or shorten the prompt to 6 tokens, or lower \
                --max-new-tokens to 2";
     check_len(&["--max-model-len", "8"], 7, &[len]);
     // Nobody set the length that the model was made for, and nobody can raise it.
-    let context = "= 514 tokens, and the model was made for at most 512: shorten the prompt to 510 tokens, or lower \
+    let context = "are 514 tokens; the model was made for at most 512: shorten the prompt to 510 tokens, or lower \
                    --max-new-tokens to 1";
     check_len(&[], 512, &[context]);
     check_len(&["--max-model-len", "512"], 512, &[context]);
     for (args, context) in [
-        (&[][..], "and the model was made for at most 512: shorten the prompt to 510 tokens"),
-        (&["--max-model-len", "8"], "and the model was made for at most 512: shorten the prompt to 6 tokens"),
-        (&["--num-kv-blocks", "2"], "and the model was made for at most 512: shorten the prompt to 30 tokens"),
+        (&[][..], "; the model was made for at most 512: shorten the prompt to 510 tokens"),
+        (&["--max-model-len", "8"], "; the model was made for at most 512: shorten the prompt to 6 tokens"),
+        (&["--num-kv-blocks", "2"], "; the model was made for at most 512: shorten the prompt to 30 tokens"),
     ] {
         let run = generate(&[&[&"a".repeat(600), "--max-new-tokens", "3"], args].concat()).failed(1);
         assert!(run.stderr.trim_end().ends_with(context), "{}", run.stderr);

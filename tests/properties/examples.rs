@@ -263,14 +263,14 @@ fn a_refusal_has_the_figures_and_the_remedy() {
     assert_eq!(
         refusal(3, 61, 5),
         refused(
-            "61 prompt tokens + 5 new ones but for the last = 65 tokens, and max_model_len is 64: raise it to 65 and \
+            "61 prompt tokens and 5 new ones, the last of which is not computed, are 65 tokens; max_model_len is 64: raise it to 65 and \
              num_kv_blocks to 17, or shorten the prompt to 44 tokens"
         )
     );
     assert_eq!(
         refusal(3, 30, 20),
         refused(
-            "30 prompt tokens + 20 new ones but for the last = 49 tokens need 13 blocks of 4, and the pool has 12: \
+            "30 prompt tokens and 20 new ones, the last of which is not computed, are 49 tokens; they need 13 blocks of 4, and the pool has 12: \
              raise num_kv_blocks to 13, or shorten the prompt to 29 tokens, or lower max_new_tokens to 19"
         )
     );
