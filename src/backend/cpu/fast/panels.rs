@@ -13,6 +13,7 @@
 use super::forms::ACROSS;
 use crate::backend::element_type::ElementType;
 use crate::backend::quantized::GROUP;
+use bytemuck::Pod;
 use half::{bf16, f16};
 
 /// Rows of the matrix in a panel.
@@ -141,8 +142,10 @@ impl Panels {
     pub fn upload(&mut self, first_row: usize, values: &[f32]) {
         let (cols, layout, words) = (self.cols, Layout::of(self.elements), &mut self.words[..]);
         match self.elements {
-            ElementType::F32 => put(words, layout, cols, first_row, bytemuck::cast_slice::<_, u32>(values)),
-            ElementType::F16 | ElementType::Bf16 => put(words, layout, cols, first_row, &self.elements.halves(values)),
+            ElementType::F32 => put(words, layout, cols, first_row, values, whole),
+            ElementType::F16 | ElementType::Bf16 => {
+                put(words, layout, cols, first_row, &self.elements.halves(values), whole);
+            }
             ElementType::Int8 | ElementType::Int4 => {
                 let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
                 let offset = 1u8 << (layout.bits - 1);
@@ -150,9 +153,15 @@ impl Panels {
                     codes.extend(group.codes[..len].iter().map(|&code| (code as u8).wrapping_add(offset)));
                     scales.push(group.scale.to_bits());
                 }
-                put(words, layout, cols, first_row, &codes);
-                let cols = num_groups(cols, self.elements);
-                put(self.scales.as_flattened_mut(), Layout::of(ElementType::Bf16), cols, first_row, &scales);
+                if self.elements == ElementType::Int8 {
+                    put(words, layout, cols, first_row, &codes, whole);
+                } else {
+                    let nibble =
+                        |byte: &mut u8, shift: usize, code: u8| *byte = *byte & !(0xf << shift) | code << shift;
+                    put(words, layout, cols, first_row, &codes, nibble);
+                }
+                let (cols, layout) = (num_groups(cols, self.elements), Layout::of(ElementType::Bf16));
+                put(self.scales.as_flattened_mut(), layout, cols, first_row, &scales, whole);
             }
         }
     }
@@ -192,21 +201,35 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// Writes whole rows of `cols` elements from `first_row` on.
-fn put<T: Copy + Into<u32>>(words: &mut [u32], layout: Layout, cols: usize, first_row: usize, rows: &[T]) {
+/// Of elements that fill their `T`.
+fn whole<T>(to: &mut T, _: usize, element: T) {
+    *to = element;
+}
+
+/// Writes whole rows of `cols` elements from `first_row` on. `set` gets the bits from which on an element begins in its `T`.
+/// Memory that nobody used yet is only written: to read it first would cost a page fault more for each page.
+fn put<T: Pod>(
+    words: &mut [u32],
+    layout: Layout,
+    cols: usize,
+    first_row: usize,
+    rows: &[T],
+    set: impl Fn(&mut T, usize, T),
+) {
     let (panel_words, end) = (layout.num_words(cols), first_row + rows.len() / cols);
-    let keep = |shift: usize| !((u32::MAX >> (32 - layout.bits)) << shift);
+    let (of_word, bits) = (size_of::<u32>() / size_of::<T>(), 8 * size_of::<T>());
     let mut row = first_row;
     while row < end {
         let together = (TOGETHER - row % TOGETHER).min(end - row);
         let rows = &rows[(row - first_row) * cols..][..together * cols];
         let lines = words[row / LANES * panel_words..][..panel_words].chunks_exact_mut(layout.words);
         for (first_col, line) in (0..cols).step_by(layout.cols).zip(lines) {
+            let line = bytemuck::cast_slice_mut::<u32, T>(line);
             for col in first_col..cols.min(first_col + layout.cols) {
                 let (word, shift) = layout.place(col - first_col, row % LANES);
-                for (i, word) in line[word..word + together].iter_mut().enumerate() {
-                    let bits: u32 = rows[i * cols + col].into();
-                    *word = *word & keep(shift) | bits << shift;
+                let line = line[word * of_word + shift / bits..].iter_mut().step_by(of_word);
+                for (i, to) in line.take(together).enumerate() {
+                    set(to, shift % bits, rows[i * cols + col]);
                 }
             }
         }
