@@ -5,6 +5,7 @@ use super::python;
 use super::tuple::{is_tuple, tuple};
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Adds a function per operator, named as [`super::source`] writes it.
@@ -146,9 +147,10 @@ fn modulo(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 fn cat(state: &State, values: Rest<Value>) -> Result<Value, Error> {
-    let joined: String = values.iter().map(python::text).collect();
-    charge(state, joined.len())?;
-    Ok(Value::from(joined))
+    let text = |value| Value::as_str(value).map_or_else(|| python::text(value).into(), Cow::Borrowed);
+    let texts: Vec<Cow<str>> = values.iter().map(text).collect();
+    charge(state, texts.iter().map(|text| text.len()).sum())?;
+    Ok(Value::from(texts.concat()))
 }
 
 /// Texts end to end. Beside one that is marked as safe for HTML, Jinja2 escapes the others.
