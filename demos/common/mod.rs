@@ -6,6 +6,7 @@ pub mod scenario;
 use cb_lab::backend::Backend;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::cli::choose_backend::{BackendChoice, Chosen, choose_backend};
+use cb_lab::cli::spelling::spelled;
 use cb_lab::core::request::SamplingParams;
 use cb_lab::core::skipped::Skipped;
 use cb_lab::engine::limits::LimitOptions;
@@ -14,6 +15,7 @@ use cb_lab::engine::{DeviceEngine, Engine, Update};
 use cb_lab::model::embedded::default_model;
 use cb_lab::observe::{Entry, Recorder, Recording, Run, Step, VERSION};
 use cb_lab::{Error, RequestId, TokenId};
+use clap::builder::RangedU64ValueParser;
 use pollster::block_on;
 use std::error;
 use std::io::{self, IsTerminal, StdoutLock, Write};
@@ -47,7 +49,7 @@ pub struct Limits {
 #[derive(clap::Args)]
 pub struct Requests {
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub requests: usize,
     /// Tokens of the longest prompt; others have a half, three quarters, a quarter of it
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -103,9 +105,9 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
     match error.downcast_ref::<io::Error>() {
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         _ => {
-            eprintln!("error: {error}");
-            let is_wrong_invocation = matches!(error.downcast_ref(), Some(Error::InvalidOption { .. }));
-            ExitCode::from(if is_wrong_invocation { 2 } else { 1 })
+            let ours = error.downcast_ref::<Error>();
+            eprintln!("error: {}", ours.map_or_else(|| error.to_string(), spelled));
+            ExitCode::from(if let Some(Error::InvalidOption { .. }) = ours { 2 } else { 1 })
         }
     }
 }

@@ -82,7 +82,7 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
     let records = args.record.open()?;
 
     let (jobs, complaints) = args.jobs(&defaults)?;
-    complaints.iter().for_each(complain);
+    complain_of_lines(&complaints);
     if jobs.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
@@ -102,6 +102,15 @@ pub async fn run(args: GenerateArgs) -> Result<ExitCode> {
         Chosen::Cpu(backend) => generate(backend, folder, config, run).await?,
     };
     Ok(ExitCode::from(u8::from(!(all_finished && complaints.is_empty()))))
+}
+
+/// Tells the first few: a file of another kind has a wrong line for each of its lines.
+fn complain_of_lines(complaints: &[String]) {
+    const SHOWN: usize = 20;
+    complaints.iter().take(SHOWN).for_each(complain);
+    if complaints.len() > SHOWN {
+        complain(format_args!("and {} more lines that cannot be used", complaints.len() - SHOWN));
+    }
 }
 
 /// A run that has all it needs but a backend.

@@ -23,7 +23,7 @@ mod shader_check;
 mod shader_excerpt;
 mod shader_files;
 mod shader_folder;
-mod spelling;
+pub mod spelling;
 mod start;
 mod wording;
 mod wrap;

@@ -14,12 +14,21 @@ trials!(
     messages_for_a_template_that_does_not_compile,
     unreadable_files,
     files_of_other_encodings,
+    a_file_of_another_kind,
     no_prompts_at_all,
 );
 
 /// Runs each line between two good ones; each must bring its complaint, with its place, and nothing else.
 #[track_caller]
 fn check(args: &[&str], cases: &[(&str, &[&str])]) {
+    // No more in a run than are told one by one.
+    for cases in cases.chunks(20) {
+        check_run(args, cases);
+    }
+}
+
+#[track_caller]
+fn check_run(args: &[&str], cases: &[(&str, &[&str])]) {
     let mut lines = vec![r#"{"id":"first","prompt":"a"}"#];
     lines.extend(cases.iter().map(|(line, _)| *line));
     lines.push(r#"{"id":"last","prompt":"b"}"#);
@@ -241,6 +250,15 @@ fn files_of_other_encodings() {
     let run = generate(&args).failed(1).complains(&["prompts.jsonl, line 2: ", "column", "unicode"]);
     let ids: Vec<_> = run.json_lines().iter().map(|line| line["id"].clone()).collect();
     assert_eq!(ids, [0, 3], "an id is a place in the input");
+}
+
+/// A file of another kind has a wrong line for each of its lines: the first are told, the others counted.
+fn a_file_of_another_kind() {
+    let run = generate_lines(&[], &["no JSON"; 24]).failed(1).without_results();
+    let errors: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(errors.len(), 21, "{errors:?}");
+    assert!(errors[19].contains("line 20: this is no JSON"), "{errors:?}");
+    assert_eq!(errors[20], "error: and 4 more lines that cannot be used");
 }
 
 /// Nothing to do is a mistake. Where lines were refused, that was told.
