@@ -4,7 +4,7 @@
 pub mod scenario;
 
 use cb_lab::backend::Backend;
-use cb_lab::backend::cpu::CpuBackend;
+use cb_lab::backend::cpu::{CpuBackend, threads};
 use cb_lab::cli::choose_backend::{BackendChoice, Chosen, choose_backend};
 use cb_lab::cli::spelling::spelled;
 use cb_lab::core::request::SamplingParams;
@@ -94,6 +94,7 @@ pub trait Demo {
 }
 
 pub fn main(device: &Device, demo: &impl Demo) -> ExitCode {
+    threads::join_this_thread();
     let mut screen = Screen::new();
     let outcome = run(device.backend, demo, &mut screen);
     exit_code(outcome.and_then(|()| Ok(screen.flush()?)))

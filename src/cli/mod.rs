@@ -28,6 +28,7 @@ mod start;
 mod wording;
 mod wrap;
 
+use crate::backend::cpu::threads;
 use crate::error::Error;
 use clap::{CommandFactory, Parser, Subcommand};
 use spelling::spelled;
@@ -56,6 +57,7 @@ enum Command {
 
 /// Runs the command line: exit code 0 if all requests finished, 2 for a wrong invocation, 1 otherwise.
 pub fn main() -> ExitCode {
+    threads::join_this_thread();
     let result = match Cli::parse().command {
         None => {
             // A closed pipe is no failure of ours.

@@ -18,7 +18,10 @@ pub(super) fn exp(x: f32) -> f32 {
     let shifted = x.mul_add(std::f32::consts::LOG2_E, TO_WHOLE);
     let n = shifted - TO_WHOLE;
     let r = n.mul_add(-LN_2[1], n.mul_add(-LN_2[0], x));
-    let series = TERMS.iter().skip(1).fold(TERMS[0], |sum, &term| sum.mul_add(r, term));
+    let mut series = TERMS[0];
+    for term in &TERMS[1..] {
+        series = series.mul_add(r, *term);
+    }
     let power_of_r = (r * r).mul_add(series, r) + 1.0;
     // 2^n: n as the exponent of an f32.
     let n_bits = shifted.to_bits().wrapping_sub(TO_WHOLE.to_bits());

@@ -35,6 +35,7 @@ mod row_sum;
 mod softmax;
 
 pub use fast::instruction_set::InstructionSet;
+pub use fast::threads;
 pub use options::CpuOptions;
 
 use super::element_type::ElementType;
@@ -47,7 +48,6 @@ use crate::error::{Error, Result};
 use fast::attend_tiles::Call;
 use fast::instruction_set::Vectors;
 use fast::panels::Panels;
-use fast::threads;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.
@@ -297,7 +297,7 @@ impl Backend for CpuBackend {
 
     fn sample(&mut self, p: SampleParams, x: &CpuBuffer, sampling_inputs: &CpuBuffer, out: &mut CpuBuffer) {
         let sampling_inputs = bytemuck::cast_slice(&sampling_inputs.0[..p.num_rows as usize * SamplingInput::WORDS]);
-        sample::sample(&p, x.rows(p.num_rows, p.width), sampling_inputs, &mut out.0);
+        sample::sample(self.vectors, &p, x.rows(p.num_rows, p.width), sampling_inputs, &mut out.0);
     }
 }
 

@@ -1,21 +1,51 @@
 //! Twin of `shaders/sample.wgsl`. It sorts, where the kernel searches.
 
+use super::exp::exp;
+use super::fast::instruction_set::Vectors;
+use super::fast::threads;
+use super::softmax::largest;
 use crate::backend::params::{SampleParams, SamplingInput};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
+use pulp::{Simd, WithSimd};
 use std::cmp::Ordering;
 
+/// Multiplications that take about as long as a logit.
+const COST: usize = 16;
+
 /// `out[row] = (the token that sampling_inputs[row] asks for, its natural log-probability)`
-pub(super) fn sample(p: &SampleParams, x: ArrayView2<f32>, sampling_inputs: &[SamplingInput], out: &mut [u32]) {
+pub(super) fn sample(
+    vectors: Vectors,
+    p: &SampleParams,
+    x: ArrayView2<f32>,
+    sampling_inputs: &[SamplingInput],
+    out: &mut [u32],
+) {
     let rows = x.outer_iter().zip(sampling_inputs).take(p.num_rows as usize);
-    for ((logits, input), out) in rows.zip(out.chunks_exact_mut(2)) {
-        let logits = logits.to_slice().expect("rows are contiguous");
-        let token_idx = choose(logits, input);
+    let rows = rows.zip(out.chunks_exact_mut(2)).collect();
+    threads::for_each_worth(COST * x.len(), rows, |((logits, input), out): ((ArrayView1<f32>, _), &mut [u32])| {
+        let (token_idx, logprob) = vectors.run(Row { logits: logits.to_slice().expect("rows are contiguous"), input });
         out[0] = token_idx as u32;
-        out[1] = log_softmax_at(logits, token_idx).to_bits();
+        out[1] = logprob.to_bits();
+    });
+}
+
+struct Row<'a> {
+    logits: &'a [f32],
+    input: &'a SamplingInput,
+}
+
+impl WithSimd for Row<'_> {
+    type Output = (usize, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, f32) {
+        let token_idx = choose(self.logits, self.input);
+        (token_idx, log_softmax_at(self.logits, token_idx))
     }
 }
 
 /// The order is that of transformers: temperature, top-k, top-p, min-p.
+#[inline(always)]
 fn choose(logits: &[f32], input: &SamplingInput) -> usize {
     if input.temperature == 0.0 {
         return largest_idx(logits);
@@ -24,18 +54,37 @@ fn choose(logits: &[f32], input: &SamplingInput) -> usize {
 }
 
 /// Index of the largest logit. The lowest index wins a tie, NaN never wins; 0 if there is nothing but NaN.
+#[inline(always)]
 fn largest_idx(logits: &[f32]) -> usize {
-    // A NaN at index 0 would otherwise beat everything by never losing a comparison.
-    let ahead = |best: usize, i: usize| logits[i] > logits[best] || (logits[best].is_nan() && !logits[i].is_nan());
-    (1..logits.len()).fold(0, |best, i| if ahead(best, i) { i } else { best })
+    let max = largest(logits);
+    let first = |wanted: fn(f32, f32) -> bool| logits.iter().position(|&logit| wanted(logit, max));
+    // The maximum of nothing but −∞ is the smallest finite number.
+    first(|logit, max| logit == max).or_else(|| first(|logit, _| !logit.is_nan())).unwrap_or(0)
 }
 
 /// `ln softmax(logits)[idx]`, summed in f64. NaN where there is no softmax: a NaN makes the sum one, and so does +∞ − ∞;
 /// of nothing but −∞ the logarithm is as infinite as what it is taken from.
+#[inline(always)]
 fn log_softmax_at(logits: &[f32], idx: usize) -> f32 {
-    let max = logits.iter().copied().fold(f32::MIN, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-    (f64::from(logits[idx] - max) - sum.ln()) as f32
+    let max = largest(logits);
+    // Several sums side by side, as many as a vector has lanes.
+    let mut sums = [0.0f64; 16];
+    let (whole, rest) = logits.as_chunks::<16>();
+    for logits in whole {
+        for (sum, logit) in sums.iter_mut().zip(logits) {
+            *sum += weight(*logit - max);
+        }
+    }
+    for (sum, logit) in sums.iter_mut().zip(rest) {
+        *sum += weight(*logit - max);
+    }
+    (f64::from(logits[idx] - max) - sums.iter().sum::<f64>().ln()) as f32
+}
+
+/// `exp`, and zero where that has its smallest number: the sum of nothing but −∞ is zero.
+#[inline(always)]
+fn weight(x: f32) -> f64 {
+    if x < -87.0 { 0.0 } else { f64::from(exp(x)) }
 }
 
 /// A token that may still be drawn, with its weight: its probability times a common factor.

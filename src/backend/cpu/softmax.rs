@@ -9,13 +9,15 @@ const LANES: usize = 16;
 #[inline(always)]
 pub(super) fn weigh(scores: &mut [f32]) -> (f32, f32) {
     let maximum = largest(scores);
-    scores.iter_mut().for_each(|score| *score = exp(*score - maximum));
+    for score in scores.iter_mut() {
+        *score = exp(*score - maximum);
+    }
     (maximum, sum(scores))
 }
 
 /// NaN never wins.
 #[inline(always)]
-fn largest(scores: &[f32]) -> f32 {
+pub(super) fn largest(scores: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let (whole, rest) = scores.as_chunks::<LANES>();
     let mut lanes = [f32::MIN; LANES];

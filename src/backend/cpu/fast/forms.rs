@@ -21,8 +21,10 @@ pub const ACROSS: usize = 16;
 
 /// A form, as the fast kernels see it.
 pub trait Form {
+    /// Cache lines of a line.
+    const LINES: usize = 1;
     /// Words of a line.
-    const WORDS: usize = ACROSS;
+    const WORDS: usize = Self::LINES * ACROSS;
     /// Columns of a line.
     const COLS: usize;
     /// Whole numbers come with this added to them, and have scales.
@@ -44,7 +46,7 @@ pub struct Int8;
 pub struct Int4;
 
 impl Form for Single {
-    const WORDS: usize = 2 * ACROSS;
+    const LINES: usize = 2;
     const COLS: usize = 1;
 
     #[inline(always)]

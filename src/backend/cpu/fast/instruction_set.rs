@@ -84,7 +84,8 @@ impl Vectors {
         }
     }
 
-    /// Runs `op`, compiled for these instructions.
+    /// Runs `op`, compiled for these instructions if its `with_simd` is always inlined. A closure is not: there each fused
+    /// multiply-add would be a call.
     pub fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self {
             #[cfg(target_arch = "x86_64")]

@@ -4,12 +4,13 @@
 //! bits depend on its own row alone, and they are those of the twin.
 
 use super::ahead::{Ahead, TOGETHER};
-use super::few_rows::multiply_packed;
+use super::few_rows::{Sums, multiply_packed};
 use super::instruction_set::Vectors;
 use super::panels::{LANES, Panels};
 use super::threads;
 use super::tile::{multiply_tile, tiles};
 use super::unpack::{BLOCK, Block};
+use crate::backend::quantized::GROUP;
 use ndarray::{ArrayViewMut2, Axis};
 use pulp::{Simd, WithSimd};
 use std::borrow::Cow;
@@ -71,20 +72,21 @@ pub fn matmul<const W: usize>(
         return;
     }
     let num_panels = weights[0].num_panels();
-    let per_task = threads::share(num_panels, x.num_rows * x.cols * W * LANES);
+    let per_task = threads::share(num_panels, x.num_rows * x.cols * W * LANES).next_multiple_of(2);
     let tasks = out.axis_chunks_iter_mut(Axis(1), per_task * LANES).enumerate().collect();
     threads::for_each(tasks, |(task, mut out): (usize, ArrayViewMut2<f32>)| {
-        let mut block = Block::new();
+        // Only tiles of many rows need one, and to clear it takes time.
+        let mut block = (x.num_rows > x.tile_rows).then(Block::new);
         let (first_panel, num_panels) = (task * per_task, out.ncols().div_ceil(LANES));
         let mut sums = [(); W].map(|()| vec![[0.0; LANES]; TOGETHER * x.num_rows]);
-        Ahead::new(weights[0], first_panel, 0, BLOCK.min(x.cols)).read_all();
+        Ahead::new(weights[0], first_panel, 0, block_cols(x.cols)).fetch_all();
         for (i, mut out) in out.axis_chunks_iter_mut(Axis(1), TOGETHER * LANES).enumerate() {
             let first = first_panel + TOGETHER * i;
             let panels = first..(first + TOGETHER).min(first_panel + num_panels);
             for (w, sums) in sums.iter_mut().enumerate() {
                 let next = if w + 1 < W { (weights[w + 1], first) } else { (weights[0], first + TOGETHER) };
                 let panels = panels.clone();
-                vectors.run(MultiplyPanels { x, weights: weights[w], panels, next, block: &mut block, sums });
+                vectors.run(MultiplyPanels { x, weights: weights[w], panels, next, block: block.as_mut(), sums });
             }
             for (j, mut out) in out.axis_chunks_iter_mut(Axis(1), LANES).enumerate() {
                 for (row, mut out) in out.outer_iter_mut().enumerate() {
@@ -94,6 +96,12 @@ pub fn matmul<const W: usize>(
             }
         }
     });
+}
+
+/// Columns of a block: so many that all blocks are alike, if that can be had.
+fn block_cols(cols: usize) -> usize {
+    let alike = (BLOCK / 2..=BLOCK).rev().step_by(GROUP).find(|block| cols.is_multiple_of(*block));
+    alike.unwrap_or(BLOCK).min(cols)
 }
 
 /// `sums[row][lane] += Σ_k x[row][first_col + k] · weights[k][lane]`, in order of k.
@@ -118,7 +126,8 @@ struct MultiplyPanels<'a> {
     panels: Range<usize>,
     /// The panel from which on they are multiplied after these.
     next: (&'a Panels, usize),
-    block: &'a mut Block,
+    /// Room for unpacked weights. Without it few rows are multiplied in registers.
+    block: Option<&'a mut Block>,
     sums: &'a mut [[f32; LANES]],
 }
 
@@ -127,27 +136,33 @@ impl WithSimd for MultiplyPanels<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, weights, panels, next, block, sums } = self;
+        let Self { x, weights, panels, next, mut block, sums } = self;
         sums.fill([0.0; LANES]);
-        for first_col in (0..x.cols).step_by(BLOCK) {
-            let end = x.cols.min(first_col + BLOCK);
+        let block_cols = block_cols(x.cols);
+        for first_col in (0..x.cols).step_by(block_cols) {
+            let end = x.cols.min(first_col + block_cols);
             let mut ahead = if end < x.cols {
-                Ahead::new(weights, panels.start, end, BLOCK.min(x.cols - end))
+                Ahead::new(weights, panels.start, end, block_cols.min(x.cols - end))
             } else {
-                Ahead::new(next.0, next.1, 0, BLOCK.min(x.cols))
+                Ahead::new(next.0, next.1, 0, block_cols)
             };
-            for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(x.num_rows)) {
-                let panel = weights.panel(panel).columns(first_col, end - first_col);
-                if x.num_rows <= x.tile_rows {
-                    for (first, rows) in tiles(x.num_rows, x.tile_rows) {
-                        let x = x.of_tile(first, rows, first_col);
-                        multiply_packed(simd, x, panel, &mut sums[first..first + rows], &mut ahead);
-                    }
-                } else {
-                    multiply_block(simd, x, first_col, block.unpack(simd, panel), sums);
+            let mut blocks = [weights.panel(panels.start).columns(first_col, end - first_col); TOGETHER];
+            for (block, panel) in blocks.iter_mut().zip(panels.clone()).skip(1) {
+                *block = weights.panel(panel).columns(first_col, end - first_col);
+            }
+            let blocks = &blocks[..panels.len()];
+            if let Some(block) = &mut block {
+                for (panel, sums) in blocks.iter().zip(sums.chunks_exact_mut(x.num_rows)) {
+                    multiply_block(simd, x, first_col, block.unpack(simd, *panel), sums);
+                }
+            } else {
+                let mut sums = Sums { values: sums, num_rows: x.num_rows };
+                for (first, rows) in tiles(x.num_rows, x.tile_rows) {
+                    let x = x.of_tile(first, rows, first_col);
+                    multiply_packed(simd, x, blocks, &mut sums, (first, rows), &mut ahead);
                 }
             }
-            ahead.read_all();
+            ahead.fetch_all();
         }
     }
 }

@@ -113,6 +113,7 @@ impl Panels {
     }
 
     /// One of them.
+    #[inline(always)]
     pub fn panel(&self, panel: usize) -> Panel<'_> {
         let num_words = Layout::of(self.elements).num_words(self.cols);
         let num_groups = num_groups(self.cols, self.elements);

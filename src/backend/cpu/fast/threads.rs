@@ -16,6 +16,15 @@ pub fn num_threads() -> usize {
     1
 }
 
+/// Makes the calling thread one of those that kernels run on, if it comes before the first kernel. An engine that is stepped
+/// in this thread then shares each kernel out among the others and computes along. From any other thread a kernel has to be
+/// handed over, and its end waited for: a sleep and two wake-ups for each.
+pub fn join_this_thread() {
+    #[cfg(feature = "parallel")]
+    // An error says that the threads are there already, and then all is as before.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+}
+
 /// How many of `num_items` make a task, where one costs so many multiplications.
 pub fn share(num_items: usize, cost_of_item: usize) -> usize {
     let worth = WORTH_A_THREAD.div_ceil(cost_of_item.max(1));

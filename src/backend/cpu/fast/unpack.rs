@@ -45,7 +45,7 @@ impl Block {
 #[inline(always)]
 fn unpack<S: Simd, F: Form>(simd: S, panel: Panel<'_>, out: &mut [[f32; LANES]]) {
     for vector in 0..ACROSS / S::F32_LANES {
-        visit::<S, F>(simd, panel, vector, &mut Store { vector, out });
+        visit::<S, F, 1>(simd, &[panel], vector, &mut Store { vector, out });
     }
 }
 
@@ -56,7 +56,7 @@ struct Store<'a> {
 
 impl<S: Simd> Visit<S> for Store<'_> {
     #[inline(always)]
-    fn column(&mut self, _: S, col: usize, left: S::f32s, right: S::f32s) {
+    fn column(&mut self, _: S, _: usize, col: usize, left: S::f32s, right: S::f32s) {
         if let Some(line) = self.out.get_mut(col) {
             let (line, _) = S::as_mut_simd_f32s(line);
             line[self.vector] = left;
@@ -67,36 +67,75 @@ impl<S: Simd> Visit<S> for Store<'_> {
 
 /// What is done with weights once they are unpacked.
 pub trait Visit<S: Simd> {
-    /// A line begins, of so many cache lines.
-    fn line(&mut self, _num_lines: usize) {}
+    /// A line begins, of each panel.
+    fn line(&mut self) {}
 
-    /// A vector of lanes of a column, and those 16 further on. The last line may have columns that the panel has not.
-    fn column(&mut self, simd: S, col: usize, left: S::f32s, right: S::f32s);
+    /// Of a panel, a vector of lanes of a column, and those 16 further on. The last line may have columns that the panel has
+    /// not.
+    fn column(&mut self, simd: S, panel: usize, col: usize, left: S::f32s, right: S::f32s);
 }
 
-/// A vector of lanes, and those 16 further on, column after column.
+/// Panels of one shape whose lines are visited in turns.
+struct Together<'a, S: Simd, const PANELS: usize> {
+    vector: usize,
+    lines: [&'a [[u32; ACROSS]]; PANELS],
+    scale: [[S::f32s; 2]; PANELS],
+    /// Times an offset a scale is exact, and so is the difference of what it is multiplied by.
+    minus: [[S::f32s; 2]; PANELS],
+}
+
+/// A vector of lanes, and those 16 further on, column after column, of panels of one shape in turns.
 #[inline(always)]
-pub fn visit<S: Simd, F: Form>(simd: S, panel: Panel<'_>, vector: usize, to: &mut impl Visit<S>) {
-    for (group, words) in panel.words.chunks(GROUP / F::COLS * F::WORDS).enumerate() {
-        // Times an offset a scale is exact, and so is the difference of what it is multiplied by.
-        let (mut scale, mut minus) = ([simd.splat_f32s(1.0); 2], [simd.splat_f32s(0.0); 2]);
-        if let Some(offset) = F::OFFSET {
-            scale = Brain::unpack(simd, S::as_simd_u32s(&panel.scales[group]).0, vector, 0);
-            let offset = simd.splat_f32s(-offset);
-            minus = [simd.mul_f32s(scale[0], offset), simd.mul_f32s(scale[1], offset)];
-        }
-        for (line, words) in words.chunks_exact(F::WORDS).enumerate() {
-            let first = group * GROUP + line * F::COLS;
-            let (words, _) = S::as_simd_u32s(words);
-            to.line(F::WORDS / ACROSS);
-            for col in 0..F::COLS {
-                let [mut left, mut right] = F::unpack(simd, words, vector, col);
-                if F::OFFSET.is_some() {
-                    left = simd.mul_add_f32s(left, scale[0], minus[0]);
-                    right = simd.mul_add_f32s(right, scale[1], minus[1]);
-                }
-                to.column(simd, first + col, left, right);
+pub fn visit<S: Simd, F: Form, const PANELS: usize>(
+    simd: S,
+    panels: &[Panel<'_>; PANELS],
+    vector: usize,
+    to: &mut impl Visit<S>,
+) {
+    let num_lines = panels[0].words.len() / F::WORDS;
+    let (one, zero) = ([[simd.splat_f32s(1.0); 2]; PANELS], [[simd.splat_f32s(0.0); 2]; PANELS]);
+    let mut together = Together { vector, lines: [&[]; PANELS], scale: one, minus: zero };
+    for (group, first) in (0..num_lines).step_by(GROUP / F::COLS).enumerate() {
+        let num_lines = (num_lines - first).min(GROUP / F::COLS);
+        for (i, panel) in panels.iter().enumerate() {
+            let (lines, _) = panel.words.as_chunks::<ACROSS>();
+            together.lines[i] = &lines[first * F::LINES..][..num_lines * F::LINES];
+            if let Some(offset) = F::OFFSET {
+                let offset = simd.splat_f32s(-offset);
+                let scale = Brain::unpack(simd, S::as_simd_u32s(&panel.scales[group]).0, vector, 0);
+                together.minus[i] = [simd.mul_f32s(scale[0], offset), simd.mul_f32s(scale[1], offset)];
+                together.scale[i] = scale;
             }
+        }
+        for line in 0..num_lines {
+            for _ in 0..F::LINES {
+                to.line();
+            }
+            // Not a loop, so that each shift is known when this is compiled.
+            let first = (first + line) * F::COLS;
+            together.column::<F, 0>(simd, line, first, to);
+            together.column::<F, 1>(simd, line, first, to);
+            together.column::<F, 2>(simd, line, first, to);
+            together.column::<F, 3>(simd, line, first, to);
+        }
+    }
+}
+
+impl<S: Simd, const PANELS: usize> Together<'_, S, PANELS> {
+    #[inline(always)]
+    fn column<F: Form, const COL: usize>(&self, simd: S, line: usize, first: usize, to: &mut impl Visit<S>) {
+        const { assert!(F::COLS <= 4) };
+        if COL >= F::COLS {
+            return;
+        }
+        for i in 0..PANELS {
+            let words = self.lines[i][line * F::LINES..][..F::LINES].as_flattened();
+            let [mut left, mut right] = F::unpack(simd, S::as_simd_u32s(words).0, self.vector, COL);
+            if F::OFFSET.is_some() {
+                left = simd.mul_add_f32s(left, self.scale[i][0], self.minus[i][0]);
+                right = simd.mul_add_f32s(right, self.scale[i][1], self.minus[i][1]);
+            }
+            to.column(simd, i, first + COL, left, right);
         }
     }
 }
