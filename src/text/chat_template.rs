@@ -1,6 +1,7 @@
 //! Chat templates: Jinja programs that come with a model and turn messages into a prompt.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
@@ -9,6 +10,7 @@ use serde_json::Value as Json;
 use super::guard::catch_panic;
 use super::jinja::{self, Clock};
 use super::message::Message;
+use super::part::Notes;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 
@@ -73,7 +75,7 @@ impl ChatTemplate {
         let source = jinja::rewrite(source).map_err(Error::ChatTemplate)?;
         let mut environment = jinja::environment(clock);
         environment.set_fuel(Some(MAX_INSTRUCTIONS));
-        let compile = || environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error));
+        let compile = || environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error, ""));
         catch_panic(compile, Error::ChatTemplate)?;
         Ok(Self { environment, special_tokens: special_tokens(config) })
     }
@@ -85,31 +87,39 @@ impl ChatTemplate {
     /// [`Error::ChatTemplate`] with the template's own words if it refuses the messages, or if it runs for too long,
     /// writes too much or asks for something it cannot have.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        let join_parts = messages.iter().any(Message::has_parts) && !self.reads_parts();
-        self.render_values(
-            messages.iter().map(|message| message.for_template(join_parts)).collect(),
-            add_generation_prompt,
-        )
-    }
-
-    /// Whether the template goes through a list of parts itself. Others would print the list.
-    fn reads_parts(&self) -> bool {
-        const TEXT: &str = "a part of the content";
-        let part: Value = [("type", "text"), ("text", TEXT)].into_iter().collect();
-        let content = Value::from(vec![part]);
-        let message: Value = [("role", Value::from("user")), ("content", content)].into_iter().collect();
-        let rendered = self.render_values(vec![message], false);
-        rendered.is_ok_and(|rendered| rendered.contains(TEXT) && !rendered.contains("type"))
+        // Some templates go through a list of parts, some want a text and would print the list, and some do one with one role
+        // and the other with another. Which, is seen best by what they do.
+        let mut joined: Vec<bool> = messages.iter().map(|message| !message.has_parts()).collect();
+        loop {
+            let notes: Vec<Arc<Notes>> = joined.iter().map(|_| Arc::default()).collect();
+            let seen = messages.iter().zip(&notes).zip(&joined);
+            let seen = seen.map(|((message, notes), joined)| message.for_template((!joined).then_some(notes)));
+            let rendered = self.render_values(seen.collect(), add_generation_prompt);
+            let mut misread: Vec<bool> = notes.iter().map(|notes| !notes.are_of_a_reader()).collect();
+            if rendered.is_err() {
+                // Whatever comes behind the first that it could not read, it has not seen.
+                let first = (0..messages.len()).find(|&i| misread[i] && !joined[i]);
+                let is_read = |i: usize| first.is_some_and(|first| messages[i].role() != messages[first].role());
+                misread = (0..messages.len()).map(|i| joined[i] || !is_read(i)).collect();
+            }
+            if misread == joined {
+                return rendered;
+            }
+            joined = misread;
+        }
     }
 
     fn render_values(&self, messages: Vec<Value>, add_generation_prompt: bool) -> Result<String> {
-        let template = self.environment.get_template(TEMPLATE).map_err(|error| describe(&error))?;
+        let template = self.environment.get_template(TEMPLATE).map_err(|error| describe(&error, ""))?;
         let none = Value::from(());
         let context = context! {
             messages, add_generation_prompt, tools => none, documents => none, ..self.special_tokens.clone()
         };
         let mut rendered = BoundedWriter(Vec::new());
-        let render = || template.render_captured_to(context, &mut rendered).map(drop).map_err(|error| describe(&error));
+        let render = || {
+            let outcome = template.render_captured_to(context, &mut rendered).map(drop);
+            outcome.map_err(|error| describe(&error, template.source()))
+        };
         catch_panic(render, Error::ChatTemplate)?;
         String::from_utf8(rendered.0).map_err(|_| Error::ChatTemplate("it rendered something that is not UTF-8".into()))
     }
@@ -138,11 +148,18 @@ fn special_tokens(config: &Json) -> Value {
     texts.collect()
 }
 
-/// minijinja's error in one line.
-fn describe(error: &minijinja::Error) -> Error {
+/// minijinja's error in one line. It happened in `source`, as far as that is known.
+fn describe(error: &minijinja::Error, source: &str) -> Error {
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     let what = match error.kind() {
         ErrorKind::OutOfFuel => "it runs for too long".into(),
+        ErrorKind::UndefinedError if error.detail().is_none() => {
+            let range = error.range().unwrap_or_default();
+            let from = source[..range.start].trim_end_matches(|char: char| char.is_alphanumeric() || char == '_').len();
+            let whole = &source[from..range.end];
+            let end = whole.rfind(['.', '[']).unwrap_or(0);
+            format!("{} is undefined, so there is no {whole}", &whole[..end])
+        }
         ErrorKind::WriteFailure => format!("it writes more than {MAX_RENDERED_BYTES} bytes"),
         _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
     };

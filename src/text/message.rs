@@ -1,8 +1,12 @@
 //! One turn of a conversation, as its owner wrote it.
 
+use std::sync::Arc;
+
 use minijinja::Value;
 use minijinja::value::ValueKind;
 use serde::{Deserialize, Serialize};
+
+use super::part::{Notes, Part};
 
 /// What a message may say, in OpenAI's words and in Hugging Face's. A template sees all of it.
 const KEYS: [&str; 11] = [
@@ -49,6 +53,11 @@ impl Message {
         self.get("content").map(joined).unwrap_or_default()
     }
 
+    /// Who says it.
+    pub(super) fn role(&self) -> Option<&str> {
+        self.get("role").and_then(Value::as_str)
+    }
+
     fn get(&self, key: &str) -> Option<&Value> {
         self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -58,15 +67,23 @@ impl Message {
         self.get("content").is_some_and(|content| content.kind() == ValueKind::Seq)
     }
 
-    /// The message as a template sees it; with `join_parts` its content is one text.
-    pub(super) fn for_template(&self, join_parts: bool) -> Value {
+    /// The message as a template sees it. What it does with parts is noted in `notes`; without these, they are one text.
+    pub(super) fn for_template(&self, notes: Option<&Arc<Notes>>) -> Value {
         let reasoning = REASONING
             .iter()
             .find_map(|key| self.get(key).filter(|value| !value.is_none()))
             .map(|value| ("thinking".to_owned(), value.clone()));
         let named = reasoning.iter().map(|(_, value)| ("reasoning_content".to_owned(), value.clone()));
         let fields = self.fields.iter().map(|(key, value)| match key.as_str() {
-            "content" if join_parts && !value.is_none() => (key.clone(), Value::from(joined(value))),
+            "content" if value.kind() == ValueKind::Seq => (
+                key.clone(),
+                match notes {
+                    Some(notes) => {
+                        value.try_iter().into_iter().flatten().map(|part| Part::value(part, notes)).collect()
+                    }
+                    None => Value::from(joined(value)),
+                },
+            ),
             _ => (key.clone(), value.clone()),
         });
         reasoning.clone().into_iter().chain(fields).chain(named).collect()
@@ -93,6 +110,7 @@ impl TryFrom<Value> for Message {
             // A template may ask whether a key is there, and whether it is none.
             if !field.is_none() {
                 check(&key, &field)?;
+                check_numbers(&key, &field)?;
             }
             fields.push((key, field));
         }
@@ -123,6 +141,20 @@ fn check(key: &str, value: &Value) -> Result<(), String> {
         "tool_calls" if !is_list => Err(format!("tool_calls of a message is {}, and must be a list", value.kind())),
         _ => Ok(()),
     }
+}
+
+/// JSON's reader makes a float of a whole number beyond 64 bits, and a template would print other digits.
+fn check_numbers(key: &str, value: &Value) -> Result<(), String> {
+    if f64::try_from(value.clone()).is_ok_and(|number| number.abs() >= 2f64.powi(63)) && !value.is_integer() {
+        return Err(format!("{key} of a message has a number beyond 64 bits, {value}: write it as a text"));
+    }
+    let elements = value.try_iter().into_iter().flatten().filter(|_| value.as_str().is_none());
+    for element in elements {
+        let element =
+            if value.kind() == ValueKind::Map { value.get_item(&element).unwrap_or_default() } else { element };
+        check_numbers(key, &element)?;
+    }
+    Ok(())
 }
 
 fn check_part(part: &Value) -> Result<(), String> {

@@ -5,6 +5,7 @@ pub mod detokenizer;
 mod guard;
 mod jinja;
 pub mod message;
+mod part;
 mod pattern;
 pub mod stop;
 pub mod tokenizer;

@@ -44,7 +44,8 @@ impl<'pattern> Rewriter<'pattern> {
                     self.take(1);
                 }
                 '{' => self.count()?,
-                '*' | '+' | '?' | '|' => self.take(1),
+                '*' | '+' | '?' => self.repetition()?,
+                '|' => self.take(1),
                 '^' => self.replace(1, "(?:\\A|(?m:^)(?!\\z))"),
                 '$' => self.replace(1, "(?m:$)"),
                 _ => {
@@ -52,6 +53,18 @@ impl<'pattern> Rewriter<'pattern> {
                     self.take(first.len_utf8());
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// `*`, `+?` or `?+`. What repeats it once more is read in two ways.
+    fn repetition(&mut self) -> Result<(), String> {
+        self.take(1);
+        if self.rest.starts_with(['?', '+']) {
+            self.take(1);
+        }
+        if self.rest.starts_with(['*', '+', '?', '{']) {
+            return self.differs("a repetition of a repetition");
         }
         Ok(())
     }
@@ -92,24 +105,8 @@ impl<'pattern> Rewriter<'pattern> {
                 }
                 Ok(())
             }
-            'h'
-            | 'H'
-            | 'R'
-            | 'X'
-            | 'K'
-            | 'G'
-            | 'g'
-            | 'k'
-            | 'M'
-            | 'C'
-            | 'c'
-            | 'y'
-            | 'Y'
-            | 'O'
-            | 'N'
-            | 'e'
-            | 'a'
-            | '0'..='9' => self.differs(&format!("\\{escaped}")),
+            // The last two are letters of their own there, and ends of words here.
+            _ if "hHRXKGgkMCcyYONea0123456789<>".contains(escaped) => self.differs(&format!("\\{escaped}")),
             _ => {
                 self.take(1 + escaped.len_utf8());
                 if matches!(escaped, 'x' | 'u') && self.rest.starts_with('{') {
@@ -126,11 +123,7 @@ impl<'pattern> Rewriter<'pattern> {
             return self.differs("\\p without braces");
         };
         let name = &self.rest[3..end];
-        if name.eq_ignore_ascii_case("punct")
-            || name.eq_ignore_ascii_case("word")
-            || name.eq_ignore_ascii_case("graph")
-            || name.eq_ignore_ascii_case("print")
-        {
+        if ["punct", "word", "graph", "print"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
             return self.differs(&format!("\\p{{{name}}}"));
         }
         self.take(end + 1);
@@ -158,7 +151,8 @@ impl<'pattern> Rewriter<'pattern> {
         let options = &self.rest[2..end];
         match options {
             "i" if folds_to_several(&self.rest[end..]) => {
-                return self.differs("(?i: before letters that one character can stand for, such as ß for ss,");
+                return self
+                    .differs("(?i: before a \\p, or letters that one character can stand for, such as ß for ss,");
             }
             "i" | "-i" => (),
             // In Oniguruma the dot then matches line ends, too.
@@ -193,8 +187,13 @@ impl<'pattern> Rewriter<'pattern> {
             Some('?') if exact => self.out.replace_range(self.atom.., &counted),
             Some('{') => return self.differs("a count after a count"),
             _ => {
-                let plain = counted[3..counted.len() - 1].to_owned();
-                self.out.replace_range(self.atom.., &plain);
+                self.out.replace_range(self.atom.., &counted[3..counted.len() - 1]);
+                if self.rest.starts_with('?') {
+                    self.take(1);
+                    if self.rest.starts_with(['*', '+', '?', '{']) {
+                        return self.differs("a repetition of a repetition");
+                    }
+                }
             }
         }
         Ok(())
@@ -256,7 +255,8 @@ impl<'pattern> Rewriter<'pattern> {
     }
 }
 
-/// Whether a group without regard to case holds letters that Oniguruma also finds in one character: ß, ﬀ, ﬁ, ﬂ, ﬆ.
+/// Whether a group without regard to case holds letters that Oniguruma also finds in one character: ß, ﬀ, ﬁ, ﬂ, ﬆ. Or a
+/// class such as `\p{Lu}`, which there stays what it is.
 fn folds_to_several(group: &str) -> bool {
     let mut depth = 0;
     let end = group.find(|char| {
@@ -264,5 +264,5 @@ fn folds_to_several(group: &str) -> bool {
         depth < 0
     });
     let inside = group[..end.unwrap_or(group.len())].to_lowercase();
-    !inside.is_ascii() || ["ss", "st", "ff", "fi", "fl"].iter().any(|pair| inside.contains(pair))
+    !inside.is_ascii() || ["\\p", "[:", "ss", "st", "ff", "fi", "fl"].iter().any(|pair| inside.contains(pair))
 }

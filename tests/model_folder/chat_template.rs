@@ -16,7 +16,7 @@ fn clock() -> u64 {
 }
 
 /// What a template in tokenizer_config.json makes of one message.
-fn render(template: &str, content: &str) -> Result<String> {
+pub fn render(template: &str, content: &str) -> Result<String> {
     let config = json!({"chat_template": template, "bos_token": "<s>", "eos_token": {"content": "</s>"}}).to_string();
     let (_directory, folder) = folder_of(&[("tokenizer_config.json", config.as_bytes())]);
     ChatTemplate::open_at(&folder, clock)?.expect("it has a template").render(&[Message::new("user", content)], true)
@@ -107,49 +107,10 @@ fn what_a_template_cannot_have_is_refused() {
     assert_refused(render("{%- set\n  x = 1\n%}\n\n{{ 1 + 'a' }}", ""), &["+ cannot take number and string (line 5)"]);
     assert_refused(render("{% include '/etc/hostname' %}", ""), &["chat template", "/etc/hostname"]);
     assert_refused(render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", ""), &["chat template", "recursion"]);
+    assert_refused(render("a\n{{ messages[0].nope.x }}", ""), &[".nope is undefined, so there is no .nope.x (line 2)"]);
+    assert_refused(render("{{ nope.x }}", ""), &["nope is undefined, so there is no nope.x"]);
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
     assert_refused(render(endless, ""), &["chat template", "runs for too long"]);
     let flood = "{% for i in range(100) %}{{ messages[0].content }}{% endfor %}";
     assert_refused(render(flood, &"x".repeat(1 << 20)), &["chat template", "more than 16777216 bytes"]);
-}
-
-/// Each would take gigabytes, or hours.
-#[test]
-fn what_a_template_may_make_is_bounded() {
-    let loop_of =
-        |body: &str| format!("{{% set ns = namespace(x='ab', l=[1]) %}}{{% for i in range(60) %}}{body}{{% endfor %}}");
-    let doubled = [
-        "ns.x + ns.x",
-        "ns.x ~ ns.x",
-        "ns.x * 2",
-        "ns.x | replace('a', 'aa')",
-        "[ns.x, ns.x] | join",
-        "'%s%s' % (ns.x, ns.x)",
-    ];
-    for growing in doubled {
-        let template = loop_of(&format!("{{% set ns.x = {growing} %}}"));
-        assert_refused(render(&template, ""), &["it makes more than 67108864 bytes"]);
-    }
-    let lists = loop_of("{% set ns.l = ns.l + ns.l %}");
-    let others =
-        ["{{ 'a' * 10**12 }}", "{{ [1] * 10**12 }}", "{{ 'a'.center(10**12) }}", "{{ 'a' | indent(10**12, true) }}"];
-    for template in others.iter().copied().chain([&*lists]) {
-        assert_refused(render(template, ""), &["it makes more than 67108864 bytes"]);
-    }
-    let captured = "{% set x %}ab{% endset %}".to_owned() + &"{% set x %}{{ x }}{{ x }}{% endset %}".repeat(60);
-    assert_refused(render(&captured, ""), &["it makes more than"]);
-    for wide in ["{{ '%999999999d' | format(1) }}", "{{ '{:>999999999}'.format(1) }}"] {
-        assert_refused(render(wide, ""), &["at most 9999 wide"]);
-    }
-    assert_eq!(render("{{ 'aaa'.count('') }}", "").unwrap(), "4", "does not go on for ever");
-    let brackets = format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000));
-    assert_refused(render(&brackets, ""), &["chat template"]);
-    let signs = format!("{{{{ {}1 }}}}", "-".repeat(1900));
-    assert_refused(render(&signs, ""), &["nested too deeply"]);
-    let words = format!("{{{{ {}1 }}}}", "1 or ".repeat(5000));
-    assert_refused(render(&words, ""), &["10001 words, at most 2000"]);
-    let nots = format!("{{{{ {}1 }}}}", "not ".repeat(1999));
-    assert_eq!(render(&nots, "").unwrap(), "False");
-    let sum = format!("{{{{ {}'a' }}}}", "'a' + ".repeat(900));
-    assert_eq!(render(&sum, "").unwrap(), "a".repeat(901));
 }

@@ -7,6 +7,7 @@ mod chat_template;
 mod config;
 mod detokenizer;
 mod jinja_goldens;
+mod jinja_limits;
 mod messages;
 mod patterns;
 mod rope;

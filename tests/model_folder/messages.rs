@@ -31,14 +31,6 @@ fn a_key_may_be_null() {
 }
 
 #[test]
-fn a_value_within_itself_ends() {
-    let cyclic = "{% set ns = namespace() %}{% set ns.a = [ns] %}";
-    assert!(render(&format!("{cyclic}{{{{ ns.a }}}}"), "[]").unwrap().contains("..."));
-    let error = render(&format!("{cyclic}{{{{ ns.a | tojson }}}}"), "[]").unwrap_err();
-    assert!(error.contains("more than 100 deep"), "{error}");
-}
-
-#[test]
 fn what_a_model_thought_has_three_names() {
     for name in ["reasoning_content", "thinking", "reasoning"] {
         let messages = format!(r#"[{{"role":"assistant","content":"a","{name}":"b"}}]"#);
@@ -61,6 +53,36 @@ fn parts_are_joined_unless_the_template_reads_them() {
     for template in joins {
         assert_eq!(render(template, messages).unwrap(), "two parts", "{template}");
     }
+    // Neither the words of a template nor what it refuses says how it reads: only what it does with each message.
+    let both = r#"[{"role":"system","content":[{"type":"text","text":"S"}]},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]"#;
+    let parts = "{% for p in m.content %}<{{ p.text }}>{% endfor %}";
+    let each = |system: &str, user: &str| {
+        format!(
+            "{{% for m in messages %}}{{% if m.role == 'system' %}}{system}{{% else %}}{user}{{% endif %}}{{% endfor %}}"
+        )
+    };
+    let cases = [
+        (format!("a tool has a type: {}", each(parts, parts)), "a tool has a type: <S><a><b>"),
+        (
+            format!(
+                "{{% if messages|length < 2 %}}{{{{ raise_exception('too few') }}}}{{% endif %}}{}",
+                each(parts, parts)
+            ),
+            "<S><a><b>",
+        ),
+        (each("{{ m.content }}", parts), "S<a><b>"),
+        (each("{{ m.content + '' }}", parts), "S<a><b>"),
+        (each("{% if m.content is string %}{{ m.content }}{% endif %}", parts), "S<a><b>"),
+        (each(parts, "{{ m.content | map(attribute='text') | join('+') }}"), "<S>a+b"),
+        (each(parts, "{{ m.content[0]['text'] }}"), "<S>a"),
+        (each(parts, "{{ m.content | tojson }}"), "<S>\"ab\""),
+        ("type".to_owned(), "type"),
+    ];
+    for (template, expected) in cases {
+        assert_eq!(render(&template, both).unwrap(), expected, "{template}");
+    }
+    let error = render("{{ raise_exception('never') }}", both).unwrap_err();
+    assert!(error.contains("never"), "{error}");
     let message: Message = serde_json::from_str(&messages[1..messages.len() - 1]).unwrap();
     assert_eq!(message.text(), "two parts");
 }
@@ -81,6 +103,10 @@ fn what_no_message_may_say_is_named() {
         ),
         (r#"[{"role":"user","tool_calls":"f"}]"#, "tool_calls of a message is string, and must be a list"),
         (r#"[{"role":"user","audio":{"id":"a"}}]"#, "the key audio"),
+        (
+            r#"[{"role":"user","tool_calls":[{"n":18446744073709551616}]}]"#,
+            "tool_calls of a message has a number beyond 64 bits",
+        ),
     ];
     for (messages, expected) in cases {
         let error = render("", messages).unwrap_err();

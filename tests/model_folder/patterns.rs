@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::{assert_refused, folder_of};
 
 /// Patterns that Oniguruma takes and this engine refuses.
-const MOST_REFUSED: usize = 30;
+const MOST_REFUSED: usize = 40;
 
 #[derive(Deserialize)]
 struct Goldens {

@@ -5,20 +5,7 @@ use minijinja::{Error, ErrorKind};
 /// Seconds since 1970 began, in UTC.
 pub type Clock = fn() -> u64;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+const MONTHS: &str = "January February March April May June July August September October November December";
 /// 1 January 1970 was a Thursday.
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
@@ -32,7 +19,7 @@ pub fn strftime(seconds: u64, format: &str) -> Result<String, Error> {
     let (year, month, day) = date(days);
     let hour12 = (hour + 11) % 12 + 1;
     let weekday = DAYS[(days % 7) as usize];
-    let month_name = MONTHS[month as usize - 1];
+    let month_name = MONTHS.split(' ').nth(month as usize - 1).unwrap_or_default();
     let mut text = String::new();
     let mut chars = format.chars();
     while let Some(char) = chars.next() {
@@ -56,7 +43,7 @@ pub fn strftime(seconds: u64, format: &str) -> Result<String, Error> {
             'm' => two(month),
             'd' => two(day),
             'e' => format!("{day:2}"),
-            'j' => format!("{:03}", days - days_before(year, 1) + 1),
+            'j' => format!("{:03}", (1..=366).find(|nth| matches!(date(days + 1 - nth), (_, 1, 1))).unwrap_or(1)),
             'H' => two(hour),
             'I' => two(hour12),
             'M' => two(minute),
@@ -86,28 +73,35 @@ pub fn strftime(seconds: u64, format: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn month_len(year: u64, month: u64) -> u64 {
-    match month {
-        2 => 28 + u64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970 to the beginning of a month.
-fn days_before(year: u64, month: u64) -> u64 {
-    let before = year - 1;
-    let leaps = before / 4 - before / 100 + before / 400 - 477;
-    (year - 1970) * 365 + leaps + (1..month).map(|month| month_len(year, month)).sum::<u64>()
-}
-
-/// Year, month and day.
+/// Year, month and day. Counted from a March, a year has its odd day at its end; 400 years have 146,097 days.
 fn date(days: u64) -> (u64, u64, u64) {
-    let year = (1970 + days / 366..).find(|year| days_before(year + 1, 1) > days).unwrap_or(1970);
-    let month = (1..=12).rev().find(|month| days_before(year, *month) <= days).unwrap_or(1);
-    (year, month, days - days_before(year, month) + 1)
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * day + 2) / 153;
+    let month = (from_march + 2) % 12 + 1;
+    (era * 400 + year + u64::from(month <= 2), month, day - (153 * from_march + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strftime;
+
+    #[test]
+    fn days_follow_one_another() {
+        let mut expected = (1970, 1, 1, 1);
+        for day in 0..60_000 {
+            let (year, month, date, of_year) = expected;
+            let text = strftime(day * 86_400, "%Y-%-m-%-d %j").unwrap();
+            assert_eq!(text, format!("{year}-{month}-{date} {of_year:03}"));
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let len = [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1];
+            expected = match (month, date == len) {
+                (12, true) => (year + 1, 1, 1, 1),
+                (_, true) => (year, month + 1, 1, of_year + 1),
+                _ => (year, month, date + 1, of_year + 1),
+            };
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Whatever is no expression is `None`: the tag is then left as it is, and minijinja says what is wrong.
 
+use super::compare::function;
 use super::string_literal;
 use super::tokens::{Kind, Token, place};
 
@@ -9,6 +10,9 @@ use super::tokens::{Kind, Token, place};
 const MAX_DEPTH: usize = 100;
 /// Methods of dicts. Jinja2 takes the method even where the dict has such a key.
 const DICT_METHODS: [&str; 5] = ["get", "items", "keys", "values", "copy"];
+
+/// Filters whose outcome can be gone through once.
+const GENERATORS: [&str; 7] = ["map", "select", "reject", "selectattr", "rejectattr", "unique", "items"];
 
 type Written = Result<Option<String>, String>;
 
@@ -73,14 +77,16 @@ impl<'tokens, 'source> Expressions<'tokens, 'source> {
 
     fn list_of(&mut self, one: fn(&mut Self) -> Written) -> Written {
         let mut list = written!(one(self));
+        if !self.sees(",") {
+            return Ok(Some(list));
+        }
         while self.skip(",") {
-            list.push(',');
-            if self.is_at_end() {
+            if self.is_at_end() || self.sees("if") {
                 break;
             }
-            list += &written!(one(self));
+            list = format!("{list},{}", written!(one(self)));
         }
-        Ok(Some(list))
+        Ok(Some(format!("__tuple({list})")))
     }
 
     /// One, with `a if b else c`.
@@ -145,14 +151,12 @@ impl<'tokens, 'source> Expressions<'tokens, 'source> {
             links.push((operator, written!(self.sum())));
         }
         Ok(Some(match &links[..] {
-            [("<", right)] => format!("__lt({first},{right})"),
-            [("<=", right)] => format!("__le({first},{right})"),
-            [(">", right)] => format!("__gt({first},{right})"),
-            [(">=", right)] => format!("__ge({first},{right})"),
-            [("in", right)] => format!("__in({first},{right})"),
-            [("not in", right)] => format!("(not __in({first},{right}))"),
-            // As several comparisons in a row are rare, minijinja's serve for them.
-            links => links.iter().fold(first, |left, (operator, right)| format!("{left} {operator} {right}")),
+            [] => first,
+            [(operator, right)] => format!("{}({first},{right})", function(operator).unwrap_or_default()),
+            links => {
+                let links = links.iter().map(|(operator, right)| format!(",'{operator}',{right}"));
+                format!("__chain({first}{})", links.collect::<String>())
+            }
         }))
     }
 
@@ -238,14 +242,22 @@ impl<'tokens, 'source> Expressions<'tokens, 'source> {
                 let is_tuple = inside.is_empty() || place(inside, ",").is_some();
                 Ok(Some(if is_tuple { format!("__tuple{written}") } else { written }))
             }
-            (Kind::Operator, "[") => self.inside("[", "]"),
-            (Kind::Operator, "{") => self.inside("{", "}"),
+            (Kind::Operator, "[") => self.holder("[", "]"),
+            (Kind::Operator, "{") => self.holder("{", "}"),
             _ => Ok(None),
         }
     }
 
+    /// A list or a dict. What is known beforehand lies no deeper than its brackets.
+    fn holder(&mut self, open: &str, close: &str) -> Written {
+        let before = self.tokens;
+        let written = written!(self.inside(open, close));
+        let is_known = !before[..before.len() - self.tokens.len()].iter().any(|token| token.kind == Kind::Name);
+        Ok(Some(if is_known { written } else { format!("__inner({written})") }))
+    }
+
     /// What is between brackets: values, `key: value` and `name=value`, with commas between them.
-    fn inside(&mut self, open: &str, close: &str) -> Written {
+    pub fn inside(&mut self, open: &str, close: &str) -> Written {
         let mut out = open.to_owned();
         while !self.skip(close) {
             out += self.skip_any(&["**", "*"]).unwrap_or("");
@@ -315,6 +327,9 @@ impl<'tokens, 'source> Expressions<'tokens, 'source> {
                 value = format!("{value}|{name}");
                 if self.skip("(") {
                     value += &written!(self.inside("(", ")"));
+                }
+                if GENERATORS.contains(&name) {
+                    value = format!("__generator({value})");
                 }
             } else if self.skip("is") {
                 let not = if self.skip("not") { "not " } else { "" };

@@ -1,52 +1,71 @@
 //! Jinja2's filters, where minijinja has none of the name or one that does something else.
 
-use super::budget;
+use super::compare::charge_order;
 use super::format::{escape_html, percent_format};
 use super::method_args::Bound;
-use super::methods;
-use super::python;
-use minijinja::value::{Rest, ValueKind};
+use super::{budget, generator, methods, python};
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 /// Filters that Jinja2 has not, and some that few templates use and that would have to be written anew.
 const ABSENT: [&str; 9] = ["split", "lines", "bool", "zip", "chain", "pprint", "batch", "slice", "attr"];
+
+/// A name, and what is made of a text.
+type TextFilter = (&'static str, fn(&str) -> Value);
+/// Filters of one text.
+const TEXT_FILTERS: [TextFilter; 5] = [
+    ("upper", |text| Value::from(text.to_uppercase())),
+    ("lower", |text| Value::from(text.to_lowercase())),
+    ("capitalize", |text| Value::from(methods::capitalize(text))),
+    ("title", |text| Value::from(methods::title(text, |char| python::is_space(char) || "-({[<".contains(char)))),
+    ("wordcount", |text| {
+        let is_word = |char: char| char.is_alphanumeric() || char == '_';
+        Value::from(text.split(|char| !is_word(char)).filter(|word| !word.is_empty()).count())
+    }),
+];
 
 /// Puts them in place of minijinja's.
 pub fn add_to(environment: &mut Environment<'static>) {
     for name in ABSENT {
         environment.remove_filter(name);
     }
+    for (name, change) in TEXT_FILTERS {
+        let change = move |state: &State, value: &Value| Ok::<_, Error>(change(&python::text(state, value)?));
+        environment.add_filter(name, change);
+    }
+    for name in ["escape", "e"] {
+        environment.add_filter(name, |state: &State, value: &Value| match value.is_safe() {
+            true => Ok::<_, Error>(value.clone()),
+            false => Ok(Value::from_safe_string(escape_html(&python::text(state, value)?))),
+        });
+    }
+    for name in ["length", "count"] {
+        environment.add_filter(name, length);
+    }
     environment.add_filter("tojson", super::json::tojson);
-    environment.add_filter("string", |value: &Value| keep_safe(value, python::text(value)));
-    environment.add_filter("trim", |value: &Value, chars: Option<String>| {
-        methods::strip(&python::text(value), chars, true, true)
+    environment.add_filter("string", |state: &State, value: &Value| match value.is_safe() {
+        true => Ok::<_, Error>(value.clone()),
+        false => Ok(Value::from(python::text(state, value)?.into_owned())),
     });
-    environment.add_filter("upper", |value: &Value| python::text(value).to_uppercase());
-    environment.add_filter("lower", |value: &Value| python::text(value).to_lowercase());
-    environment.add_filter("capitalize", |value: &Value| methods::capitalize(&python::text(value)));
-    environment.add_filter("title", |value: &Value| title(&python::text(value)));
-    environment.add_filter("escape", |value: &Value| escape(value));
-    environment.add_filter("e", |value: &Value| escape(value));
-    environment.add_filter(
-        "items",
-        |value: &Value| {
-            if value.is_undefined() { Ok(Vec::new()) } else { methods::items(value) }
-        },
-    );
+    environment.add_filter("trim", |state: &State, value: &Value, chars: Option<String>| {
+        Ok::<_, Error>(methods::strip(&python::text(state, value)?, chars, true, true))
+    });
+    environment.add_filter("items", |value: &Value| match value.is_undefined() {
+        true => Ok(Vec::new()),
+        false => methods::items(value),
+    });
     environment.add_filter("dictsort", dictsort);
-    environment.add_filter("length", length);
-    environment.add_filter("count", length);
     environment.add_filter("list", list);
     environment.add_filter("first", |value: &Value| Ok::<_, Error>(value.try_iter()?.next().unwrap_or_default()));
     environment.add_filter("replace", |state: &State, value: &Value, args: Rest<Value>| {
         let mut args = Bound::new("replace", &args, &["old", "new", "count"])?;
-        let (old, new) =
-            (python::text(&args.take(0).unwrap_or_default()), python::text(&args.take(1).unwrap_or_default()));
-        methods::replace(state, &python::text(value), &old, &new, args.integer(2)?)
+        let [old, new] = [0, 1].map(|place| args.take(place).unwrap_or_default());
+        let (old, new) = (python::text(state, &old)?, python::text(state, &new)?);
+        methods::replace(state, &python::text(state, value)?, &old, &new, args.integer(2)?)
     });
     environment.add_filter("join", join);
     environment.add_filter("center", |state: &State, value: &Value, width: Option<i64>| {
-        methods::pad(state, &python::text(value), "center", width.unwrap_or(80), " ")
+        methods::pad(state, &python::text(state, value)?, "center", width.unwrap_or(80), " ")
     });
     environment.add_filter("indent", indent);
     environment
@@ -56,26 +75,17 @@ pub fn add_to(environment: &mut Environment<'static>) {
         .add_filter("float", |value: &Value, default: Option<f64>| float(value).unwrap_or(default.unwrap_or(0.0)));
     environment.add_filter("round", round);
     environment.add_filter("sum", sum);
-    environment.add_filter("wordcount", |value: &Value| {
-        let is_word = |char: char| char.is_alphanumeric() || char == '_';
-        python::text(value).split(|char| !is_word(char)).filter(|word| !word.is_empty()).count()
-    });
+    super::iteration::add_to(environment);
 }
 
-fn keep_safe(value: &Value, text: String) -> Value {
-    if value.is_safe() { Value::from_safe_string(text) } else { Value::from(text) }
-}
-
-fn escape(value: &Value) -> Value {
-    if value.is_safe() { value.clone() } else { Value::from_safe_string(escape_html(&python::text(value))) }
-}
-
-fn length(value: &Value) -> Result<usize, Error> {
+fn length(state: &State, value: &Value) -> Result<usize, Error> {
+    generator::refuse(value, "has no length")?;
+    budget::read(state, value.as_str().map_or(0, str::len))?;
     let none = || Error::new(ErrorKind::InvalidOperation, format!("a value that is {} has no length", value.kind()));
     if value.is_undefined() { Ok(0) } else { value.len().ok_or_else(none) }
 }
 
-fn dictsort(value: &Value, args: Rest<Value>) -> Result<Vec<Value>, Error> {
+fn dictsort(state: &State, value: &Value, args: Rest<Value>) -> Result<Vec<Value>, Error> {
     let mut args = Bound::new("dictsort", &args, &["case_sensitive", "by", "reverse"])?;
     let case_sensitive = args.take(0).is_some_and(|value| value.is_true());
     let by = args.text(1)?.unwrap_or_else(|| "key".into());
@@ -84,6 +94,7 @@ fn dictsort(value: &Value, args: Rest<Value>) -> Result<Vec<Value>, Error> {
         "value" => 1,
         _ => return Err(Error::new(ErrorKind::InvalidOperation, "dictsort: sort by key or by value")),
     };
+    charge_order(state, value)?;
     let mut items = methods::items(value)?;
     items.sort_by_cached_key(|item| {
         let key = item.get_item_by_index(place).unwrap_or_default();
@@ -103,30 +114,18 @@ fn list(state: &State, value: &Value) -> Result<Value, Error> {
     Ok(Value::from(value.try_iter()?.collect::<Vec<Value>>()))
 }
 
-/// Under a path of names, as `map(attribute='function.name')` has them.
-fn attribute(value: &Value, path: &str) -> Result<Value, Error> {
-    let mut found = value.clone();
-    for name in path.split('.') {
-        found = match name.parse::<usize>() {
-            Ok(place) => found.get_item_by_index(place)?,
-            Err(_) => found.get_attr(name)?,
-        };
-    }
-    Ok(found)
-}
-
-fn values(value: &Value, path: Option<String>) -> Result<Vec<Value>, Error> {
-    let values = value.try_iter()?;
-    match path {
-        Some(path) => values.map(|value| attribute(&value, &path)).collect(),
-        None => Ok(values.collect()),
-    }
+/// The elements, or what they have under a path of names.
+fn values(state: &State, value: &Value, path: Option<String>) -> Result<Vec<Value>, Error> {
+    let Some(path) = path else { return Ok(value.try_iter()?.collect()) };
+    let named = Kwargs::from_iter([("attribute", Value::from(path))]);
+    minijinja::filters::map(state, value.clone(), Rest(vec![named.into()]))
 }
 
 fn join(state: &State, value: &Value, args: Rest<Value>) -> Result<Value, Error> {
     let mut args = Bound::new("join", &args, &["d", "attribute"])?;
     let separator = args.text(0)?.unwrap_or_default();
-    let texts: Vec<String> = values(value, args.text(1)?)?.iter().map(python::text).collect();
+    let values = values(state, value, args.text(1)?)?;
+    let texts = values.iter().map(|value| python::text(state, value)).collect::<Result<Vec<_>, Error>>()?;
     budget::charge(state, texts.iter().map(|text| text.len() + separator.len()).sum())?;
     Ok(Value::from(texts.join(&separator)))
 }
@@ -139,7 +138,7 @@ fn indent(state: &State, value: &Value, args: Rest<Value>) -> Result<Value, Erro
         None => methods::pad(state, "", "ljust", width.as_i64().unwrap_or(0), " ")?.to_string(),
     };
     let [first, blank] = [1, 2].map(|place| args.take(place).is_some_and(|value| value.is_true()));
-    let text = python::text(value);
+    let text = python::text(state, value)?;
     let lines: Vec<&str> = text.split('\n').collect();
     budget::charge(state, text.len().saturating_add(lines.len().saturating_mul(margin.len())))?;
     let indented = lines.iter().enumerate().map(|(i, line)| match (i, blank || !line.is_empty()) {
@@ -148,11 +147,6 @@ fn indent(state: &State, value: &Value, args: Rest<Value>) -> Result<Value, Erro
         (_, false) => (*line).to_owned(),
     });
     Ok(Value::from(indented.collect::<Vec<_>>().join("\n")))
-}
-
-fn title(text: &str) -> String {
-    let is_start = |char: char| python::is_space(char) || "-({[<".contains(char);
-    text.split_inclusive(is_start).map(methods::capitalize).collect()
 }
 
 fn float(value: &Value) -> Option<f64> {
@@ -164,22 +158,26 @@ fn float(value: &Value) -> Option<f64> {
 
 fn int(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
     let mut args = Bound::new("int", &args, &["default", "base"])?;
-    let default = args.integer(0)?.unwrap_or(0);
+    let default = args.integer(0)?.unwrap_or(0).into();
     let base = args.integer(1)?.unwrap_or(10);
     let number = match value.as_str().map(str::trim) {
-        Some(text) if base == 16 => i64::from_str_radix(text.trim_start_matches("0x"), 16).ok(),
-        Some(text) if base == 10 => text.parse().ok().or_else(|| float(value).map(|number| number as i64)),
+        Some(text) if base == 16 => i128::from_str_radix(text.trim_start_matches("0x"), 16).ok(),
+        Some(text) if base == 10 => text.parse().ok().or_else(|| float(value).map(|number| number as i128)),
         Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "int: the base must be 10 or 16")),
         None if value.is_integer() => return Ok(value.clone()),
-        None if value.kind() == ValueKind::Bool => Some(i64::from(value.is_true())),
-        None => float(value).map(|number| number as i64),
+        None if value.kind() == ValueKind::Bool => Some(i128::from(value.is_true())),
+        None => float(value).map(|number| number as i128),
     };
-    Ok(Value::from(number.unwrap_or(default)))
+    Ok(super::operators::integer(number.unwrap_or(default)))
 }
 
 fn round(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
     let mut args = Bound::new("round", &args, &["precision", "method"])?;
-    let precision = args.integer(0)?.unwrap_or(0).clamp(0, 15) as i32;
+    let precision = args.integer(0)?.unwrap_or(0);
+    if precision < 0 {
+        return Err(Error::new(ErrorKind::InvalidOperation, "round: digits before the point are not rounded here"));
+    }
+    let precision = precision.min(15) as i32;
     let method = args.text(1)?.unwrap_or_else(|| "common".into());
     let number = float(value).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "round takes a number"))?;
     let scale = 10f64.powi(precision);
@@ -195,7 +193,7 @@ fn round(value: &Value, args: Rest<Value>) -> Result<Value, Error> {
 
 fn sum(state: &State, value: &Value, args: Rest<Value>) -> Result<Value, Error> {
     let mut args = Bound::new("sum", &args, &["attribute", "start"])?;
-    let values = values(value, args.text(0)?)?;
+    let values = values(state, value, args.text(0)?)?;
     let start = args.take(1).unwrap_or_else(|| Value::from(0));
     values.iter().try_fold(start, |sum, value| super::operators::add(state, &sum, value))
 }

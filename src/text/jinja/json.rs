@@ -5,7 +5,6 @@ use super::method_args::Bound;
 use super::python;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
-use std::fmt::Write;
 
 /// The `tojson` filter of chat templates, with the options of transformers' own. Nothing is escaped for HTML.
 pub fn tojson(state: &State, value: &Value, args: minijinja::value::Rest<Value>) -> Result<Value, Error> {
@@ -14,10 +13,14 @@ pub fn tojson(state: &State, value: &Value, args: minijinja::value::Rest<Value>)
     let indent = options.take(1).filter(|value| !value.is_none());
     let indent = indent.map(|indent| match indent.as_str() {
         Some(text) => text.to_owned(),
-        None => " ".repeat(indent.as_i64().unwrap_or(0).clamp(0, 64) as usize),
+        None => " ".repeat(indent.as_i64().unwrap_or(0).clamp(0, 9999) as usize),
     });
     let separators = match options.take(2).filter(|value| !value.is_none()) {
-        Some(pair) => Some((python::text(&pair.get_item_by_index(0)?), python::text(&pair.get_item_by_index(1)?))),
+        Some(pair) => {
+            let text =
+                |place| pair.get_item_by_index(place).and_then(|end| Ok(python::text(state, &end)?.into_owned()));
+            Some((text(0)?, text(1)?))
+        }
         None => None,
     };
     let comma = if indent.is_some() { "," } else { ", " };
@@ -40,9 +43,9 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
-        if depth > python::MAX_DEPTH {
-            let what = format!("tojson: values lie more than {} deep within one another", python::MAX_DEPTH);
-            return Err(Error::new(ErrorKind::BadSerialization, what));
+        // What is longer than any text may be is refused by whoever counts it.
+        if self.out.len() > budget::MAX_BYTES_MADE {
+            return Ok(());
         }
         match value.kind() {
             ValueKind::None => self.out.push_str("null"),
@@ -109,24 +112,15 @@ impl Writer {
     }
 
     fn string(&mut self, text: &str) {
-        self.out.push('"');
-        for char in text.chars() {
-            // Writing to a text cannot fail.
-            let _ = match char {
-                '"' => self.out.write_str("\\\""),
-                '\\' => self.out.write_str("\\\\"),
-                '\n' => self.out.write_str("\\n"),
-                '\r' => self.out.write_str("\\r"),
-                '\t' => self.out.write_str("\\t"),
-                '\u{8}' => self.out.write_str("\\b"),
-                '\u{c}' => self.out.write_str("\\f"),
-                '\0'..='\u{1f}' => write!(self.out, "\\u{:04x}", u32::from(char)),
-                _ if self.ascii && !(' '..='\u{7f}').contains(&char) => {
-                    char.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(self.out, "\\u{unit:04x}"))
-                }
-                _ => self.out.write_char(char),
-            };
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        if !self.ascii {
+            return self.out.push_str(&quoted);
         }
-        self.out.push('"');
+        for char in quoted.chars() {
+            match char {
+                ' '..='~' => self.out.push(char),
+                _ => char.encode_utf16(&mut [0; 2]).iter().for_each(|unit| self.out += &format!("\\u{unit:04x}")),
+            }
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Methods of Python's texts, dicts and lists.
 
 use super::budget;
+use super::compare::equal;
 use super::method_args::Bound;
 use super::python;
 use super::tests::is_cased;
-use super::tuple::tuple;
+use super::tuple::{is_tuple, tuple};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
@@ -12,6 +13,7 @@ use minijinja_contrib::pycompat;
 /// Calls a method that minijinja does not know. Those that change their object are refused, as in the sandbox of
 /// transformers.
 pub fn call(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    budget::read(state, value.as_str().map_or(0, str::len))?;
     match (value.as_str(), value.kind()) {
         (Some(text), _) => text_method(state, value, text, method, args),
         (None, ValueKind::Map) => dict_method(state, value, method, args),
@@ -48,10 +50,12 @@ pub fn items(value: &Value) -> Result<Vec<Value>, Error> {
 fn list_method(state: &State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     match (method, args) {
         ("index", [wanted]) => {
-            let place = value.try_iter()?.position(|element| element == *wanted);
-            place
-                .map(Value::from)
-                .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "index: it is not in the list"))
+            for (place, element) in value.try_iter()?.enumerate() {
+                if equal(state, &element, wanted)? {
+                    return Ok(Value::from(place));
+                }
+            }
+            Err(Error::new(ErrorKind::InvalidOperation, "index: it is not in the list"))
         }
         ("copy", []) => Ok(value.clone()),
         ("append" | "clear" | "extend" | "insert" | "pop" | "remove" | "reverse" | "sort", _) => Err(changes(method)),
@@ -65,6 +69,7 @@ fn changes(method: &str) -> Error {
 
 fn text_method(state: &State, value: &Value, text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let one = |name: &'static str| Bound::new(name, args, &["a text"])?.text(0);
+    let need = |name: &'static str| Bound::new(name, args, &["a text"])?.need_text(0);
     let all = |is: fn(char) -> bool| Value::from(!text.is_empty() && text.chars().all(is));
     Ok(match method {
         "strip" => strip(text, one("strip")?, true, true),
@@ -77,7 +82,7 @@ fn text_method(state: &State, value: &Value, text: &str, method: &str, args: &[V
             lines(text).into_iter().map(|(line, end)| Value::from(if keep { end } else { line })).collect()
         }
         "partition" | "rpartition" => {
-            let separator = Bound::new("partition", args, &["sep"])?.need_text(0)?;
+            let separator = need("partition")?;
             let from_end = method == "rpartition";
             let found = if from_end { text.rsplit_once(&*separator) } else { text.split_once(&*separator) };
             let parts = match found {
@@ -87,14 +92,8 @@ fn text_method(state: &State, value: &Value, text: &str, method: &str, args: &[V
             };
             tuple(parts.into_iter().map(Value::from).collect())
         }
-        "removeprefix" => {
-            let prefix = Bound::new("removeprefix", args, &["prefix"])?.need_text(0)?;
-            Value::from(text.strip_prefix(&*prefix).unwrap_or(text))
-        }
-        "removesuffix" => {
-            let suffix = Bound::new("removesuffix", args, &["suffix"])?.need_text(0)?;
-            Value::from(text.strip_suffix(&*suffix).unwrap_or(text))
-        }
+        "removeprefix" => text.strip_prefix(&*need("removeprefix")?).unwrap_or(text).into(),
+        "removesuffix" => text.strip_suffix(&*need("removesuffix")?).unwrap_or(text).into(),
         "replace" => {
             let mut args = Bound::new("replace", args, &["old", "new", "count"])?;
             replace(state, text, &args.need_text(0)?, &args.need_text(1)?, args.integer(2)?)?
@@ -103,23 +102,13 @@ fn text_method(state: &State, value: &Value, text: &str, method: &str, args: &[V
             let mut args = Bound::new("startswith", args, &["what", "start", "end"])?;
             let what = args.take(0).ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
             let (_, part) = part(text, args.integer(1)?, args.integer(2)?);
-            let is = if method == "startswith" {
-                |part: &str, what: &str| part.starts_with(what)
-            } else {
-                |part: &str, what: &str| part.ends_with(what)
-            };
-            let needs_text = || Error::new(ErrorKind::InvalidOperation, format!("{method} takes a text or several"));
-            match what.as_str() {
-                Some(what) => Value::from(is(part, what)),
-                None => {
-                    let any: Result<Vec<bool>, Error> = what
-                        .try_iter()
-                        .map_err(|_| needs_text())?
-                        .map(|what| what.as_str().map(|what| is(part, what)).ok_or_else(needs_text))
-                        .collect();
-                    Value::from(any?.contains(&true))
-                }
-            }
+            let needs_text =
+                || Error::new(ErrorKind::InvalidOperation, format!("{method} takes a text or a tuple of texts"));
+            let several = if is_tuple(&what) { what.try_iter()?.collect() } else { vec![what] };
+            let several: Option<Vec<&str>> = several.iter().map(Value::as_str).collect();
+            let mut several = several.ok_or_else(needs_text)?.into_iter();
+            let at_start = method == "startswith";
+            several.any(|what| if at_start { part.starts_with(what) } else { part.ends_with(what) }).into()
         }
         "find" | "rfind" | "index" | "rindex" | "count" => {
             let mut args = Bound::new("find", args, &["sub", "start", "end"])?;
@@ -143,18 +132,13 @@ fn text_method(state: &State, value: &Value, text: &str, method: &str, args: &[V
             let fill = args.text(1)?.unwrap_or_else(|| if method == "zfill" { "0".into() } else { " ".into() });
             pad(state, text, method, width, &fill)?
         }
-        "swapcase" => text
-            .chars()
-            .flat_map(|char| {
-                if char.is_uppercase() {
-                    char.to_lowercase().collect::<Vec<_>>()
-                } else {
-                    char.to_uppercase().collect()
-                }
-            })
-            .collect::<String>()
-            .into(),
-        "title" => Value::from(title(text)),
+        "swapcase" => {
+            let swap = |char: char| {
+                if char.is_uppercase() { char.to_lowercase().to_string() } else { char.to_uppercase().to_string() }
+            };
+            text.chars().map(swap).collect::<String>().into()
+        }
+        "title" => Value::from(title(text, |char| !char.is_lowercase() && !char.is_uppercase())),
         "capitalize" => Value::from(capitalize(text)),
         "islower" => Value::from(is_cased(text, char::is_lowercase)),
         "isupper" => Value::from(is_cased(text, char::is_uppercase)),
@@ -284,19 +268,9 @@ pub fn pad(state: &State, text: &str, method: &str, width: i64, fill: &str) -> R
     Ok(Value::from(format!("{}{before}{}{after}", &text[..sign], &text[sign..])))
 }
 
-/// `str.title`: a letter after another letter is small, all others are large.
-fn title(text: &str) -> String {
-    let mut after_letter = false;
-    let mut titled = String::new();
-    for char in text.chars() {
-        if after_letter {
-            titled.extend(char.to_lowercase())
-        } else {
-            titled.extend(char.to_uppercase())
-        }
-        after_letter = char.is_lowercase() || char.is_uppercase();
-    }
-    titled
+/// Large letters at the beginning and behind whatever is a `gap`, small ones elsewhere.
+pub fn title(text: &str, gap: fn(char) -> bool) -> String {
+    text.split_inclusive(gap).map(capitalize).collect()
 }
 
 /// `str.capitalize`.

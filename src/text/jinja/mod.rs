@@ -8,15 +8,20 @@
 //! {{ 'a' ~ [x] * 2 }}  ──▶  {{ __cat('a',__mul([x],2)) }}
 //! ```
 
+mod blocks;
 mod budget;
 mod clock;
+mod compare;
 mod expression;
 mod filters;
 mod format;
+mod generator;
 mod globals;
+mod iteration;
 mod json;
 mod method_args;
 mod methods;
+mod nesting;
 mod operators;
 mod python;
 mod source;
@@ -28,6 +33,7 @@ mod tuple;
 use minijinja::Environment;
 
 pub(super) use clock::Clock;
+pub(super) use source::rewrite;
 
 /// An environment in which `source`, once rewritten, does what Jinja2 does as transformers sets it up.
 pub(super) fn environment(clock: Clock) -> Environment<'static> {
@@ -36,22 +42,15 @@ pub(super) fn environment(clock: Clock) -> Environment<'static> {
     environment.set_lstrip_blocks(true);
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|output, state, value| {
-        let text = python::text(value);
+        let text = python::text(state, value)?;
         budget::charge(state, text.len())?;
         output.write_str(&text).map_err(Into::into)
     });
+    compare::add_to(&mut environment);
     operators::add_to(&mut environment);
     filters::add_to(&mut environment);
     tests::add_to(&mut environment);
     globals::add_to(&mut environment);
     environment.add_function("strftime_now", move |format: &str| clock::strftime(clock(), format));
     environment
-}
-
-/// A template's source as minijinja is to read it.
-///
-/// # Errors
-/// What Jinja2 has and this has not, or the other way round, by name and line.
-pub(super) fn rewrite(source: &str) -> Result<String, String> {
-    source::rewrite(source)
 }

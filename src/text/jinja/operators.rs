@@ -1,12 +1,12 @@
 //! Python's operators, for the calls that the rewritten source has in their place.
 
 use super::budget::{charge, charge_elements};
+use super::generator::is_generator;
 use super::python;
 use super::tuple::{is_tuple, tuple};
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// Adds a function per operator, named as [`super::source`] writes it.
 pub fn add_to(environment: &mut Environment<'static>) {
@@ -22,21 +22,22 @@ pub fn add_to(environment: &mut Environment<'static>) {
     });
     environment.add_function("__mod", modulo);
     environment.add_function("__cat", cat);
-    environment.add_function("__lt", |a: &Value, b: &Value| ordered("<", a, b).map(Ordering::is_lt));
-    environment.add_function("__le", |a: &Value, b: &Value| ordered("<=", a, b).map(Ordering::is_le));
-    environment.add_function("__gt", |a: &Value, b: &Value| ordered(">", a, b).map(Ordering::is_gt));
-    environment.add_function("__ge", |a: &Value, b: &Value| ordered(">=", a, b).map(Ordering::is_ge));
-    environment.add_function("__in", contains);
-    environment.add_function("__tuple", |elements: Rest<Value>| tuple(elements.0));
-    environment.add_function("__each", |value: &Value| match value.is_none() {
-        true => Err(Error::new(ErrorKind::InvalidOperation, "none is nothing to loop over")),
-        false => Ok(value.clone()),
+    environment.add_function("__tuple", |state: &State, elements: Rest<Value>| {
+        super::nesting::checked(state, &tuple(elements.0))
+    });
+    environment.add_function("__each", |state: &State, value: &Value| match value.kind() {
+        ValueKind::None => Err(Error::new(ErrorKind::InvalidOperation, "none is nothing to loop over")),
+        // A loop knows how many turns it has.
+        ValueKind::Plain if is_generator(value) => Ok(value.try_iter()?.collect()),
+        ValueKind::String => super::budget::read(state, value.as_str().map_or(0, str::len)).map(|()| value.clone()),
+        _ => Ok(value.clone()),
     });
     environment.add_function("__value", |value: &Value| value.clone());
     environment.add_function("__neg", |a: &Value| numbers("-", &Value::from(0), a, i128::checked_sub, |_, a| -a));
 }
 
-fn wrong(operator: &str, a: &Value, b: &Value) -> Error {
+/// For operands that an operator does not take.
+pub fn wrong(operator: &str, a: &Value, b: &Value) -> Error {
     let kind = |value: &Value| match value.is_undefined() {
         true => "an undefined value".to_owned(),
         false => value.kind().to_string(),
@@ -44,7 +45,8 @@ fn wrong(operator: &str, a: &Value, b: &Value) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{operator} cannot take {} and {}", kind(a), kind(b)))
 }
 
-fn is_list(value: &Value) -> bool {
+/// Whether a value is a list or a tuple.
+pub fn is_list(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
@@ -53,7 +55,8 @@ fn as_integer(value: &Value) -> Option<i128> {
     is_integer.then(|| i128::try_from(value.clone()).ok()).flatten()
 }
 
-fn as_float(value: &Value) -> Option<f64> {
+/// A number, or a bool as one.
+pub fn as_float(value: &Value) -> Option<f64> {
     match as_integer(value) {
         Some(integer) => Some(integer as f64),
         None if value.is_number() => f64::try_from(value.clone()).ok(),
@@ -61,7 +64,8 @@ fn as_float(value: &Value) -> Option<f64> {
     }
 }
 
-fn integer(value: i128) -> Value {
+/// A whole number.
+pub fn integer(value: i128) -> Value {
     i64::try_from(value).map_or_else(|_| Value::from(value), Value::from)
 }
 
@@ -125,7 +129,8 @@ fn mul(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
     }
     let elements: Vec<Value> = repeated.try_iter()?.collect();
     charge_elements(state, elements.len().saturating_mul(times))?;
-    Ok(std::iter::repeat_n(elements, times).flatten().collect())
+    let repeated_elements = std::iter::repeat_n(elements, times).flatten().collect();
+    Ok(if is_tuple(repeated) { tuple(repeated_elements) } else { Value::from(repeated_elements) })
 }
 
 fn div(a: &Value, b: &Value) -> Result<Value, Error> {
@@ -147,8 +152,7 @@ fn modulo(state: &State, a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 fn cat(state: &State, values: Rest<Value>) -> Result<Value, Error> {
-    let text = |value| Value::as_str(value).map_or_else(|| python::text(value).into(), Cow::Borrowed);
-    let texts: Vec<Cow<str>> = values.iter().map(text).collect();
+    let texts = values.iter().map(|value| python::text(state, value)).collect::<Result<Vec<Cow<str>>, Error>>()?;
     charge(state, texts.iter().map(|text| text.len()).sum())?;
     Ok(Value::from(texts.concat()))
 }
@@ -164,22 +168,4 @@ fn join_texts(texts: &[Value]) -> Value {
         })
         .collect();
     if safe { Value::from_safe_string(joined) } else { Value::from(joined) }
-}
-
-fn ordered(operator: &str, a: &Value, b: &Value) -> Result<Ordering, Error> {
-    let comparable = match (as_float(a), as_float(b)) {
-        (Some(_), Some(_)) => true,
-        _ => (a.as_str().is_some() && b.as_str().is_some()) || (is_list(a) && is_list(b)),
-    };
-    comparable.then(|| a.cmp(b)).ok_or_else(|| wrong(operator, a, b))
-}
-
-fn contains(a: &Value, b: &Value) -> Result<bool, Error> {
-    match b.as_str() {
-        Some(text) => Ok(text.contains(a.as_str().ok_or_else(|| wrong("in", a, b))?)),
-        None if b.kind() == ValueKind::Map => Ok(b.try_iter()?.any(|key| key == *a)),
-        None if is_list(b) => Ok(b.try_iter()?.any(|element| element == *a)),
-        None if b.is_undefined() => Ok(false),
-        None => Err(wrong("in", a, b)),
-    }
 }

@@ -1,41 +1,47 @@
 //! Values as Python prints them: `str(value)` and `repr(value)`.
 
 use super::tuple::is_tuple;
-use minijinja::Value;
+use super::{budget, generator};
 use minijinja::value::ValueKind;
+use minijinja::{Error, State, Value};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// `str(value)`: what `{{ value }}` writes.
-pub fn text(value: &Value) -> String {
+///
+/// # Errors
+/// If that is too much, or has no words.
+pub fn text<'value>(state: &State, value: &'value Value) -> Result<Cow<'value, str>, Error> {
     match value.as_str() {
-        Some(text) => text.to_owned(),
-        None if value.is_undefined() => String::new(),
-        None => repr(value),
+        Some(text) => {
+            budget::read(state, text.len())?;
+            Ok(Cow::Borrowed(text))
+        }
+        None if value.is_undefined() => Ok(Cow::Borrowed("")),
+        None => {
+            let mut out = String::new();
+            write_repr(&mut out, value)?;
+            budget::charge(state, out.len())?;
+            Ok(Cow::Owned(out))
+        }
     }
 }
 
-/// `repr(value)`: how a value looks inside a list.
-pub fn repr(value: &Value) -> String {
-    let mut out = String::new();
-    write_repr(&mut out, value, 0);
-    out
-}
-
-/// Values within values that are written. Below that there are three dots, as Python has them where a value is within itself.
-pub const MAX_DEPTH: usize = 100;
-
-fn write_repr(out: &mut String, value: &Value, depth: usize) {
+/// `repr(value)`: how a value looks inside a list. It stops where it is longer than any text may be.
+fn write_repr(out: &mut String, value: &Value) -> Result<(), Error> {
+    if out.len() > budget::MAX_BYTES_MADE {
+        return Ok(());
+    }
     match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map if depth >= MAX_DEPTH => out.push_str("..."),
         ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::String => write_string(out, value.as_str().unwrap_or_default()),
         ValueKind::Number => out.push_str(&number(value, "inf", "nan")),
         ValueKind::Seq | ValueKind::Iterable => {
             let is_tuple = is_tuple(value);
             out.push(if is_tuple { '(' } else { '[' });
-            for (i, element) in value.try_iter().into_iter().flatten().enumerate() {
+            for (i, element) in value.try_iter()?.enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(out, &element, depth + 1);
+                write_repr(out, &element)?;
             }
             out.push_str(match (is_tuple, value.len()) {
                 (true, Some(1)) => ",)",
@@ -45,16 +51,20 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
         }
         ValueKind::Map => {
             out.push('{');
-            for (i, key) in value.try_iter().into_iter().flatten().enumerate() {
+            for (i, key) in value.try_iter()?.enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                write_repr(out, &key, depth + 1);
+                write_repr(out, &key)?;
                 out.push_str(": ");
-                write_repr(out, &value.get_item(&key).unwrap_or_default(), depth + 1);
+                write_repr(out, &value.get_item(&key)?)?;
             }
             out.push('}');
         }
-        _ => out.push_str(&value.to_string()),
+        _ => {
+            generator::refuse(value, "cannot be printed")?;
+            out.push_str(&value.to_string());
+        }
     }
+    Ok(())
 }
 
 /// A number as Python writes it; JSON has other words for what is not finite.
@@ -90,6 +100,7 @@ fn write_string(out: &mut String, text: &str) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             _ if char == quote => out.extend(['\\', quote]),
+            ' '..='~' => out.push(char),
             _ if is_printable(char) => out.push(char),
             _ => {
                 // Writing to a text cannot fail.

@@ -1,5 +1,6 @@
 //! Rewrites a template: Jinja2's source in, minijinja's out. Both count the same lines.
 
+use super::blocks::Blocks;
 use super::expression::Expressions;
 use super::tokens::{Kind, Token, place, tokens};
 
@@ -14,10 +15,12 @@ pub fn rewrite(source: &str) -> Result<String, String> {
     // Jinja2 knows one end of a line.
     let source = &*source.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(source.len() * 2);
+    let mut blocks = Blocks::default();
     let mut rest = source;
     while let Some(begin) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
         let line = || source[..source.len() - rest.len() + begin].matches('\n').count() + 1;
         out.push_str(&rest[..begin]);
+        blocks.text(begin);
         let tag = &rest[begin..];
         rest = match &tag[..2] {
             "{#" => copy(&mut out, tag, tag.find("#}").map_or(tag.len(), |end| end + 2)),
@@ -28,6 +31,7 @@ pub fn rewrite(source: &str) -> Result<String, String> {
                 if after.starts_with('\n') && !tag[..begin].ends_with("-%}") {
                     out.push('\n');
                 }
+                blocks.text(raw_len(tag));
                 copy(&mut out, after, raw_len(tag) - begin)
             }
             open => {
@@ -56,6 +60,11 @@ pub fn rewrite(source: &str) -> Result<String, String> {
                 out.extend(std::iter::repeat_n('\n', lines));
                 out.push(' ');
                 out.push_str(end);
+                if let Some(keyword) = tokens.first().filter(|_| open != "{{") {
+                    let has_equals = place(&tokens, "=").is_some();
+                    let entered = blocks.statement(keyword.text, has_equals, end, &mut out);
+                    entered.map_err(|what| format!("{what} (line {})", line()))?;
+                }
                 after
             }
         };
@@ -107,37 +116,37 @@ fn plain(tokens: &[Token]) -> Result<String, String> {
 
 fn statement(tokens: &[Token]) -> Result<String, String> {
     let Some((keyword, rest)) = tokens.split_first() else { return Ok(String::new()) };
-    let (head, body) = match keyword.text {
+    let head = match keyword.text {
         // Marks what the model has said, for training; what is inside is written all the same.
         "generation" if rest.is_empty() => return Ok("with".into()),
         "endgeneration" if rest.is_empty() => return Ok("endwith".into()),
         "autoescape" => return Err("autoescape is not supported: a prompt is not HTML".into()),
-        "macro" => return macro_head(tokens),
+        "macro" => return check_defaults(tokens).and_then(|()| invocation(tokens)),
+        "call" | "filter" => return invocation(tokens),
         "do" => return Err("the statement do is not one that chat templates have".into()),
-        "if" | "elif" => (0, rest),
-        "for" => match place(rest, "in") {
-            Some(place) => (place + 1, rest),
-            None => return plain(tokens),
-        },
-        "set" => match place(rest, "=") {
-            Some(place) => (place + 1, rest),
-            None => return plain(tokens),
+        "if" | "elif" => 0,
+        "for" | "set" => match place(rest, if keyword.text == "for" { "in" } else { "=" }) {
+            Some(place) => place + 1,
+            None if keyword.text == "for" => return plain(tokens),
+            None => return invocation(tokens),
         },
         "with" => return assignments(keyword, rest, tokens),
         _ => return plain(tokens),
     };
-    let mut expressions = Expressions::new(&body[head..]);
+    let mut expressions = Expressions::new(&rest[head..]);
     let is_loop = keyword.text == "for";
     let Some(mut written) = (if is_loop { expressions.list_without_choice()? } else { expressions.list()? }) else {
         return plain(tokens);
     };
     if is_loop {
-        let several = place(&body[head..], ",").is_some();
-        written = if several { format!("[{written}]") } else { format!("__each({written})") };
+        written = format!("__each({written})");
+    } else if keyword.text == "set" && place(&rest[..head], ".").is_some() {
+        // The name once more: a macro of minijinja sees what it reads, and it does not read what it assigns to.
+        written = format!("__for_namespace({written},{})", rest[0].text);
     }
     if is_loop && expressions.skip("if") {
         let Some(condition) = expressions.list()? else { return plain(tokens) };
-        written = format!("{written} if {condition}");
+        written = format!("{written} if __tick({condition})");
     }
     if is_loop && expressions.skip("recursive") {
         written.push_str(" recursive");
@@ -145,26 +154,38 @@ fn statement(tokens: &[Token]) -> Result<String, String> {
     if !expressions.is_at_end() {
         return plain(tokens);
     }
-    Ok(format!("{} {}{written}", keyword.text, plain(&body[..head])?))
+    Ok(format!("{} {}{written}", keyword.text, plain(&rest[..head])?))
 }
 
-/// `macro name(a, b=1)`. A default of Jinja2 sees the parameters before it, one of minijinja does not.
-fn macro_head(tokens: &[Token]) -> Result<String, String> {
+/// `macro f(a, b=1)`, `call(x) f(y)`, `filter f(a)` or `set x | f(a)`: they are written as expressions are.
+fn invocation(tokens: &[Token]) -> Result<String, String> {
+    let mut expressions = Expressions::new(&tokens[1..]);
+    let parameters = match tokens[0].text == "call" && expressions.skip("(") {
+        true => expressions.inside("(", ")")?,
+        false => Some(" ".into()),
+    };
+    match (parameters, expressions.one()?) {
+        (Some(parameters), Some(invoked)) if expressions.is_at_end() => {
+            Ok(tokens[0].text.to_owned() + &parameters + &invoked)
+        }
+        _ => plain(tokens),
+    }
+}
+
+/// A default of Jinja2 sees the parameters before it, one of minijinja does not.
+fn check_defaults(tokens: &[Token]) -> Result<(), String> {
     let mut parameters: Vec<&str> = Vec::new();
     let mut rest = tokens.get(3..).unwrap_or_default();
     while let Some((name, after)) = rest.split_first() {
         let len = place(after, ",").unwrap_or(after.len());
-        let default = after.get(1..len).unwrap_or_default();
-        if let Some(named) = default.iter().find(|token| token.kind == Kind::Name && parameters.contains(&token.text)) {
-            return Err(format!(
-                "a macro has a default that names its parameter {}, which is not supported",
-                named.text
-            ));
+        let is_parameter = |token: &&Token| token.kind == Kind::Name && parameters.contains(&token.text);
+        if let Some(Token { text, .. }) = after[..len].iter().find(is_parameter) {
+            return Err(format!("a macro has a default that names its parameter {text}, which is not supported"));
         }
         parameters.push(name.text);
         rest = after.get(len + 1..).unwrap_or_default();
     }
-    plain(tokens)
+    Ok(())
 }
 
 /// `with a = 1, b = 2`.

@@ -16,14 +16,9 @@ pub fn rewrite(literal: &str) -> Result<String, String> {
             continue;
         }
         let Some(escape) = chars.next() else { break };
-        let digits = match escape {
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            _ => 0,
-        };
         let code = match escape {
             'x' | 'u' | 'U' => {
+                let digits = 2 << "xuU".find(escape).unwrap_or(0);
                 let hex: String = chars.by_ref().take(digits).collect();
                 let code = u32::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == digits);
                 Some(code.ok_or_else(|| format!("\\{escape}{hex} in a text stands for no character"))?)
@@ -50,13 +45,10 @@ pub fn rewrite(literal: &str) -> Result<String, String> {
             }
             (None, '\n') => (),
             (None, '\\' | '\'' | '"') => push(&mut text, escape),
-            (None, 'a') => text.push('\u{7}'),
-            (None, 'b') => text.push('\u{8}'),
-            (None, 'f') => text.push('\u{c}'),
-            (None, 'n') => text.push_str("\\n"),
-            (None, 'r') => text.push_str("\\r"),
-            (None, 't') => text.push_str("\\t"),
-            (None, 'v') => text.push('\u{b}'),
+            (None, 'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v') => {
+                let known = ["\u{7}", "\u{8}", "\u{c}", "\\n", "\\r", "\\t", "\u{b}"];
+                text.push_str(known["abfnrtv".find(escape).unwrap_or(0)]);
+            }
             (None, other) => {
                 text.push_str("\\\\");
                 push(&mut text, other);
