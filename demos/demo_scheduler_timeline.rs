@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 impl Demo for Args {
     fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome {
+        self.scenario.requests.at_least_one()?;
         let limits = self.scenario.limits();
         let Limits { max_tokens_per_step: budget, prefill_chunk_size: chunk, .. } = limits;
         let recording = self.record(backends()?, &limits)?;

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 
 impl Demo for Args {
     fn run<B: Backend>(&self, backends: impl Fn() -> Outcome<B>, screen: &mut Screen) -> Outcome {
+        self.requests.at_least_one()?;
         writeln!(
             screen,
             "{}",

@@ -15,7 +15,6 @@ use cb_lab::engine::{DeviceEngine, Engine, Update};
 use cb_lab::model::embedded::default_model;
 use cb_lab::observe::{Entry, Recorder, Recording, Run, Step, VERSION};
 use cb_lab::{Error, RequestId, TokenId};
-use clap::builder::RangedU64ValueParser;
 use pollster::block_on;
 use std::error;
 use std::io::{self, IsTerminal, StdoutLock, Write};
@@ -49,7 +48,7 @@ pub struct Limits {
 #[derive(clap::Args)]
 pub struct Requests {
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     pub requests: usize,
     /// Tokens of the longest prompt; others have a half, three quarters, a quarter of it
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -78,6 +77,12 @@ impl Limits {
 }
 
 impl Requests {
+    /// An error if there is none: of no request there is nothing to print.
+    pub fn at_least_one(&self) -> Outcome {
+        let (option, value, reason) = ("requests", "0".to_owned(), "use at least 1".to_owned());
+        if self.requests == 0 { Err(Error::InvalidOption { option, value, reason }.into()) } else { Ok(()) }
+    }
+
     pub fn prompt_len(&self, nth: usize) -> usize {
         (self.prompt_len * [4, 2, 3, 1][nth % 4]).div_ceil(4)
     }

@@ -19,8 +19,11 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
 
 /// The name errors carry.
 const TEMPLATE: &str = "chat_template";
-/// Instructions a rendering may take. A message takes some dozens; a template that loops forever stops within 0.1 s.
+/// Instructions a rendering may take. A message takes some dozens. What each may read and make, and for how
+/// long, is bounded in [`jinja`].
 const MAX_INSTRUCTIONS: u64 = 1_000_000;
+/// Times that messages are rendered to see which parts the template reads. Then all parts are joined.
+const MAX_PASSES: usize = 3;
 /// Longest prompt a template may render.
 const MAX_RENDERED_BYTES: usize = 16 << 20;
 
@@ -90,22 +93,24 @@ impl ChatTemplate {
         // Some templates go through a list of parts, some want a text and would print the list, and some do one with one role
         // and the other with another. Which, is seen best by what they do.
         let mut joined: Vec<bool> = messages.iter().map(|message| !message.has_parts()).collect();
+        let mut num_passes = 0;
         loop {
+            num_passes += 1;
             let notes: Vec<Arc<Notes>> = joined.iter().map(|_| Arc::default()).collect();
             let seen = messages.iter().zip(&notes).zip(&joined);
             let seen = seen.map(|((message, notes), joined)| message.for_template((!joined).then_some(notes)));
             let rendered = self.render_values(seen.collect(), add_generation_prompt);
             let mut misread: Vec<bool> = notes.iter().map(|notes| !notes.are_of_a_reader()).collect();
             if rendered.is_err() {
-                // Whatever comes behind the first that it could not read, it has not seen.
-                let first = (0..messages.len()).find(|&i| misread[i] && !joined[i]);
-                let is_read = |i: usize| first.is_some_and(|first| messages[i].role() != messages[first].role());
-                misread = (0..messages.len()).map(|i| joined[i] || !is_read(i)).collect();
+                // Whatever comes behind the first that it could not read, it has not seen. If it read all, it refuses them.
+                let Some(first) = (0..messages.len()).find(|&i| misread[i] && !joined[i]) else { return rendered };
+                let role = messages[first].role();
+                misread = (0..messages.len()).map(|i| joined[i] || messages[i].role() == role).collect();
             }
             if misread == joined {
                 return rendered;
             }
-            joined = misread;
+            joined = if num_passes < MAX_PASSES { misread } else { vec![true; messages.len()] };
         }
     }
 
@@ -148,17 +153,30 @@ fn special_tokens(config: &Json) -> Value {
     texts.collect()
 }
 
+/// The last thing before the end of `source` that is looked up in another, such as `a.b[0].c`: what it is looked up in, and the
+/// whole. `None` if it is no chain of names and subscripts.
+fn lookup(source: &str) -> Option<(&str, &str)> {
+    let of_chain = |char: char| char.is_alphanumeric() || "_.[]'\"".contains(char);
+    let whole = &source[source.trim_end_matches(of_chain).len()..];
+    let mut depth = 0;
+    // A subscript may have subscripts in it.
+    let (end, _) = whole.char_indices().rev().find(|(_, char)| {
+        depth += i32::from(*char == ']') - i32::from(*char == '[');
+        depth == 0 && matches!(char, '.' | '[')
+    })?;
+    (end > 0).then(|| (&whole[..end], whole))
+}
+
 /// minijinja's error in one line. It happened in `source`, as far as that is known.
 fn describe(error: &minijinja::Error, source: &str) -> Error {
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     let what = match error.kind() {
         ErrorKind::OutOfFuel => "it runs for too long".into(),
         ErrorKind::UndefinedError if error.detail().is_none() => {
-            let range = error.range().unwrap_or_default();
-            let from = source[..range.start].trim_end_matches(|char: char| char.is_alphanumeric() || char == '_').len();
-            let whole = &source[from..range.end];
-            let end = whole.rfind(['.', '[']).unwrap_or(0);
-            format!("{} is undefined, so there is no {whole}", &whole[..end])
+            match error.range().and_then(|range| lookup(source.get(..range.end)?)) {
+                Some((base, whole)) => format!("{base} is undefined, so there is no {whole}"),
+                None => error.kind().to_string(),
+            }
         }
         ErrorKind::WriteFailure => format!("it writes more than {MAX_RENDERED_BYTES} bytes"),
         _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),

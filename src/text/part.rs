@@ -30,6 +30,11 @@ impl Part {
     pub(super) fn value(fields: Value, notes: &Arc<Notes>) -> Value {
         Value::from_object(Self { fields, notes: Arc::clone(notes) })
     }
+
+    /// Bytes of its text. To count them is not to read it.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.fields.get_attr("text").ok().and_then(|text| text.as_str().map(str::len)).unwrap_or(0)
+    }
 }
 
 impl Object for Part {

@@ -107,8 +107,16 @@ fn what_a_template_cannot_have_is_refused() {
     assert_refused(render("{%- set\n  x = 1\n%}\n\n{{ 1 + 'a' }}", ""), &["+ cannot take number and string (line 5)"]);
     assert_refused(render("{% include '/etc/hostname' %}", ""), &["chat template", "/etc/hostname"]);
     assert_refused(render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", ""), &["chat template", "recursion"]);
-    assert_refused(render("a\n{{ messages[0].nope.x }}", ""), &[".nope is undefined, so there is no .nope.x (line 2)"]);
+    assert_refused(
+        render("a\n{{ messages[0].nope.x }}", ""),
+        &["messages[0].nope is undefined, so there is no messages[0].nope.x (line 2)"],
+    );
     assert_refused(render("{{ nope.x }}", ""), &["nope is undefined, so there is no nope.x"]);
+    assert_refused(
+        render("{{ nope[messages[0].role] }}", ""),
+        &["nope is undefined, so there is no nope[messages[0].role]"],
+    );
+    assert_refused(render("{{ [nope]|map(attribute='a.b')|list }}", ""), &["undefined value"]);
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
     assert_refused(render(endless, ""), &["chat template", "runs for too long"]);
     let flood = "{% for i in range(100) %}{{ messages[0].content }}{% endfor %}";

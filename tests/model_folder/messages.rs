@@ -53,6 +53,9 @@ fn parts_are_joined_unless_the_template_reads_them() {
     for template in joins {
         assert_eq!(render(template, messages).unwrap(), "two parts", "{template}");
     }
+    // It read the parts, and does not want them: no other rendering says so.
+    let refuses = "{% if messages[0].content is string %}a text{% else %}{% for p in messages[0].content %}{{ p.text }}{% endfor %}{{ raise_exception('no parts') }}{% endif %}";
+    assert!(render(refuses, messages).unwrap_err().contains("no parts"));
     // Neither the words of a template nor what it refuses says how it reads: only what it does with each message.
     let both = r#"[{"role":"system","content":[{"type":"text","text":"S"}]},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]"#;
     let parts = "{% for p in m.content %}<{{ p.text }}>{% endfor %}";

@@ -1,6 +1,6 @@
 // Speed of llama.cpp for one model, as a JSON object on stdout: node llama_cpp.mjs '{"model": …}'.
 //
-// Prompts are random tokens. Tokens are chosen greedily and not looked at: the model goes on after its end token.
+// Prompts are tokens by a formula. Tokens are chosen greedily and not looked at: the model goes on after its end token.
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 
 const {model: modelPath, promptLens, batches, newTokens, threads, gpu} = JSON.parse(process.argv[2]);
@@ -10,7 +10,7 @@ const contextFor = (sequences, length) => model.createContext({
     sequences, threads, contextSize: length, batchSize: 512, flashAttention: "auto"
 });
 
-// The same numbers as the others' prompts: any tokens do, for speed.
+// Any tokens do, for speed.
 const prompt = (length, seed) => Array.from({length}, (_, i) => (i * 7919 + seed * 104729) % 10000 + 1000);
 const seconds = async (work) => {
     const begin = process.hrtime.bigint();
@@ -59,5 +59,5 @@ for (const batch of batches) {
     await context.dispose();
 }
 
-console.log(JSON.stringify({version: llama.llamaCppRelease.release, simd: llama.systemInfo, results}));
+console.log(JSON.stringify({version: llama.llamaCppRelease.release, results}));
 process.exit(0);

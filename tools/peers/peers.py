@@ -146,6 +146,8 @@ def main() -> None:
     if not (PEERS / "models").exists():
         sys.exit(f"{PEERS} is missing: run tools/peers/setup.sh")
     suites = [s for s in (ON_GPU if args.gpu else ON_CPU) if args.model in (None, s.model)]
+    if not suites:
+        parser.error(f"{args.model} is measured on the CPU only")
     results = [result for suite in suites for result in measure(suite, args.gpu, args.rounds)]
     show(results)
     if args.json:

@@ -1,6 +1,6 @@
 """Speed of transformers for one model, as a JSON object on stdout: transformers_peer.py '{"model": …}'.
 
-Prompts are the same numbers as those of llama_cpp.mjs. Tokens are chosen greedily and not looked at.
+Prompts are those of llama_cpp.mjs. Tokens are chosen greedily and not looked at.
 """
 
 import json
@@ -18,7 +18,7 @@ def prompt(length: int, seed: int) -> list[int]:
 
 @torch.inference_mode()
 def step(model, tokens, cache):
-    """The next tokens, [sequences, 1]. Only the last position's logits are computed, as the others do it."""
+    """The next tokens, [sequences, 1]. Only the last position's logits are computed."""
     return model(tokens, past_key_values=cache, use_cache=True, logits_to_keep=1).logits.argmax(-1)
 
 

@@ -22,7 +22,8 @@ pub(super) fn sample(
 ) {
     let rows = x.outer_iter().zip(sampling_inputs).take(p.num_rows as usize);
     let rows = rows.zip(out.chunks_exact_mut(2)).collect();
-    threads::for_each_worth(COST * x.len(), rows, |((logits, input), out): ((ArrayView1<f32>, _), &mut [u32])| {
+    let cost = x.len().saturating_mul(COST);
+    threads::for_each_worth(cost, rows, |((logits, input), out): ((ArrayView1<f32>, _), &mut [u32])| {
         let (token_idx, logprob) = vectors.run(Row { logits: logits.to_slice().expect("rows are contiguous"), input });
         out[0] = token_idx as u32;
         out[1] = logprob.to_bits();

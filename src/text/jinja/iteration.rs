@@ -47,5 +47,5 @@ fn reverse(state: &State, value: &Value) -> Result<Value, Error> {
     let mut elements: Vec<Value> = value.try_iter()?.collect();
     super::budget::charge_elements(state, elements.len())?;
     elements.reverse();
-    Ok(if is_generator(value) || value.is_undefined() { Value::from(elements) } else { generator(elements) })
+    Ok(if is_generator(value) { Value::from(elements) } else { generator(elements) })
 }

@@ -27,7 +27,8 @@ pub fn bytes(state: &State, value: &Value) -> Result<usize, Error> {
 }
 
 fn walk(state: &State, value: &Value, depth: usize) -> Result<usize, Error> {
-    let own = VALUE_BYTES + value.as_str().map_or(0, str::len);
+    let of_part = value.downcast_object_ref::<Part>().map_or(0, Part::text_bytes);
+    let own = VALUE_BYTES + value.as_str().map_or(of_part, str::len);
     let Some(object) = value.as_object() else { return Ok(own) };
     let wrong = |what: String| Err(Error::new(ErrorKind::InvalidOperation, what));
     if depth > MAX_DEPTH {

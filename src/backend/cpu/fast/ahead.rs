@@ -41,9 +41,12 @@ impl<'a> Ahead<'a> {
         Self { words, panel_words, num_lines: block_words.div_ceil(CACHE_LINE), line: 0, panel: 0 }
     }
 
-    /// Fetches the next line. Behind the block is the one after it.
+    /// Fetches the next line, if there is one.
     #[inline(always)]
     pub fn fetch(&mut self) {
+        if self.line >= self.num_lines {
+            return;
+        }
         prefetch_index(self.words, self.panel * self.panel_words + self.line * CACHE_LINE);
         self.panel += 1;
         if self.panel == TOGETHER {

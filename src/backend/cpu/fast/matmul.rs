@@ -72,7 +72,7 @@ pub fn matmul<const W: usize>(
         return;
     }
     let num_panels = weights[0].num_panels();
-    let per_task = threads::share(num_panels, x.num_rows * x.cols * W * LANES).next_multiple_of(2);
+    let per_task = threads::share(num_panels, (x.num_rows * x.cols).saturating_mul(W * LANES)).next_multiple_of(2);
     let tasks = out.axis_chunks_iter_mut(Axis(1), per_task * LANES).enumerate().collect();
     threads::for_each(tasks, |(task, mut out): (usize, ArrayViewMut2<f32>)| {
         // Only tiles of many rows need one, and to clear it takes time.
