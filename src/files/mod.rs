@@ -10,6 +10,7 @@
 
 pub mod folder;
 pub mod folder_file;
+mod json;
 pub mod safetensors;
 pub mod tensor_chunks;
 

@@ -10,9 +10,11 @@ use std::path::PathBuf;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::folder::ModelFolder;
 use super::folder_file::FolderFile;
+use super::json::stand_in;
 use super::tensor_chunks::TensorChunks;
 use crate::core::wording::list_text;
 use crate::error::{Error, Result};
@@ -68,10 +70,7 @@ impl WeightFiles {
             files.shards.push(shard);
             return Ok(files);
         }
-        let index: Index = serde_json::from_slice(&folder.read(INDEX_FILE)?).map_err(|error| Error::InvalidFile {
-            path: folder.file_path(INDEX_FILE),
-            reason: format!("it is not a shard index: {error}"),
-        })?;
+        let index: Index = folder.read_json(INDEX_FILE)?;
         check_shards(folder, &index)?;
         for (tensor, name) in index.weight_map {
             let known = files.shards.iter().position(|shard| shard.name == name);
@@ -226,14 +225,10 @@ async fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, 
     }
     let mut prefix = [0; PREFIX_BYTES as usize];
     file.read_at(0, &mut prefix).await.map_err(unreadable)?;
-    if &prefix == b"version " {
-        return Err(invalid(
-            "it is a Git LFS pointer; fetch the file it stands for, for instance with git lfs pull".into(),
-        ));
-    }
     let header_bytes = u64::from_le_bytes(prefix);
     if header_bytes > MAX_HEADER_BYTES {
-        return Err(invalid(format!("its header claims {header_bytes} bytes; at most {MAX_HEADER_BYTES} are read")));
+        let too_long = || format!("its header claims {header_bytes} bytes; at most {MAX_HEADER_BYTES} are read");
+        return Err(invalid(stand_in(&prefix).map_or_else(too_long, str::to_owned)));
     }
     let data_start = PREFIX_BYTES + header_bytes;
     if len < data_start {
@@ -241,6 +236,16 @@ async fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, 
     }
     let mut header = vec![0; header_bytes as usize];
     file.read_at(PREFIX_BYTES, &mut header).await.map_err(unreadable)?;
-    let header = serde_json::from_slice(&header).map_err(|error| invalid(format!("its header is wrong: {error}")))?;
-    Ok((header, data_start))
+    let parsed = serde_json::from_slice(&header).map_err(|error| invalid(why_wrong(&header, &error)))?;
+    Ok((parsed, data_start))
+}
+
+/// What is wrong with a header that cannot be read: `error`, and the tensor that it is about where one is.
+fn why_wrong(header: &[u8], error: &serde_json::Error) -> String {
+    let tensors: BTreeMap<String, &RawValue> = serde_json::from_slice(header).unwrap_or_default();
+    let mut wrong = tensors.into_iter().filter(|(name, _)| name != "__metadata__").filter_map(|(name, info)| {
+        let error = serde_json::from_str::<TensorInfo>(info.get()).err()?;
+        Some(format!("its header is wrong: tensor {name}: {error}"))
+    });
+    wrong.next().unwrap_or_else(|| format!("its header is wrong: {error}"))
 }

@@ -77,29 +77,31 @@ impl Architecture {
         ("SmolLM3ForCausalLM", "smollm3", Self::SmolLm3),
     ];
 
-    /// By the first of `architectures`, which may be the model without its head: `LlamaModel`. Without any by `model_type`,
-    /// as transformers does.
+    /// By `model_type`, as transformers does. The first of `architectures` must be known, too: it says whether the head of
+    /// the model is one for text. It may be the model without its head, such as `LlamaModel`. Either may be missing.
     pub(super) fn parse(config: &Keys) -> Result<Self> {
         let names = config.get("architectures").and_then(|value| value.as_array());
         let name = names.and_then(|names| names.first()).and_then(|name| name.as_str());
         let model_type = config.get("model_type").and_then(|value| value.as_str());
-        let fits = |(known, known_type, _): &&(&str, &str, Self)| match name {
-            Some(name) => {
+        let known = Self::NAMES.map(|(known, ..)| known).join(", ");
+        let mut found = None;
+        if let Some(name) = name {
+            let fits = |(known, _, _): &&(&str, &str, Self)| {
                 let without_head = known.strip_suffix("ForCausalLM").zip(name.strip_suffix("Model"));
                 name == *known || without_head.is_some_and(|(known, name)| known == name)
-            }
-            None => model_type == Some(known_type),
-        };
-        if let Some((_, _, architecture)) = Self::NAMES.iter().find(fits) {
-            return Ok(*architecture);
+            };
+            found = Some(Self::NAMES.iter().find(fits).ok_or_else(|| {
+                let missing = missing_features(name).map(|missing| format!("not supported yet: {missing}; "));
+                config.refuse("architectures", &format!("{}supported are {known}", missing.unwrap_or_default()))
+            })?);
         }
-        let known = Self::NAMES.map(|(known, ..)| known).join(", ");
-        let supported = match missing_features(name.unwrap_or_default()) {
-            Some(missing) => format!("not supported yet: {missing}; supported are {known}"),
-            None => format!("supported are {known}"),
-        };
-        let is_type = name.is_none() && model_type.is_some();
-        Err(config.refuse(if is_type { "model_type" } else { "architectures" }, &supported))
+        if let Some(model_type) = model_type {
+            let of_type = Self::NAMES.iter().find(|(_, known, _)| *known == model_type);
+            let types = Self::NAMES.map(|(_, known, _)| known).join(", ");
+            found = Some(of_type.ok_or_else(|| config.refuse("model_type", &format!("supported are {types}")))?);
+        }
+        let refuse = || config.refuse("architectures", &format!("supported are {known}"));
+        found.map(|(_, _, architecture)| *architecture).ok_or_else(refuse)
     }
 
     pub(super) fn defaults(self) -> Defaults {

@@ -78,14 +78,13 @@ impl ModelConfig {
     /// [`crate::Error::ReadFile`] if config.json cannot be read, [`crate::Error::InvalidFile`] if either file asks for
     /// what this engine does not do: the message names file, key, value and what is supported.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
-        let config = Keys::parse(folder, "config.json", &folder.read("config.json")?)?;
+        let config = Keys::open(folder, "config.json")?;
         let mut parsed = Self::parse(&config)?;
-        if let Some(json) = folder.read_optional("generation_config.json")? {
-            let generation = Keys::parse(folder, "generation_config.json", &json)?;
-            // As in transformers: what generation_config.json says about the end replaces what config.json says.
-            if let Some(ids) = generation.token_ids("eos_token_id")? {
-                parsed.eos_token_ids = ids;
-            }
+        // As in transformers: what generation_config.json says about the end replaces what config.json says.
+        if let Some(generation) = Keys::open_optional(folder, "generation_config.json")?
+            && let Some(ids) = generation.token_ids("eos_token_id")?
+        {
+            parsed.eos_token_ids = ids;
         }
         Ok(parsed)
     }

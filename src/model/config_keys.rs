@@ -19,14 +19,15 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Parses a file that must hold a JSON object.
-    pub(super) fn parse(folder: &ModelFolder, name: &str, json: &[u8]) -> Result<Self> {
-        let path = folder.file_path(name);
-        let invalid = |reason| Error::InvalidFile { path: path.clone(), reason };
-        match serde_json::from_slice(json).map_err(|error| invalid(format!("it is not JSON: {error}")))? {
-            Value::Object(map) => Ok(Self { path, prefix: String::new(), map }),
-            _ => Err(invalid("it is not a JSON object".into())),
-        }
+    /// Reads a file that must be there.
+    pub(super) fn open(folder: &ModelFolder, name: &str) -> Result<Self> {
+        Ok(Self { path: folder.file_path(name), prefix: String::new(), map: folder.read_json(name)? })
+    }
+
+    /// Reads a file if it is there.
+    pub(super) fn open_optional(folder: &ModelFolder, name: &str) -> Result<Option<Self>> {
+        let map = folder.read_json_optional(name)?;
+        Ok(map.map(|map| Self { path: folder.file_path(name), prefix: String::new(), map }))
     }
 
     /// The error that `key` has a value that cannot work; `supported` says which values do.

@@ -133,18 +133,18 @@ fn layer_ropes(config: &Keys, architecture: Architecture, num_layers: usize) -> 
     })
 }
 
-/// The sliding window of each layer.
+/// The sliding window of each layer. Where no layer has one, the keys may say what they like: 0, for instance.
 fn windows(config: &Keys, architecture: Architecture, ropes: &[LayerRope]) -> Result<Vec<Option<usize>>> {
     let num_layers = ropes.len();
-    let given = config.count("sliding_window", MAX_POSITIONS)?;
-    let given_or_default = if config.has("sliding_window") { given } else { Some(4096) };
-    let is_used = config.flag("use_sliding_window", false)?;
+    let given = || config.count("sliding_window", MAX_POSITIONS);
+    let given_or_default = || if config.has("sliding_window") { given() } else { Ok(Some(4096)) };
+    let is_used = || config.flag("use_sliding_window", false);
     match architecture {
         Architecture::Llama => Ok(vec![None; num_layers]),
-        Architecture::Mistral => Ok(vec![given_or_default; num_layers]),
-        Architecture::Phi3 => Ok(vec![given; num_layers]),
+        Architecture::Mistral => Ok(vec![given_or_default()?; num_layers]),
+        Architecture::Phi3 => Ok(vec![given()?; num_layers]),
         Architecture::Qwen2 | Architecture::Qwen3 => {
-            let window = given_or_default.filter(|_| is_used);
+            let window = if is_used()? { given_or_default()? } else { None };
             if let Some(windows) = windows_of_layer_types(config, num_layers, window)? {
                 return Ok(windows);
             }
@@ -153,7 +153,7 @@ fn windows(config: &Keys, architecture: Architecture, ropes: &[LayerRope]) -> Re
             Ok((0..num_layers).map(|layer| window.filter(|_| layer >= num_full)).collect())
         }
         Architecture::SmolLm3 => {
-            let window = given.filter(|_| is_used);
+            let window = if is_used()? { given()? } else { None };
             if let Some(windows) = windows_of_layer_types(config, num_layers, window)? {
                 return Ok(windows);
             }

@@ -11,11 +11,11 @@ use super::guard::catch_panic;
 use super::jinja::{self, Clock};
 use super::message::Message;
 use super::part::Notes;
+use super::token_files::TokenFiles;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 
 const TEMPLATE_FILE: &str = "chat_template.jinja";
-const CONFIG_FILE: &str = "tokenizer_config.json";
 
 /// The name errors carry.
 const TEMPLATE: &str = "chat_template";
@@ -41,7 +41,7 @@ impl ChatTemplate {
     /// which `default` is taken. `None` if the model has no template.
     ///
     /// # Errors
-    /// [`Error::InvalidFile`] if tokenizer_config.json makes no sense, [`Error::ChatTemplate`] if the template cannot be
+    /// [`Error::InvalidFile`] if a file with special tokens makes no sense, [`Error::ChatTemplate`] if the template cannot be
     /// used: a model without one still takes plain prompts.
     pub fn open(folder: &ModelFolder) -> Result<Option<Self>> {
         Self::open_at(folder, || web_time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs())
@@ -52,13 +52,7 @@ impl ChatTemplate {
     /// # Errors
     /// As [`ChatTemplate::open`].
     pub fn open_at(folder: &ModelFolder, clock: fn() -> u64) -> Result<Option<Self>> {
-        let config = match folder.read_optional(CONFIG_FILE)? {
-            Some(json) => serde_json::from_slice(&json).map_err(|error| Error::InvalidFile {
-                path: folder.file_path(CONFIG_FILE),
-                reason: format!("it is not JSON: {error}"),
-            })?,
-            None => Json::Null,
-        };
+        let files = TokenFiles::open(folder)?;
         let source = match folder.read_optional(TEMPLATE_FILE)? {
             Some(source) => Some(String::from_utf8(source).map_err(|error| {
                 Error::ChatTemplate(format!(
@@ -66,21 +60,21 @@ impl ChatTemplate {
                     error.utf8_error().valid_up_to()
                 ))
             })?),
-            None => match &config["chat_template"] {
-                Json::Null => None,
-                template => Some(default_template(template)?),
+            None => match files.config.get("chat_template") {
+                None | Some(Json::Null) => None,
+                Some(template) => Some(default_template(template)?),
             },
         };
-        source.map(|source| Self::compile(&source, &config, clock)).transpose()
+        source.map(|source| Self::compile(&source, &files, clock)).transpose()
     }
 
-    fn compile(source: &str, config: &Json, clock: Clock) -> Result<Self> {
+    fn compile(source: &str, files: &TokenFiles, clock: Clock) -> Result<Self> {
         let source = jinja::rewrite(source).map_err(Error::ChatTemplate)?;
         let mut environment = jinja::environment(clock);
         environment.set_fuel(Some(MAX_INSTRUCTIONS));
         let compile = || environment.add_template_owned(TEMPLATE, source).map_err(|error| describe(&error, ""));
         catch_panic(compile, Error::ChatTemplate)?;
-        Ok(Self { environment, special_tokens: special_tokens(config) })
+        Ok(Self { environment, special_tokens: files.names().collect() })
     }
 
     /// The prompt for `messages`; with `add_generation_prompt` it ends where the assistant's answer begins. Encode it
@@ -132,7 +126,7 @@ impl ChatTemplate {
 
 /// The template in `chat_template`: a text or a list of `{"name": …, "template": …}`.
 fn default_template(template: &Json) -> Result<String> {
-    let wrong = |what: String| Error::ChatTemplate(format!("in {CONFIG_FILE}, chat_template is {what}"));
+    let wrong = |what: String| Error::ChatTemplate(format!("in tokenizer_config.json, chat_template is {what}"));
     if let Some(text) = template.as_str() {
         return Ok(text.to_owned());
     }
@@ -141,16 +135,6 @@ fn default_template(template: &Json) -> Result<String> {
     let names = || entries.iter().filter_map(|entry| entry["name"].as_str()).collect::<Vec<_>>().join(", ");
     let text = default.and_then(|entry| entry["template"].as_str());
     text.map(str::to_owned).ok_or_else(|| wrong(format!("a list without an entry named default, only: {}", names())))
-}
-
-/// Every `…_token` of tokenizer_config.json, given as a text or as an object with `content`.
-fn special_tokens(config: &Json) -> Value {
-    let entries = config.as_object().into_iter().flatten().filter(|(key, _)| key.ends_with("_token"));
-    let texts = entries.filter_map(|(key, token)| {
-        let text = token.as_str().or_else(|| token["content"].as_str())?;
-        Some((key.clone(), Value::from(text)))
-    });
-    texts.collect()
 }
 
 /// The last thing before the end of `source` that is looked up in another, such as `a.b[0].c`: what it is looked up in, and the

@@ -8,6 +8,7 @@ pub mod message;
 mod part;
 mod pattern;
 pub mod stop;
+mod token_files;
 pub mod tokenizer;
 
 pub use chat_template::ChatTemplate;

@@ -2,45 +2,31 @@
 
 use super::guard::catch_panic;
 use super::pattern;
+use super::token_files::TokenFiles;
 use crate::error::{Error, Result};
 use crate::files::ModelFolder;
 use crate::ids::TokenId;
-use serde::Deserialize;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::convert::identity;
 use tokenizers::ModelWrapper;
 
 const FILE: &str = "tokenizer.json";
 
-/// Where tokenizer.json may have regular expressions. The rest of it is for `tokenizers` alone.
-#[derive(Deserialize)]
-#[serde(expecting = "an object")]
-struct Parts {
-    normalizer: Option<Json>,
-    pre_tokenizer: Option<Json>,
-    decoder: Option<Json>,
-}
+/// The parts of tokenizer.json that may have regular expressions.
+const WITH_PATTERNS: [&str; 3] = ["normalizer", "pre_tokenizer", "decoder"];
 
-impl Parts {
-    /// `json`, the whole file, with every regular expression as this build reads it.
-    fn with_patterns_rewritten(self, json: Vec<u8>) -> Result<Vec<u8>, String> {
-        let parts = [("normalizer", self.normalizer), ("pre_tokenizer", self.pre_tokenizer), ("decoder", self.decoder)];
-        let mut changed = Vec::new();
-        for (name, part) in parts {
-            let Some(mut part) = part else { continue };
-            if rewrite_patterns(&mut part).map_err(|reason| format!("{name}: {reason}"))? {
-                changed.push((name, part));
-            }
+/// A whole tokenizer.json, with every regular expression as this build reads it.
+fn with_patterns_rewritten(mut parts: BTreeMap<String, Box<RawValue>>) -> Result<Vec<u8>, String> {
+    for name in WITH_PATTERNS {
+        let Some(part) = parts.get_mut(name) else { continue };
+        let mut json: Json = serde_json::from_str(part.get()).map_err(|error| error.to_string())?;
+        if rewrite_patterns(&mut json).map_err(|reason| format!("{name}: {reason}"))? {
+            *part = serde_json::value::to_raw_value(&json).map_err(|error| error.to_string())?;
         }
-        if changed.is_empty() {
-            return Ok(json);
-        }
-        let mut whole: Json = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
-        for (name, part) in changed {
-            whole[name] = part;
-        }
-        serde_json::to_vec(&whole).map_err(|error| error.to_string())
     }
+    serde_json::to_vec(&parts).map_err(|error| error.to_string())
 }
 
 /// Rewrites every `{"Regex": "…"}`. Whether any is another now.
@@ -77,17 +63,15 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json.
+    /// Reads tokenizer.json, and what the files beside it say of tokens.
     ///
     /// # Errors
-    /// [`Error::ReadFile`] if it cannot be read, [`Error::InvalidFile`] if it is no tokenizer.
+    /// [`Error::ReadFile`] if it cannot be read, [`Error::InvalidFile`] if it is no tokenizer, or another file makes no
+    /// sense.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
-        let json = folder.read(FILE)?;
         let invalid = |reason| Error::InvalidFile { path: folder.file_path(FILE), reason };
         // tokenizers panics on some texts that are no JSON.
-        let parts: Parts =
-            serde_json::from_slice(&json).map_err(|error| invalid(format!("it is not JSON: {error}")))?;
-        let json = parts.with_patterns_rewritten(json).map_err(invalid)?;
+        let json = with_patterns_rewritten(folder.read_json(FILE)?).map_err(invalid)?;
         let parse = || tokenizers::Tokenizer::from_bytes(json).map_err(|error| error.to_string());
         let mut inner = catch_panic(parse, identity)
             .map_err(|error| invalid(format!("it is not a tokenizer this engine can read: {error}")))?;
@@ -102,6 +86,8 @@ impl Tokenizer {
             bpe.dropout = None;
             inner.with_model(bpe);
         }
+        let files = TokenFiles::open(folder)?;
+        catch_panic(|| files.add_to(&mut inner), identity).map_err(invalid)?;
         Ok(Self { inner })
     }
 

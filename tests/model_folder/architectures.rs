@@ -34,6 +34,35 @@ fn the_architecture_by_all_its_names() {
     }
 }
 
+/// As in transformers. Which head a model has, `architectures` alone says.
+#[test]
+fn model_type_outweighs_architectures() {
+    let config = |class: &str, model_type: &str| {
+        config_with(json!({"architectures": [class], "model_type": model_type, "sliding_window": 32}))
+    };
+    let mistral = config("LlamaForCausalLM", "mistral").unwrap();
+    assert_eq!((mistral.architecture, mistral.layers[0].attention().window), (Architecture::Mistral, Some(32)));
+    let llama = config("MistralForCausalLM", "llama").unwrap();
+    assert_eq!((llama.architecture, llama.layers[0].attention().window), (Architecture::Llama, None));
+    assert_refused(config("LlamaForCausalLM", "llava"), &["model_type is \"llava\"", "llama, mistral"]);
+    assert_refused(config("LlamaForSequenceClassification", "llama"), &["architectures", "SequenceClassification"]);
+}
+
+#[test]
+fn a_window_that_no_layer_uses_does_not_matter() {
+    for changes in
+        [json!({}), json!({"architectures": ["Qwen2ForCausalLM"]}), json!({"architectures": ["SmolLM3ForCausalLM"]})]
+    {
+        let mut changes = changes;
+        changes["sliding_window"] = 0.into();
+        changes["pad_token_id"] = 0.into();
+        let config = config_with(changes).unwrap();
+        assert!(config.layers.iter().all(|layer| layer.attention().window.is_none()));
+    }
+    let used = json!({"architectures": ["Qwen2ForCausalLM"], "sliding_window": 0, "use_sliding_window": true});
+    assert_refused(config_with(used), &["sliding_window is 0"]);
+}
+
 #[test]
 fn all_that_is_missing_is_named() {
     let many = json!({

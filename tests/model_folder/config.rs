@@ -164,7 +164,7 @@ fn what_cannot_work_is_refused_by_name() {
     let cases: &[(Value, &[&str])] = &[
         (json!({"architectures": ["GPT2LMHeadModel"]}), &["architectures", "GPT2LMHeadModel", "LlamaForCausalLM"]),
         (json!({"architectures": null}), &["architectures is null", "Qwen3ForCausalLM"]),
-        (json!({"architectures": [], "model_type": "bert"}), &["model_type is \"bert\"", "Qwen3ForCausalLM"]),
+        (json!({"architectures": [], "model_type": "bert"}), &["model_type is \"bert\"", "qwen3"]),
         (json!({"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"}), &["SequenceClass"]),
         (json!({"rope_scaling": {"type": "yarn"}}), &["rope_scaling.factor is missing"]),
         (json!({"rope_scaling": {"type": "yarn", "factor": 2}, "rope_theta": 1}), &["rope_theta", "above 1"]),
@@ -334,7 +334,7 @@ fn hostile_numbers_and_nesting_are_refused() {
     };
     let deep = format!(r#"{{"rope_scaling": {}1{}}}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
     assert_refused(parse(&deep), &["config.json", "not JSON", "recursion limit"]);
-    assert_refused(parse(&"[".repeat(100_000)), &["config.json", "not JSON"]);
+    assert_refused(parse(&"[".repeat(100_000)), &["config.json", "not a JSON object"]);
     assert_refused(parse(r#"{"rope_theta": 1e999}"#), &["config.json", "not JSON", "out of range"]);
     for (key, value) in [
         ("hidden_size", json!(u64::MAX)),
@@ -342,12 +342,13 @@ fn hostile_numbers_and_nesting_are_refused() {
         ("vocab_size", json!(u64::MAX)),
         ("head_dim", json!(u64::MAX)),
         ("max_position_embeddings", json!(u64::MAX)),
-        ("sliding_window", json!(u64::MAX)),
         ("rms_norm_eps", json!(-1e308)),
         ("num_attention_heads", json!(1e308)),
     ] {
         assert_refused(config_with(json!({key: value})), &["config.json", key]);
     }
+    let mistral = json!({"architectures": ["MistralForCausalLM"], "sliding_window": u64::MAX});
+    assert_refused(config_with(mistral), &["config.json", "sliding_window"]);
     let long_text = "x".repeat(1 << 20);
     let message = config_with(json!({"hidden_act": long_text})).unwrap_err().to_string();
     assert!(message.len() < 500, "a long value is cut");
@@ -369,8 +370,20 @@ fn what_is_no_config_is_refused() {
         let (_directory, folder) = folder_of(&[("config.json", json)]);
         ModelConfig::open(&folder)
     };
-    assert_refused(parse(b""), &["config.json", "not JSON"]);
     assert_refused(parse(b"{\"hidden_size\": "), &["config.json", "not JSON"]);
+    assert_refused(parse(b"5"), &["config.json", "not as it should be"]);
+    // What is found in the place of a file.
+    let found: [(&[u8], &str); 6] = [
+        (b" \n", "it is empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"\xff\xfe{\0}\0", "UTF-16"),
+        (b"\n<!DOCTYPE html><html></html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer"),
+        (b"PK\x03\x04", "ZIP archive"),
+    ];
+    for (json, reason) in found {
+        assert_refused(parse(json), &["config.json", reason]);
+    }
     assert_refused(parse(b"[1]"), &["config.json", "not a JSON object"]);
     let (_directory, empty) = folder_of(&[]);
     assert_refused(ModelConfig::open(&empty), &["config.json", "cannot read"]);

@@ -12,6 +12,7 @@ mod messages;
 mod patterns;
 mod rope;
 mod stop;
+mod token_files;
 mod tokenizer;
 mod weights;
 

@@ -318,6 +318,12 @@ fn a_header_that_makes_no_sense_is_refused() {
     assert_refused(open(backwards, 8), &["model.safetensors", "header is wrong"]);
     assert_refused(open_single(&[0xff; 64]), &["model.safetensors", "header claims", "18446744073709551615"]);
     assert_refused(open_single(b"version https://git-lfs.github.com/spec/v1\noid"), &["Git LFS pointer"]);
+    assert_refused(open_single(b"<!DOCTYPE html>"), &["model.safetensors", "web page"]);
+    assert_refused(open_single(b"GGUF\x03\0\0\0\0\0"), &["model.safetensors", "GGUF"]);
+    assert_refused(
+        open(r#"{"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "b": {"dtype": "F13"}}"#, 4),
+        &["tensor b: "],
+    );
 }
 
 #[test]
@@ -341,7 +347,7 @@ fn shards() {
     assert_refused(open(missing), &says);
     assert_refused(open(r#"{"weight_map": {"a": "../1.safetensors"}}"#), &["named without any folder"]);
     assert_refused(open(r#"{"weight_map": {"a": "/1.safetensors"}}"#), &["named without any folder"]);
-    assert_refused(open(r#"{"weights": {}}"#), &["model.safetensors.index.json", "not a shard index"]);
+    assert_refused(open(r#"{"weights": {}}"#), &["model.safetensors.index.json", "missing field `weight_map`"]);
 }
 
 #[test]

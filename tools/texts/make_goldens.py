@@ -1,10 +1,12 @@
-"""What jinja2 and Oniguruma make of templates and patterns, for tests/model_folder."""
+"""What jinja2, Oniguruma and transformers make of templates, patterns and token files, for tests/model_folder."""
 
 import datetime
 import json
+import tempfile
 from pathlib import Path
 
 from tokenizers import Regex, pre_tokenizers
+from transformers import TokenizersBackend
 from transformers.utils import chat_template_utils
 
 HERE = Path(__file__).parent
@@ -81,6 +83,72 @@ def patterns() -> dict:
     return {"texts": texts, "cases": rows}
 
 
+CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+
+
+def token(content: str, **flags) -> dict:
+    defaults = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {"content": content, **defaults, **flags}
+
+
+def named(content: str, **flags) -> dict:
+    """A token as special_tokens_map.json has it."""
+    return {key: value for key, value in token(content, **flags).items() if key != "special"}
+
+
+# The files beside a fixture's tokenizer.json.
+TOKEN_FILES = [
+    {},
+    {CONFIG: {"eos_token": "<|stop|>", "pad_token": "<pad>"}},
+    {CONFIG: {"eos_token": "</s>", "unk_token": "", "pad_token": None, "add_bos_token": True}},
+    {CONFIG: {"pad_token": "block", "sep_token": "e", "mask_token": "▁the", "cls_token": "<cls>"}},
+    {CONFIG: {"image_token": "<image>", "voice_token": 5, "wave_token": "<|im_start|>"}},
+    {CONFIG: {"eos_token": token("<|stop|>", lstrip=True) | {"__type": "AddedToken"}}},
+    {CONFIG: {"additional_special_tokens": ["<|tool|>", "block", "<|tool|>"]}},
+    {CONFIG: {"additional_special_tokens": ["<|tool|>"], "extra_special_tokens": ["<|call|>"]}},
+    {CONFIG: {"additional_special_tokens": ["<|tool|>"], "extra_special_tokens": []}},
+    {CONFIG: {"extra_special_tokens": {"image_token": "<image>", "start": "block"}, "image_token": "<|stop|>"}},
+    {CONFIG: {"added_tokens_decoder": {}, "eos_token": "<|stop|>"}},
+    {CONFIG: {"added_tokens_decoder": {"399": token("<|im_end|>", special=False), "398": token("<|im_start|>", rstrip=True)}}},
+    {CONFIG: {"added_tokens_decoder": {"1": token("<s>", special=False), "2": token("</s>", lstrip=True, rstrip=True)}}},
+    {CONFIG: {"added_tokens_decoder": {"500": token("block", single_word=True, special=False), "7": token("<|tool|>")}}},
+    {CONFIG: {"added_tokens_decoder": {"500": token("Block and", normalized=True, special=False)}, "eos_token": "Block and"}},
+    {CONFIG: {"added_tokens_decoder": {"12": token("<|tool|>")}}, MAP: {"eos_token": "<|stop|>"}, ADDED: {"<|call|>": 600}},
+    {CONFIG: {"eos_token": "</s>"}, MAP: {"eos_token": "<|stop|>", "pad_token": named("<pad>", lstrip=True, normalized=True)}},
+    {CONFIG: {"eos_token": "</s>", "bos_token": "<s>"}, MAP: {"eos_token": None}},
+    {CONFIG: {}, MAP: {"additional_special_tokens": ["<|tool|>", "<|call|>"], "image_token": "<image>"}},
+    {CONFIG: {"additional_special_tokens": ["<|stop|>"]}, MAP: {"additional_special_tokens": ["<|tool|>"]}},
+    {CONFIG: {"extra_special_tokens": ["<|stop|>"]}, MAP: {"extra_special_tokens": [named("<|tool|>", rstrip=True), "<|stop|>"]}},
+    {CONFIG: {"extra_special_tokens": ["<|stop|>"]}, MAP: {"extra_special_tokens": {"image_token": "<image>"}}},
+    {MAP: {"bos_token": "<s>", "eos_token": named("<|im_end|>", rstrip=True)}},
+    {CONFIG: {"eos_token": "<|stop|>"}, ADDED: {"<|tool|>": 600, "<|stop|>": 601, "block": 602}},
+    {CONFIG: {"eos_token": "</s>"}, ADDED: {"<|tool|>": 2, "<|call|>": 399, "<|im_end|>": 600}},
+]
+TOKEN_TEXTS = ["a block, Block and blocks", "x <|stop|> y", "<pad> <image>", "the <|tool|>  e", "<s> one </s> two", "<|im_start|> a <|im_end|> b", "<|call|><|tool|>", "<|endoftext|> \n<cls>"]
+TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "image_token", "wave_token", "voice_token", "start"]
+
+
+def token_files() -> dict:
+    names = "|".join("{{ " + name + " }}" for name in TOKEN_NAMES)
+    rows = []
+    for fixture in ("llama", "qwen2"):
+        for files in TOKEN_FILES:
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / "tokenizer.json").write_bytes((HERE.parents[1] / "tests/fixtures" / fixture / "tokenizer.json").read_bytes())
+                for name, contents in files.items():
+                    (Path(folder) / name).write_text(json.dumps(contents))
+                try:
+                    tokenizer = TokenizersBackend.from_pretrained(folder)
+                except Exception as error:
+                    print(fixture, files, repr(error))
+                    continue
+                ids = [tokenizer.encode(text) for text in TOKEN_TEXTS]
+                decoded = [tokenizer.decode(row, skip_special_tokens=True) for row in ids]
+                rendered = tokenizer.apply_chat_template([{"role": "user", "content": ""}], chat_template=names, tokenize=False)
+                rows.append([fixture, files, ids, decoded, rendered])
+    return {"texts": TOKEN_TEXTS, "template": names, "cases": rows}
+
+
 def write(name: str, goldens: dict) -> None:
     head = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in goldens.items() if key != "cases"]
     rows = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in goldens["cases"])
@@ -89,3 +157,4 @@ def write(name: str, goldens: dict) -> None:
 
 write("jinja.json", jinja())
 write("patterns.json", patterns())
+write("token_files.json", token_files())
