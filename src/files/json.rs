@@ -1,6 +1,5 @@
 //! Small files in JSON, and what is found in the place of a file.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::folder::ModelFolder;
@@ -23,19 +22,16 @@ impl ModelFolder {
         self.read_optional(name)?.map(|json| self.parse_json(name, &json)).transpose()
     }
 
-    /// What `json` says, which was read from the file `name`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidFile`] if it is not an object as `T` wants it.
-    pub fn parse_json<'json, T: Deserialize<'json>>(&self, name: &str, json: &'json [u8]) -> Result<T> {
+    fn parse_json<T: DeserializeOwned>(&self, name: &str, json: &[u8]) -> Result<T> {
+        let is_object = json.trim_ascii_start().starts_with(b"{");
         let reason = match serde_json::from_slice(json) {
-            _ if json.trim_ascii_start().starts_with(b"[") => "it is not a JSON object".into(),
-            Ok(value) => return Ok(value),
-            Err(error) => match stand_in(json) {
-                Some(found) => found.into(),
-                None if error.is_data() => format!("it is not as it should be: {error}"),
-                None => format!("it is not JSON: {error}"),
-            },
+            // A list would do for a struct, too: its elements would be taken for the fields in turn.
+            Ok(value) if is_object => return Ok(value),
+            Err(error) if is_object && error.is_data() => {
+                format!("something in it is missing or of the wrong kind: {error}")
+            }
+            Err(error) if is_object => format!("it is not JSON: {error}"),
+            _ => stand_in(json).unwrap_or("it is not a JSON object").into(),
         };
         Err(Error::InvalidFile { path: self.file_path(name), reason })
     }
@@ -44,12 +40,12 @@ impl ModelFolder {
 /// What is in a file's place, by its first bytes. A download that fails can leave such a file.
 pub(super) fn stand_in(bytes: &[u8]) -> Option<&'static str> {
     let found = match bytes.trim_ascii_start() {
-        [] => "it is empty; get it once more",
-        [b'<', ..] => "it is a web page, as a download leaves that failed; get the file once more",
+        [] => "it is empty; download it again",
+        [b'<', ..] => "it is a web page, which a failed download leaves; download the file again",
         [0xef, 0xbb, 0xbf, ..] => "it begins with a byte order mark (BOM); save it as UTF-8 without one",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16; save it as UTF-8",
-        [b'P', b'K', 3, 4, ..] => "it is a ZIP archive, such as PyTorch saves; get the model in safetensors",
-        [b'G', b'G', b'U', b'F', ..] => "it is a GGUF file; get the model in safetensors",
+        [b'P', b'K', 3, 4, ..] => "it is a ZIP archive, such as PyTorch saves weights in; only safetensors are read",
+        [b'G', b'G', b'U', b'F', ..] => "it is a GGUF file; only safetensors are read",
         start if start.starts_with(b"version ") => {
             "it is a Git LFS pointer; fetch the file it stands for, for instance with git lfs pull"
         }

@@ -24,6 +24,8 @@ const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// Bytes before the header.
 const PREFIX_BYTES: u64 = 8;
+/// Bytes that show what a file is that is none of weights.
+const SHOWN_BYTES: u64 = 512;
 /// Longest header: about 100 000 tensors. The largest model this engine runs has some 1500.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
@@ -218,17 +220,17 @@ async fn read_header(file: &mut FolderFile, path: PathBuf) -> Result<(Metadata, 
     let invalid = |reason| Error::InvalidFile { path: path.clone(), reason };
     let unreadable = |source| Error::ReadFile { path: path.clone(), source };
     let len = file.len_bytes().await.map_err(unreadable)?;
-    if len < PREFIX_BYTES {
-        return Err(invalid(format!(
-            "it is truncated: it has {len} bytes and the header begins at byte {PREFIX_BYTES}"
-        )));
-    }
-    let mut prefix = [0; PREFIX_BYTES as usize];
-    file.read_at(0, &mut prefix).await.map_err(unreadable)?;
-    let header_bytes = u64::from_le_bytes(prefix);
+    let mut start = vec![0; len.min(SHOWN_BYTES) as usize];
+    file.read_at(0, &mut start).await.map_err(unreadable)?;
+    let or_stand_in = |reason: String| invalid(stand_in(&start).map_or(reason, str::to_owned));
+    let Some(prefix) = start.first_chunk() else {
+        let reason = format!("it is truncated: it has {len} bytes and the header begins at byte {PREFIX_BYTES}");
+        return Err(or_stand_in(reason));
+    };
+    let header_bytes = u64::from_le_bytes(*prefix);
     if header_bytes > MAX_HEADER_BYTES {
-        let too_long = || format!("its header claims {header_bytes} bytes; at most {MAX_HEADER_BYTES} are read");
-        return Err(invalid(stand_in(&prefix).map_or_else(too_long, str::to_owned)));
+        let reason = format!("its header claims {header_bytes} bytes; at most {MAX_HEADER_BYTES} are read");
+        return Err(or_stand_in(reason));
     }
     let data_start = PREFIX_BYTES + header_bytes;
     if len < data_start {

@@ -77,31 +77,33 @@ impl Architecture {
         ("SmolLM3ForCausalLM", "smollm3", Self::SmolLm3),
     ];
 
-    /// By `model_type`, as transformers does. The first of `architectures` must be known, too: it says whether the head of
-    /// the model is one for text. It may be the model without its head, such as `LlamaModel`. Either may be missing.
+    /// By `model_type`, as in transformers, or where that is missing by the first of `architectures`. The latter must be
+    /// known in any case: it says whether the head of the model is one for text. It may be the model without its head, such
+    /// as `LlamaModel`.
     pub(super) fn parse(config: &Keys) -> Result<Self> {
         let names = config.get("architectures").and_then(|value| value.as_array());
         let name = names.and_then(|names| names.first()).and_then(|name| name.as_str());
         let model_type = config.get("model_type").and_then(|value| value.as_str());
-        let known = Self::NAMES.map(|(known, ..)| known).join(", ");
-        let mut found = None;
-        if let Some(name) = name {
-            let fits = |(known, _, _): &&(&str, &str, Self)| {
-                let without_head = known.strip_suffix("ForCausalLM").zip(name.strip_suffix("Model"));
-                name == *known || without_head.is_some_and(|(known, name)| known == name)
+        let supported = |names: [&str; 6]| format!("supported are {}", names.join(", "));
+        let classes = supported(Self::NAMES.map(|(class, ..)| class));
+        let by_class = name.map(|name| {
+            let is_it = |(class, ..): &(&str, &str, Self)| {
+                let without_head = class.strip_suffix("ForCausalLM").zip(name.strip_suffix("Model"));
+                name == *class || without_head.is_some_and(|(class, name)| class == name)
             };
-            found = Some(Self::NAMES.iter().find(fits).ok_or_else(|| {
-                let missing = missing_features(name).map(|missing| format!("not supported yet: {missing}; "));
-                config.refuse("architectures", &format!("{}supported are {known}", missing.unwrap_or_default()))
-            })?);
-        }
-        if let Some(model_type) = model_type {
-            let of_type = Self::NAMES.iter().find(|(_, known, _)| *known == model_type);
-            let types = Self::NAMES.map(|(_, known, _)| known).join(", ");
-            found = Some(of_type.ok_or_else(|| config.refuse("model_type", &format!("supported are {types}")))?);
-        }
-        let refuse = || config.refuse("architectures", &format!("supported are {known}"));
-        found.map(|(_, _, architecture)| *architecture).ok_or_else(refuse)
+            Self::NAMES.into_iter().find(is_it).ok_or_else(|| match missing_features(name) {
+                Some(missing) => config.refuse("architectures", &format!("not supported yet: {missing}; {classes}")),
+                None => config.refuse("architectures", &classes),
+            })
+        });
+        let by_type = model_type.map(|model_type| {
+            let types = || supported(Self::NAMES.map(|(_, known, _)| known));
+            let found = Self::NAMES.into_iter().find(|(_, known, _)| *known == model_type);
+            found.ok_or_else(|| config.refuse("model_type", &types()))
+        });
+        let (by_class, by_type) = (by_class.transpose()?, by_type.transpose()?);
+        let (_, _, found) = by_type.or(by_class).ok_or_else(|| config.refuse("architectures", &classes))?;
+        Ok(found)
     }
 
     pub(super) fn defaults(self) -> Defaults {

@@ -133,7 +133,7 @@ fn layer_ropes(config: &Keys, architecture: Architecture, num_layers: usize) -> 
     })
 }
 
-/// The sliding window of each layer. Where no layer has one, the keys may say what they like: 0, for instance.
+/// The sliding window of each layer. `sliding_window` is not read where the model does not use it: there it may be 0.
 fn windows(config: &Keys, architecture: Architecture, ropes: &[LayerRope]) -> Result<Vec<Option<usize>>> {
     let num_layers = ropes.len();
     let given = || config.count("sliding_window", MAX_POSITIONS);

@@ -1,10 +1,10 @@
 //! What the files beside tokenizer.json say of tokens: tokenizer_config.json, special_tokens_map.json and added_tokens.json.
 //!
-//! Read as transformers 5 reads them. If tokenizer_config.json has `added_tokens_decoder`, the other two do not matter. Of
-//! two tokens under one name the one of special_tokens_map.json counts. Tokens that tokenizer.json lacks, or has with
-//! other properties, are added to it.
+//! Read as transformers 5 reads them (`TokenizersBackend`; names that other tokenizer classes have by default are not
+//! known here). If tokenizer_config.json has `added_tokens_decoder`, the other two files do not matter. Tokens that
+//! tokenizer.json lacks, or has with other properties, are added to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 use tokenizers::{AddedToken, Tokenizer};
@@ -17,22 +17,26 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
 const MAP_FILE: &str = "special_tokens_map.json";
 const ADDED_FILE: &str = "added_tokens.json";
 
-/// The names that each tokenizer may use, in the order in which their tokens are added. Tokens under other names follow
-/// in the order of these names.
+/// The names that each tokenizer may use, in the order in which their tokens are added. A model may have others.
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// Special tokens without a name, and the older key for them.
+const UNNAMED: &str = "extra_special_tokens";
+const UNNAMED_OLD: &str = "additional_special_tokens";
+/// Tokens by id.
+const DECODER: &str = "added_tokens_decoder";
+
 /// The files, put together.
+#[derive(Default)]
 pub(super) struct TokenFiles {
     /// tokenizer_config.json.
     pub config: Map<String, Json>,
     /// Special tokens by name, such as `eos_token`.
-    named: BTreeMap<String, AddedToken>,
-    /// Special tokens without a name.
-    unnamed: Vec<AddedToken>,
+    named: Vec<(String, AddedToken)>,
+    /// Special tokens without a name. `None`: no file has a key for them.
+    unnamed: Option<Vec<AddedToken>>,
     /// Tokens, special or not, by the id that they are said to have.
-    added: BTreeMap<TokenId, AddedToken>,
-    /// Whether tokenizer.json's token of an id counts and not that of `added`.
-    added_yields: bool,
+    by_id: BTreeMap<TokenId, AddedToken>,
 }
 
 impl TokenFiles {
@@ -41,79 +45,103 @@ impl TokenFiles {
     /// # Errors
     /// [`Error::InvalidFile`] names the file, and the key that has no token where one is expected.
     pub fn open(folder: &ModelFolder) -> Result<Self> {
-        let config = read(folder, CONFIG_FILE)?;
-        let decoder = config.get("added_tokens_decoder");
-        let mut files = Self {
-            named: BTreeMap::new(),
-            unnamed: Vec::new(),
-            added: BTreeMap::new(),
-            added_yields: decoder.is_none(),
-            config: Map::new(),
-        };
+        let read = |name| folder.read_json_optional(name).map(Option::unwrap_or_default);
         let in_file = |name| move |reason| Error::InvalidFile { path: folder.file_path(name), reason };
-        files.take_special(&config).map_err(in_file(CONFIG_FILE))?;
-        match decoder {
-            Some(decoder) => files.take_decoder(decoder).map_err(in_file(CONFIG_FILE))?,
-            None => {
-                files.take_special(&read(folder, MAP_FILE)?).map_err(in_file(MAP_FILE))?;
-                files.take_added(&read(folder, ADDED_FILE)?).map_err(in_file(ADDED_FILE))?;
+        let config = read(CONFIG_FILE)?;
+        let mut files = Self::default();
+        files.take_config(&config).map_err(in_file(CONFIG_FILE))?;
+        if !config.contains_key(DECODER) {
+            let map = read(MAP_FILE)?;
+            files.take_map(&map).map_err(in_file(MAP_FILE))?;
+            files.take_added(&read(ADDED_FILE)?).map_err(in_file(ADDED_FILE))?;
+            if files.unnamed.is_none() {
+                files.unnamed = tokens(&map, UNNAMED_OLD).map_err(in_file(MAP_FILE))?;
             }
         }
-        files.config = config;
-        Ok(files)
+        Ok(Self { config, ..files })
     }
 
-    /// The special tokens of `settings`. They replace earlier ones of the same name.
-    fn take_special(&mut self, settings: &Map<String, Json>) -> Result<(), String> {
-        for (key, value) in settings.iter().filter(|(key, _)| key.ends_with("_token")) {
-            match token(value, true) {
-                Some(token) => drop(self.named.insert(key.clone(), token)),
-                None if value.is_null() => drop(self.named.remove(key)),
+    /// Takes what tokenizer_config.json says.
+    fn take_config(&mut self, config: &Map<String, Json>) -> Result<(), String> {
+        for (name, value) in config.iter().filter(|(name, _)| name.ends_with("_token")) {
+            match special_token(value) {
+                Some(token) if is_general(name) || value.is_string() || value["__type"] == "AddedToken" => {
+                    self.name(name, token);
+                }
                 // Other settings end so, too: `add_bos_token` is true or false.
-                None if NAMES.contains(&key.as_str()) => return Err(no_token(key, value)),
-                None => (),
-            }
-        }
-        for key in ["extra_special_tokens", "additional_special_tokens"] {
-            match settings.get(key) {
-                Some(Json::Object(tokens)) => {
-                    self.unnamed.clear();
-                    for (name, value) in tokens {
-                        self.named.insert(name.clone(), token(value, true).ok_or_else(|| no_token(name, value))?);
-                    }
-                }
-                // The second key is the old name of the first.
-                Some(Json::Array(tokens)) if key == "extra_special_tokens" || self.unnamed.is_empty() => {
-                    for value in tokens {
-                        let token = token(value, true).ok_or_else(|| no_token(key, value))?;
-                        self.unnamed.push(token);
-                    }
-                }
+                None if is_general(name) && !value.is_null() => return Err(no_token(name, value)),
                 _ => (),
             }
         }
-        Ok(())
-    }
-
-    /// `added_tokens_decoder`: ids and their tokens.
-    fn take_decoder(&mut self, decoder: &Json) -> Result<(), String> {
-        let key = "added_tokens_decoder";
-        let entries = decoder.as_object().ok_or_else(|| no_token(key, decoder))?;
-        for (id, value) in entries {
-            let id: TokenId = id.parse().map_err(|_| format!("{key} has a token with the id {id:?}"))?;
-            let token = token(value, false).filter(|_| value.is_object());
-            self.added.insert(id, token.ok_or_else(|| no_token(key, value))?);
+        self.name_all(config.get(UNNAMED))?;
+        if self.named.iter().all(|(name, _)| is_general(name)) {
+            self.name_all(config.get("model_specific_special_tokens"))?;
+        }
+        self.unnamed = tokens(config, UNNAMED)?;
+        if self.unnamed.as_ref().is_none_or(Vec::is_empty) && config.contains_key(UNNAMED_OLD) {
+            self.unnamed = tokens(config, UNNAMED_OLD)?;
+        }
+        let Some(decoder) = config.get(DECODER) else { return Ok(()) };
+        for (id, value) in decoder.as_object().ok_or_else(|| no_token(DECODER, decoder))? {
+            let id: TokenId = id.parse().map_err(|_| format!("{DECODER} has a token with the id {id:?}"))?;
+            let token = token(value).filter(|_| value.is_object());
+            self.by_id.insert(id, token.ok_or_else(|| no_token(DECODER, value))?);
         }
         Ok(())
     }
 
-    /// added_tokens.json: texts and their ids.
+    /// Takes what special_tokens_map.json says. It outweighs tokenizer_config.json for the names that all tokenizers have,
+    /// and not for a model's own.
+    fn take_map(&mut self, map: &Map<String, Json>) -> Result<(), String> {
+        for (name, value) in map.iter().filter(|(name, _)| name.ends_with("_token")) {
+            match special_token(value) {
+                Some(token) if is_general(name) || !self.names().any(|(known, _)| known == name) => {
+                    self.name(name, token);
+                }
+                None if is_general(name) && value.is_null() => self.named.retain(|(known, _)| known != name),
+                None if is_general(name) => return Err(no_token(name, value)),
+                _ => (),
+            }
+        }
+        match map.get(UNNAMED) {
+            Some(Json::Array(list)) => {
+                let unnamed = self.unnamed.get_or_insert_default();
+                for value in list {
+                    unnamed.push(special_token(value).ok_or_else(|| no_token(UNNAMED, value))?);
+                }
+            }
+            Some(other) => {
+                self.name_all(Some(other))?;
+                self.unnamed = tokens(map, UNNAMED)?;
+            }
+            None => (),
+        }
+        Ok(())
+    }
+
+    /// Takes what added_tokens.json says: texts and their ids.
     fn take_added(&mut self, ids: &Map<String, Json>) -> Result<(), String> {
+        let named = self.named.iter().filter(|(name, _)| is_general(name)).map(|(_, token)| token);
+        let special: BTreeSet<&str> = named.chain(self.unnamed.iter().flatten()).map(|token| &*token.content).collect();
         for (text, id) in ids {
             let parsed = id.as_u64().and_then(|id| TokenId::try_from(id).ok());
             let parsed = parsed.ok_or_else(|| format!("the token {text:?} has the id {id}"))?;
-            let special = self.named.values().chain(&self.unnamed).any(|token| token.content == *text);
-            self.added.insert(parsed, AddedToken::from(text.as_str(), special));
+            self.by_id.insert(parsed, AddedToken::from(text.as_str(), special.contains(text.as_str())));
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &str, token: AddedToken) {
+        match self.named.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = token,
+            None => self.named.push((name.to_owned(), token)),
+        }
+    }
+
+    /// Takes an object of names and tokens. What is none has no names.
+    fn name_all(&mut self, names: Option<&Json>) -> Result<(), String> {
+        for (name, value) in names.and_then(Json::as_object).into_iter().flatten() {
+            self.name(name, special_token(value).ok_or_else(|| no_token(name, value))?);
         }
         Ok(())
     }
@@ -123,52 +151,71 @@ impl TokenFiles {
         self.named.iter().map(|(name, token)| (name.as_str(), token.content.as_str()))
     }
 
-    /// Adds to a tokenizer what it lacks.
+    /// Adds to a tokenizer what it lacks or has otherwise.
     ///
     /// # Errors
     /// The tokenizer's own words if it cannot normalize a token.
-    pub fn add_to(self, tokenizer: &mut Tokenizer) -> Result<(), String> {
-        let Self { named, unnamed, mut added, .. } = self;
+    pub fn add_to(mut self, tokenizer: &mut Tokenizer) -> Result<(), String> {
         let known = tokenizer.get_added_tokens_decoder();
-        if self.added_yields {
-            added.retain(|id, _| !known.contains_key(id));
+        if !self.config.contains_key(DECODER) {
+            self.by_id.extend(known.iter().map(|(&id, token)| (id, token.clone())));
         }
-        let known: BTreeMap<&str, &AddedToken> = known.values().map(|token| (token.content.as_str(), token)).collect();
-        let mut missing: Vec<AddedToken> =
-            added.into_values().filter(|token| known.get(token.content.as_str()) != Some(&token)).collect();
-        let order = |name: &str| NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len());
-        let mut special: Vec<(String, AddedToken)> = named.into_iter().collect();
-        special.sort_by_key(|(name, _)| order(name));
-        for (_, token) in &special {
-            match missing.iter_mut().find(|missing| missing.content == token.content) {
-                Some(missing) => missing.special = true,
-                None if known.contains_key(token.content.as_str()) => (),
-                None => missing.push(token.clone()),
+        let texts: BTreeSet<String> = known.values().map(|token| token.content.clone()).collect();
+        let mut added: Vec<AddedToken> = self.by_id.into_values().collect();
+        let place = |name: &str| NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len());
+        self.named.sort_by_key(|(name, _)| place(name));
+        let names: BTreeSet<&str> = self.named.iter().map(|(_, token)| token.content.as_str()).collect();
+        for token in added.iter_mut().filter(|token| names.contains(token.content.as_str())) {
+            token.special = true;
+        }
+        for token in self.named.iter().map(|(_, token)| token).chain(self.unnamed.iter().flatten()) {
+            if !texts.contains(&token.content) && !added.iter().any(|added| added.content == token.content) {
+                added.push(token.clone());
             }
         }
-        for token in unnamed {
-            let text = token.content.as_str();
-            if !known.contains_key(text) && !missing.iter().any(|missing| missing.content == text) {
-                missing.push(token);
-            }
-        }
-        tokenizer.add_tokens(missing).map(drop).map_err(|error| error.to_string())
+        tokenizer.add_tokens(added).map(drop).map_err(|error| error.to_string())
     }
 }
 
-fn read(folder: &ModelFolder, name: &str) -> Result<Map<String, Json>> {
-    folder.read_json_optional(name).map(Option::unwrap_or_default)
+fn is_general(name: &str) -> bool {
+    NAMES.contains(&name)
 }
 
-/// The token that `value` stands for: its text, or an object with `content` and properties. `special` is for where the
-/// object does not say.
-fn token(value: &Json, special: bool) -> Option<AddedToken> {
-    let text = value.as_str().or_else(|| value["content"].as_str())?;
-    let flag = |key: &str, default| value[key].as_bool().unwrap_or(default);
-    let special = flag("special", special);
-    let token = AddedToken::from(text, special).single_word(flag("single_word", false));
-    let token = token.lstrip(flag("lstrip", false)).rstrip(flag("rstrip", false));
-    Some(token.normalized(flag("normalized", !special)))
+/// The list of tokens under a key, empty for null. `None` where the key is missing or has an object.
+fn tokens(settings: &Map<String, Json>, key: &str) -> Result<Option<Vec<AddedToken>>, String> {
+    match settings.get(key) {
+        None | Some(Json::Object(_)) => Ok(None),
+        Some(Json::Null) => Ok(Some(Vec::new())),
+        Some(list) => {
+            let values = list.as_array().ok_or_else(|| no_token(key, list))?;
+            values
+                .iter()
+                .map(|value| token(value).ok_or_else(|| no_token(key, value)))
+                .collect::<Result<_, _>>()
+                .map(Some)
+        }
+    }
+}
+
+/// The token that `value` stands for: a text, which is special, or an object with `content` and properties.
+fn token(value: &Json) -> Option<AddedToken> {
+    if let Some(text) = value.as_str() {
+        return Some(AddedToken::from(text, true));
+    }
+    let flag = |key: &str| value[key].as_bool();
+    let special = flag("special").unwrap_or(false);
+    let token = AddedToken::from(value["content"].as_str()?, special).single_word(flag("single_word").unwrap_or(false));
+    let token = token.lstrip(flag("lstrip").unwrap_or(false)).rstrip(flag("rstrip").unwrap_or(false));
+    Some(token.normalized(flag("normalized").unwrap_or(!special)))
+}
+
+/// The same where all are special, whatever the object says.
+fn special_token(value: &Json) -> Option<AddedToken> {
+    let mut value = value.clone();
+    if let Json::Object(properties) = &mut value {
+        properties.insert("special".into(), true.into());
+    }
+    token(&value)
 }
 
 fn no_token(key: &str, value: &Json) -> String {

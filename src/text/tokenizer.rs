@@ -87,7 +87,8 @@ impl Tokenizer {
             inner.with_model(bpe);
         }
         let files = TokenFiles::open(folder)?;
-        catch_panic(|| files.add_to(&mut inner), identity).map_err(invalid)?;
+        catch_panic(|| files.add_to(&mut inner), identity)
+            .map_err(|error| invalid(format!("with the tokens of the files beside it: {error}")))?;
         Ok(Self { inner })
     }
 

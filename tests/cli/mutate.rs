@@ -33,6 +33,11 @@ impl Folder {
                 files.insert(file, std::fs::read(path).expect("the fixture can be read"));
             }
         }
+        // Older folders have these, too.
+        let special =
+            json!({"bos_token": "<s>", "pad_token": {"content": "<pad>"}, "extra_special_tokens": ["<|tool|>"]});
+        files.insert("special_tokens_map.json".into(), special.to_string().into_bytes());
+        files.insert("added_tokens.json".into(), json!({"<|call|>": 600, "<|tool|>": 601}).to_string().into_bytes());
         Self(files)
     }
 

@@ -1,7 +1,7 @@
 //! Damaged model folders end in a result or in an error in words: no panic, no signal, within ten seconds and two gigabytes.
 //!
 //! Each seed damages a fixture in its own way (`super::mutate`), and the binary runs it: a plain prompt and a conversation.
-//! A test run takes the first few hundred seeds; `CB_LAB_MUTATIONS=0..2000` takes these, and 17..18 one alone.
+//! A test run takes the first 2,000 seeds; `CB_LAB_MUTATIONS=2000..9000` takes others, and 17..18 one alone.
 
 use super::harness::{cb_lab, file_of};
 use super::mutate::mutated;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a test run has time for.
-const SEEDS: Range<usize> = 0..500;
+const SEEDS: Range<usize> = 0..2000;
 const LONGEST: Duration = Duration::from_secs(10);
 /// Address space, which is more than what is used of it.
 const MOST_KIB: usize = 2 << 20;
@@ -30,7 +30,7 @@ pub fn trials() -> Vec<Trial> {
 fn all() -> Result<(), Failed> {
     let seeds = match std::env::var("CB_LAB_MUTATIONS") {
         Err(_) => SEEDS,
-        Ok(text) => parse(&text).ok_or("CB_LAB_MUTATIONS is a range of seeds such as 0..2000")?,
+        Ok(text) => parse(&text).ok_or("CB_LAB_MUTATIONS is a range of seeds such as 2000..9000")?,
     };
     let (next, faults, results) = (AtomicUsize::new(seeds.start), Mutex::new(Vec::new()), AtomicUsize::new(0));
     let work = || {

@@ -76,7 +76,7 @@ fn wrong_tensors() {
 }
 
 fn truncated_weights() {
-    for len in [0, 7, 1000, 20_000] {
+    for len in [7, 1000, 20_000] {
         let model = ModelCopy::of("llama").edit("model.safetensors", |contents| contents.truncate(len));
         refuse(model.path(), &["model.safetensors", "truncated", &format!("it has {len} bytes")]);
     }

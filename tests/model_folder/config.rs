@@ -371,7 +371,7 @@ fn what_is_no_config_is_refused() {
         ModelConfig::open(&folder)
     };
     assert_refused(parse(b"{\"hidden_size\": "), &["config.json", "not JSON"]);
-    assert_refused(parse(b"5"), &["config.json", "not as it should be"]);
+    assert_refused(parse(b"5"), &["config.json", "not a JSON object"]);
     // What is found in the place of a file.
     let found: [(&[u8], &str); 6] = [
         (b" \n", "it is empty"),

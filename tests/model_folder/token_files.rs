@@ -15,21 +15,25 @@ struct Goldens {
     cases: Vec<Case>,
 }
 
-/// A fixture, the files beside its tokenizer.json, the ids and the texts without special tokens of all `texts`, and what
-/// the template writes.
+/// A fixture, whether the tokens of its tokenizer.json are special, the files beside that, the ids and the texts without
+/// special tokens of all `texts`, and what the template writes.
 #[derive(Deserialize)]
-struct Case(String, BTreeMap<String, Value>, Vec<Vec<u32>>, Vec<String>, String);
+struct Case(String, bool, BTreeMap<String, Value>, Vec<Vec<u32>>, Vec<String>, String);
 
 #[test]
 fn tokens_and_names_are_those_of_the_reference() {
     let goldens: Goldens = serde_json::from_str(include_str!("token_files.json")).unwrap();
-    assert!(goldens.cases.len() > 40, "only {} cases", goldens.cases.len());
-    for Case(name, files, ids, texts, rendered) in goldens.cases {
-        let tokenizer = fixture(&name).read("tokenizer.json").unwrap();
+    assert!(goldens.cases.len() > 130, "only {} cases", goldens.cases.len());
+    for Case(name, special, files, ids, texts, rendered) in goldens.cases {
+        let mut tokenizer: Value = fixture(&name).read_json("tokenizer.json").unwrap();
+        for token in tokenizer["added_tokens"].as_array_mut().unwrap() {
+            token["special"] = special.into();
+        }
+        let tokenizer = tokenizer.to_string();
         let files: Vec<(String, String)> = files.into_iter().map(|(name, json)| (name, json.to_string())).collect();
         let mut contents: Vec<(&str, &[u8])> =
             files.iter().map(|(name, json)| (name.as_str(), json.as_bytes())).collect();
-        contents.push(("tokenizer.json", &tokenizer));
+        contents.push(("tokenizer.json", tokenizer.as_bytes()));
         contents.push(("chat_template.jinja", goldens.template.as_bytes()));
         let (_directory, folder) = folder_of(&contents);
         let tokenizer = Tokenizer::open(&folder).unwrap();
@@ -52,6 +56,7 @@ fn a_wrong_token_is_named_with_its_file() {
         (config, json!({"eos_token": {"text": "x"}}), r#"eos_token has {"text":"x"}"#),
         (config, json!({"extra_special_tokens": ["a", 5]}), "extra_special_tokens has 5"),
         (config, json!({"extra_special_tokens": {"image": 5}}), "image has 5"),
+        (config, json!({"extra_special_tokens": "<x>"}), r#"extra_special_tokens has "<x>""#),
         (config, json!({"added_tokens_decoder": {"x": {"content": "a"}}}), r#"a token with the id "x""#),
         (config, json!({"added_tokens_decoder": {"5": "a"}}), r#"added_tokens_decoder has "a""#),
         (config, json!({"added_tokens_decoder": []}), "added_tokens_decoder has []"),

@@ -72,7 +72,7 @@ fn a_missing_or_broken_tokenizer_is_named() {
         Tokenizer::open(&ModelFolder::embedded("tiny", files))
     };
     assert_refused(broken(b"{}"), &["tiny", "tokenizer.json", "not a tokenizer"]);
-    assert_refused(broken(b"\xff"), &["tokenizer.json", "not JSON"]);
+    assert_refused(broken(b"\xff"), &["tokenizer.json", "not a JSON object"]);
 }
 
 /// tokenizers panics in both cases.

@@ -285,7 +285,7 @@ fn a_truncated_file_is_named_with_both_sizes() {
     let cut = (whole.len() - 1).to_string();
     let (_directory, folder) = folder_of(&[("model.safetensors", &whole[..whole.len() - 1])]);
     assert_refused(open(&folder), &["model.safetensors", "truncated", &len, &cut]);
-    for len in [0, 7, 8, 100] {
+    for len in [1, 7, 8, 100] {
         assert_refused(open_single(&whole[..len]), &["model.safetensors", "truncated", &format!("has {len} bytes")]);
     }
     let mut longer = whole;
@@ -318,7 +318,8 @@ fn a_header_that_makes_no_sense_is_refused() {
     assert_refused(open(backwards, 8), &["model.safetensors", "header is wrong"]);
     assert_refused(open_single(&[0xff; 64]), &["model.safetensors", "header claims", "18446744073709551615"]);
     assert_refused(open_single(b"version https://git-lfs.github.com/spec/v1\noid"), &["Git LFS pointer"]);
-    assert_refused(open_single(b"<!DOCTYPE html>"), &["model.safetensors", "web page"]);
+    assert_refused(open_single(b"\n\n\n\n\n\n\n\n\n<!DOCTYPE html>"), &["model.safetensors", "web page"]);
+    assert_refused(open_single(b""), &["model.safetensors", "it is empty"]);
     assert_refused(open_single(b"GGUF\x03\0\0\0\0\0"), &["model.safetensors", "GGUF"]);
     assert_refused(
         open(r#"{"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "b": {"dtype": "F13"}}"#, 4),

@@ -102,7 +102,7 @@ TOKEN_FILES = [
     {CONFIG: {"eos_token": "<|stop|>", "pad_token": "<pad>"}},
     {CONFIG: {"eos_token": "</s>", "unk_token": "", "pad_token": None, "add_bos_token": True}},
     {CONFIG: {"pad_token": "block", "sep_token": "e", "mask_token": "▁the", "cls_token": "<cls>"}},
-    {CONFIG: {"image_token": "<image>", "voice_token": 5, "wave_token": "<|im_start|>"}},
+    {CONFIG: {"image_token": "<image>", "voice_token": 5, "boi_token": "<|im_start|>"}},
     {CONFIG: {"eos_token": token("<|stop|>", lstrip=True) | {"__type": "AddedToken"}}},
     {CONFIG: {"additional_special_tokens": ["<|tool|>", "block", "<|tool|>"]}},
     {CONFIG: {"additional_special_tokens": ["<|tool|>"], "extra_special_tokens": ["<|call|>"]}},
@@ -123,18 +123,42 @@ TOKEN_FILES = [
     {MAP: {"bos_token": "<s>", "eos_token": named("<|im_end|>", rstrip=True)}},
     {CONFIG: {"eos_token": "<|stop|>"}, ADDED: {"<|tool|>": 600, "<|stop|>": 601, "block": 602}},
     {CONFIG: {"eos_token": "</s>"}, ADDED: {"<|tool|>": 2, "<|call|>": 399, "<|im_end|>": 600}},
+    {CONFIG: {"eos_token": "</s>", "pad_token": "<|im_end|>"}},
+    {CONFIG: {"added_tokens_decoder": {"399": token("<|im_end|>", special=False), "2": token("</s>", special=False)}, "eos_token": "<|im_end|>", "bos_token": "</s>"}},
+    {CONFIG: {"eos_token": "<|im_end|>"}, ADDED: {"<|im_end|>": 5}},
+    {CONFIG: {"image_token": "<image>", "added_tokens_decoder": {"500": token("<image>", special=False), "501": token("<image>", special=False, lstrip=True)}}},
+    {CONFIG: {"additional_special_tokens": []}, MAP: {"additional_special_tokens": ["<|tool|>"]}},
+    {CONFIG: {"additional_special_tokens": None}, MAP: {"additional_special_tokens": ["<|tool|>"]}},
+    {CONFIG: {"extra_special_tokens": []}, MAP: {"additional_special_tokens": ["<|tool|>"]}},
+    {CONFIG: {"additional_special_tokens": ["<|tool|>"]}, MAP: {"extra_special_tokens": None}},
+    {MAP: {"additional_special_tokens": ["<|tool|>"]}, ADDED: {"<|tool|>": 700}},
+    {CONFIG: {"additional_special_tokens": ["<|tool|>"]}, ADDED: {"<|tool|>": 700}},
+    {CONFIG: {"image_token": "<image>"}, ADDED: {"<image>": 700}},
+    {CONFIG: {"image_token": "<image>"}, MAP: {"image_token": "<pad>"}},
+    {CONFIG: {"image_token": "<image>"}, MAP: {"image_token": None}},
+    {CONFIG: {"model_specific_special_tokens": {"start": "<|im_start|>"}}},
+    {CONFIG: {"model_specific_special_tokens": {"start": "<|im_start|>"}, "image_token": "<image>"}},
+    {MAP: {"pad_token": token("<pad>", special=False)}},
+    {CONFIG: {"additional_special_tokens": [{"__type": "AddedToken", "content": "<|tool|>", "lstrip": True}]}},
+    {CONFIG: {"image_token": {"content": "<image>"}, "voice_token": {"__type": "AddedToken", "content": "<pad>"}}},
+    {CONFIG: {"voice_token": "<|stop|>", "image_token": "<image>"}},
+    {CONFIG: {}, ADDED: {"<|tool|>": 700, "<|call|>": 700}},
 ]
 TOKEN_TEXTS = ["a block, Block and blocks", "x <|stop|> y", "<pad> <image>", "the <|tool|>  e", "<s> one </s> two", "<|im_start|> a <|im_end|> b", "<|call|><|tool|>", "<|endoftext|> \n<cls>"]
-TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "image_token", "wave_token", "voice_token", "start"]
+TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "image_token", "boi_token", "voice_token", "start"]
 
 
 def token_files() -> dict:
     names = "|".join("{{ " + name + " }}" for name in TOKEN_NAMES)
     rows = []
-    for fixture in ("llama", "qwen2"):
+    # The last: whether the tokens of tokenizer.json are special.
+    for fixture, special in (("llama", True), ("qwen2", True), ("qwen2", False)):
+        stored = json.loads((HERE.parents[1] / "tests/fixtures" / fixture / "tokenizer.json").read_text())
+        for added in stored["added_tokens"]:
+            added["special"] = special
         for files in TOKEN_FILES:
             with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / "tokenizer.json").write_bytes((HERE.parents[1] / "tests/fixtures" / fixture / "tokenizer.json").read_bytes())
+                (Path(folder) / "tokenizer.json").write_text(json.dumps(stored))
                 for name, contents in files.items():
                     (Path(folder) / name).write_text(json.dumps(contents))
                 try:
@@ -145,7 +169,7 @@ def token_files() -> dict:
                 ids = [tokenizer.encode(text) for text in TOKEN_TEXTS]
                 decoded = [tokenizer.decode(row, skip_special_tokens=True) for row in ids]
                 rendered = tokenizer.apply_chat_template([{"role": "user", "content": ""}], chat_template=names, tokenize=False)
-                rows.append([fixture, files, ids, decoded, rendered])
+                rows.append([fixture, special, files, ids, decoded, rendered])
     return {"texts": TOKEN_TEXTS, "template": names, "cases": rows}
 
 
