@@ -1,15 +1,16 @@
 // out[row, :] = table[token_ids[row], :], or, of tokens that the host does not know yet, table[sampled_tokens[token_ids[row]], :]
 //
 // sampled_tokens [_, 2] what sample left: a token id, and something else
-// table  [vocab_size, hidden_size] of f32, f16 or bf16, the piece that holds rows first_row .. first_row + num_rows
+// table  [vocab_size, hidden_size] of f32, f16, bf16 or int8, the piece that holds rows first_row .. first_row + num_rows
+// scales [vocab_size, hidden_size / 32] of bf16, of int8 only
 // out    [num_tokens, hidden_size]; rows whose token lies in another piece are left to that piece's dispatch
 //
 // One thread per vec4 of out.   Twin: src/backend/cpu/embed_tokens.rs   Test: tests/kernels/embed_tokens.rs
 // Appended: eight_weights of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
-override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16; halves are packed eight to a vec4<u32>
-override INTERLEAVE: u32 = 1u; // rows that lie together, vec4 by vec4: see RowOrder in src/backend/gpu/matrix.rs
+override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8
+override INTERLEAVE: u32 = 1u; // rows that lie together, 16 bytes or a scale of each in turn: RowOrder in src/backend/gpu/row_order.rs
 
 struct Params {
     num_tokens: u32,
@@ -25,6 +26,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> sampled_tokens: array<u32>;
 @group(0) @binding(3) var<storage, read> table: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> scales: array<u32>; // two each
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -49,10 +51,19 @@ fn main(
 
 // Weights 4 c .. 4 c + 4 of a row that has 4 width of them.
 fn four_weights(row: u32, c: u32, width: u32) -> vec4<f32> {
-    let fours = select(2u, 1u, WEIGHT_TYPE == 0u); // in a vec4 of words
-    let words = table[(row / INTERLEAVE * (width / fours) + c / fours) * INTERLEAVE + row % INTERLEAVE];
+    let fours = select(2u * PARTS, 1u, WEIGHT_TYPE == 0u); // in a vec4 of words
+    let words = table[place_of(row, width / fours, c / fours)];
     if WEIGHT_TYPE == 0u {
         return bitcast<vec4<f32>>(words);
     }
+    if WEIGHT_TYPE == 3u {
+        let place = place_of(row, width / 8u, c / 8u);
+        return four_bytes(words[c % 4u]) * two_scales(scales[place / 2u])[place % 2u];
+    }
     return four_halves(select(words.xy, words.zw, c % 2u == 1u));
+}
+
+// Where the i-th of the `count` things lies that each row has.
+fn place_of(row: u32, count: u32, i: u32) -> u32 {
+    return (row / INTERLEAVE * count + i) * INTERLEAVE + row % INTERLEAVE;
 }

@@ -51,9 +51,9 @@ pub enum WeightDtype {
     F16,
     /// 2 bytes: 8 bits of precision, the range of f32.
     Bf16,
-    /// A byte, and a scale for each 32 neighbours, in the layers; embeddings and logits as in the checkpoint.
+    /// A byte, and a scale for each 32 neighbours.
     Int8,
-    /// Half a byte, in the same way.
+    /// Half a byte, in the same way, in the layers; a byte in the embeddings and the logits' matrix.
     Int4,
 }
 

@@ -76,7 +76,7 @@ pub struct LimitArgs {
     /// How K and V are kept: f16 takes half the memory, and rounds
     #[arg(long, value_enum, default_value_t)]
     kv_dtype: KvDtype,
-    /// What weights are rounded to; on a GPU int8 takes about a half of f16's memory in the layers, and int4 a quarter
+    /// What weights are rounded to; int8 takes about half of f16's memory, and int4 a quarter in the layers
     #[arg(long, value_enum, default_value_t)]
     weight_dtype: WeightDtype,
 }

@@ -114,15 +114,15 @@ pub fn matrix_size<B: Backend>(
 }
 
 /// The element type of a matrix on the backend. [`WeightDtype::Auto`]: the narrowest that rounds no value of its tensors.
-/// Embeddings and logits are not quantized: a row of the table stands for a token alone, and nothing averages its errors.
+/// Embeddings and logits have 8 bits at least: a row of the table stands for a token alone, and nothing averages its errors.
 fn element_type(files: &WeightFiles, matrix: &MatrixSource, weight_dtype: WeightDtype) -> Result<ElementType> {
     match (weight_dtype, matrix.role) {
         (WeightDtype::F32, _) => return Ok(ElementType::F32),
         (WeightDtype::F16, _) => return Ok(ElementType::F16),
         (WeightDtype::Bf16, _) => return Ok(ElementType::Bf16),
-        (WeightDtype::Int8, MatrixRole::Layer) => return Ok(ElementType::Int8),
+        (WeightDtype::Int8, _) | (WeightDtype::Int4, MatrixRole::Vocabulary) => return Ok(ElementType::Int8),
         (WeightDtype::Int4, MatrixRole::Layer) => return Ok(ElementType::Int4),
-        (WeightDtype::Auto, _) | (WeightDtype::Int8 | WeightDtype::Int4, MatrixRole::Vocabulary) => {}
+        (WeightDtype::Auto, _) => {}
     }
     let types: Vec<ElementType> = matrix.typed_by.iter().map(|name| stored_type(files, name)).collect::<Result<_>>()?;
     Ok(types.into_iter().reduce(ElementType::of_both).unwrap_or(ElementType::F32))

@@ -56,7 +56,7 @@ fn agrees_with_the_reference(name: &str, dtype: WeightDtype, lossless: &[WeightD
     let least = match dtype {
         _ if lossless.contains(&dtype) => all,
         WeightDtype::Int4 => 1,
-        // 49 % is the least of today; weights of another scale or of another place would leave next to nothing.
+        // 44 % is the least of today; weights of another scale or of another place would leave next to nothing.
         _ => all * 2 / 5,
     };
     ensure!(same >= least, "{same} of {all} tokens are transformers', and not {least}");

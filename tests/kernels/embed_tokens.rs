@@ -34,9 +34,9 @@ pub fn cases() -> Cases {
     let tokens = [1, 3, 64, 65].map(|tokens| EmbedTokens { tokens, ..USUAL });
     let widths = [4, 252, 256, 260, 896].map(|hidden_size| EmbedTokens { hidden_size, ..USUAL });
     // 144 bytes a row: pieces of 60, 60, 60 and 20 rows. 68 is no multiple of 8, so it is stored as f32.
-    let halves = [ElementType::F16, ElementType::Bf16].into_iter().flat_map(|elements| {
+    let packed = [ElementType::F16, ElementType::Bf16, ElementType::Int8].into_iter().flat_map(|elements| {
         let split = EmbedTokens { elements, vocab_size: 200, max_binding_bytes: Some(8700), tokens: 25, ..USUAL };
-        // Widths of a multiple of 32 are interleaved, eight rows together: 100 rows end amid eight.
+        // Widths of a multiple of 32 are interleaved, and int8 of another width is stored as f32, eight rows together: 100 rows end amid eight.
         let interleaved = EmbedTokens { elements, hidden_size: 96, tokens: 20, ..USUAL };
         let interleaved_split = EmbedTokens { max_binding_bytes: Some(8700), ..interleaved };
         [
@@ -49,7 +49,7 @@ pub fn cases() -> Cases {
     });
     let chosen = EmbedTokens { from_sampled: true, ..USUAL };
     let chosen_split = EmbedTokens { from_sampled: true, ..split };
-    boxed([USUAL, split, grid, chosen, chosen_split].into_iter().chain(tokens).chain(widths).chain(halves))
+    boxed([USUAL, split, grid, chosen, chosen_split].into_iter().chain(tokens).chain(widths).chain(packed))
 }
 
 impl Case for EmbedTokens {
@@ -61,7 +61,7 @@ impl Case for EmbedTokens {
         format!("vocab_size={vocab_size},hidden_size={hidden_size},tokens={tokens},{elements:?}{chosen}{grid}{split}")
     }
 
-    /// It moves words.
+    /// It moves weights, and a whole number times its scale is exact.
     fn tolerance(&self) -> Tolerance {
         Tolerance::EXACT
     }

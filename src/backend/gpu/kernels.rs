@@ -147,7 +147,7 @@ impl Kernel {
             };
         }
         match self {
-            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite], "eight_weights"),
+            Kernel::EmbedTokens => source!("embed_tokens", [Read, Read, Read, ReadWrite, Read], "eight_weights"),
             Kernel::RmsNorm => source!("rms_norm", [Read, Read, ReadWrite]),
             Kernel::Linear => source!("linear", LINEAR, "eight_weights"),
             Kernel::LinearInterleaved => {

@@ -240,12 +240,14 @@ impl Backend for GpuBackend {
         table: &GpuMatrix,
         out: &mut GpuBuffer,
     ) {
-        assert!(!table.stored.is_quantized(), "tables are kept as f32 or in halves");
+        assert!(table.stored != ElementType::Int4, "tables have 8 bits at least");
         for piece in &table.pieces {
             let p = EmbedTokensParams { first_row: piece.first_row as u32, num_rows: piece.num_rows as u32, ..p };
             let variant = Variant::embed_tokens(table.stored, table.order);
             let len = p.num_tokens * p.hidden_size;
-            self.record_elementwise(variant, &p, len, &[&step.0, &sampled_tokens.0, &piece.buffer, &out.0]);
+            let scales = piece.scales.as_ref().unwrap_or(&self.nothing.0).clone();
+            let buffers = [&step.0, &sampled_tokens.0, &piece.buffer, &out.0, &scales];
+            self.record_elementwise(variant, &p, len, &buffers);
         }
     }
 

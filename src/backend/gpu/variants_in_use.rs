@@ -25,7 +25,7 @@ impl Variant {
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
-            if !elements.is_quantized() {
+            if elements != ElementType::Int4 {
                 variants.push(Self::embed_tokens(elements, order));
             }
             for (num_rows, threads) in [1, 4, 8, 16].into_iter().flat_map(|rows| threads.map(|threads| (rows, threads)))
