@@ -9,7 +9,7 @@
 //!   int4             │j+16│  j │j+16│  j │j+16│  j │j+16│  j │      four columns of 16
 //! ```
 //!
-//! So 16 words are unpacked by a shift and a mask, whatever the form and however wide a vector is.
+//! So 16 words are unpacked by shifts and masks, whatever the form and however wide a vector is.
 //!
 //! No closures here and in what unpacks: they are compiled without the vector instructions of the function around them, unless
 //! the compiler happens to inline them.
@@ -27,11 +27,17 @@ pub trait Form {
     const WORDS: usize = Self::LINES * ACROSS;
     /// Columns of a line.
     const COLS: usize;
-    /// Whole numbers come with this added to them, and have scales.
-    const OFFSET: Option<f32> = None;
+    /// Whether the elements are whole numbers that have scales.
+    const SCALED: bool = false;
 
     /// Column `col` of a line: the lanes of `words[vector]`, and those 16 further on.
     fn unpack<S: Simd>(simd: S, words: &[S::u32s], vector: usize, col: usize) -> [S::f32s; 2];
+
+    /// What whole numbers come with added to them, by column of a line and half of the panel.
+    #[inline(always)]
+    fn offset(_col: usize, _half: usize) -> f32 {
+        0.0
+    }
 }
 
 /// `f32`
@@ -40,10 +46,12 @@ pub struct Single;
 pub struct Half;
 /// `bf16`
 pub struct Brain;
-/// Whole numbers of 8 bits, 128 added.
-pub struct Int8;
-/// Whole numbers of 4 bits, 8 added.
-pub struct Int4;
+/// Whole numbers of so many bits, stored with half of what they can be added.
+pub struct Whole<const BITS: usize>;
+/// 128 added.
+pub type Int8 = Whole<8>;
+/// 8 added.
+pub type Int4 = Whole<4>;
 
 impl Form for Single {
     const LINES: usize = 2;
@@ -76,29 +84,56 @@ impl Form for Half {
     }
 }
 
-impl Form for Int8 {
-    const COLS: usize = 2;
-    const OFFSET: Option<f32> = Some(256.0 + 128.0);
+/// The bits of a whole number become part of the fraction of an f32, where they are if that is possible: for each shift less
+/// there are more products.
+///
+/// ```text
+///   bits of an f32    31  30      23 22          to        0
+///                     0   exponent   0 … 0 number 0 … 0          2^(23 - to) + number, where number counts from bit `to`
+/// ```
+///
+/// A scale, which has 8 bits, times what was added is exact, as is what is left when that is taken away.
+impl<const BITS: usize> Whole<BITS> {
+    /// Bit 0 of the number that begins at a bit of a word.
+    const fn moved(at: usize) -> usize {
+        match at {
+            // The fraction has bits 0 to 22.
+            _ if at + BITS > 23 => at - 16,
+            // 2^(23 - to) + 2^(BITS - 1), times 8 bits, has 24 bits.
+            _ if at + BITS < 8 => 8 - BITS,
+            _ => at,
+        }
+    }
 
-    /// The byte becomes the upper end of a fraction: of 256 + byte.
+    /// Where a number begins in its word.
+    const fn begin(col: usize, half: usize) -> usize {
+        BITS * (2 * col + half)
+    }
+
     #[inline(always)]
-    fn unpack<S: Simd>(simd: S, words: &[S::u32s], vector: usize, col: usize) -> [S::f32s; 2] {
-        let up = 15 - 16 * col as i32;
-        let [low, high] = [shift(simd, words[vector], up), shift(simd, words[vector], up - 8)];
-        [fraction(simd, low, 0xff << 15, 256.0), fraction(simd, high, 0xff << 15, 256.0)]
+    fn fraction<S: Simd>(simd: S, words: S::u32s, at: usize) -> S::f32s {
+        let to = Self::moved(at);
+        let moved = shift(simd, words, to as i32 - at as i32);
+        let number = simd.and_u32s(moved, simd.splat_u32s(((1 << BITS) - 1) << to));
+        let one = ((1u32 << (23 - to)) as f32).to_bits();
+        simd.transmute_f32s_u32s(simd.or_u32s(number, simd.splat_u32s(one)))
     }
 }
 
-impl Form for Int4 {
-    const COLS: usize = 4;
-    const OFFSET: Option<f32> = Some(16.0 + 8.0);
+impl<const BITS: usize> Form for Whole<BITS> {
+    const COLS: usize = 16 / BITS;
+    const SCALED: bool = true;
 
-    /// Likewise, of 16 + nibble.
     #[inline(always)]
     fn unpack<S: Simd>(simd: S, words: &[S::u32s], vector: usize, col: usize) -> [S::f32s; 2] {
-        let up = 19 - 8 * col as i32;
-        let [low, high] = [shift(simd, words[vector], up), shift(simd, words[vector], up - 4)];
-        [fraction(simd, low, 0xf << 19, 16.0), fraction(simd, high, 0xf << 19, 16.0)]
+        let [low, high] = [Self::begin(col, 0), Self::begin(col, 1)];
+        [Self::fraction(simd, words[vector], low), Self::fraction(simd, words[vector], high)]
+    }
+
+    #[inline(always)]
+    fn offset(col: usize, half: usize) -> f32 {
+        let one = 1 << (23 - Self::moved(Self::begin(col, half)));
+        (one + (1 << (BITS - 1))) as f32
     }
 }
 
@@ -121,15 +156,13 @@ fn widen<S: Simd>(simd: S, half: S::u32s) -> S::f32s {
     simd.transmute_f32s_u32s(simd.or_u32s(magnitude, simd.and_u32s(half, simd.splat_u32s(0x8000_0000))))
 }
 
-#[inline(always)]
-fn fraction<S: Simd>(simd: S, words: S::u32s, mask: u32, one: f32) -> S::f32s {
-    let fraction = simd.and_u32s(words, simd.splat_u32s(mask));
-    simd.transmute_f32s_u32s(simd.or_u32s(fraction, simd.splat_u32s(one.to_bits())))
-}
-
 /// To the left, or to the right if negative.
 #[inline(always)]
 fn shift<S: Simd>(simd: S, words: S::u32s, left: i32) -> S::u32s {
     let by = simd.splat_u32s(left.unsigned_abs());
-    if left < 0 { simd.wrapping_dyn_shr_u32s(words, by) } else { simd.wrapping_dyn_shl_u32s(words, by) }
+    match left {
+        0 => words,
+        1.. => simd.wrapping_dyn_shl_u32s(words, by),
+        _ => simd.wrapping_dyn_shr_u32s(words, by),
+    }
 }

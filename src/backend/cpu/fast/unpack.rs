@@ -75,13 +75,16 @@ pub trait Visit<S: Simd> {
     fn column(&mut self, simd: S, panel: usize, col: usize, left: S::f32s, right: S::f32s);
 }
 
+/// Most columns of a line.
+const MAX_COLS: usize = 4;
+
 /// Panels of one shape whose lines are visited in turns.
 struct Together<'a, S: Simd, const PANELS: usize> {
     vector: usize,
     lines: [&'a [[u32; ACROSS]]; PANELS],
     scale: [[S::f32s; 2]; PANELS],
-    /// Times an offset a scale is exact, and so is the difference of what it is multiplied by.
-    minus: [[S::f32s; 2]; PANELS],
+    /// By column of a line. Times an offset a scale is exact, and so is the difference of what it is multiplied by.
+    minus: [[[S::f32s; 2]; MAX_COLS]; PANELS],
 }
 
 /// A vector of lanes, and those 16 further on, column after column, of panels of one shape in turns.
@@ -93,17 +96,20 @@ pub fn visit<S: Simd, F: Form, const PANELS: usize>(
     to: &mut impl Visit<S>,
 ) {
     let num_lines = panels[0].words.len() / F::WORDS;
-    let (one, zero) = ([[simd.splat_f32s(1.0); 2]; PANELS], [[simd.splat_f32s(0.0); 2]; PANELS]);
-    let mut together = Together { vector, lines: [&[]; PANELS], scale: one, minus: zero };
+    let (one, zero) = (simd.splat_f32s(1.0), simd.splat_f32s(0.0));
+    let mut together =
+        Together { vector, lines: [&[]; PANELS], scale: [[one; 2]; PANELS], minus: [[[zero; 2]; MAX_COLS]; PANELS] };
     for (group, first) in (0..num_lines).step_by(GROUP / F::COLS).enumerate() {
         let num_lines = (num_lines - first).min(GROUP / F::COLS);
         for (i, panel) in panels.iter().enumerate() {
             let (lines, _) = panel.words.as_chunks::<ACROSS>();
             together.lines[i] = &lines[first * F::LINES..][..num_lines * F::LINES];
-            if let Some(offset) = F::OFFSET {
-                let offset = simd.splat_f32s(-offset);
+            if F::SCALED {
                 let scale = Brain::unpack(simd, S::as_simd_u32s(&panel.scales[group]).0, vector, 0);
-                together.minus[i] = [simd.mul_f32s(scale[0], offset), simd.mul_f32s(scale[1], offset)];
+                for (col, minus) in together.minus[i].iter_mut().enumerate().take(F::COLS) {
+                    minus[0] = simd.mul_f32s(scale[0], simd.splat_f32s(-F::offset(col, 0)));
+                    minus[1] = simd.mul_f32s(scale[1], simd.splat_f32s(-F::offset(col, 1)));
+                }
                 together.scale[i] = scale;
             }
         }
@@ -124,16 +130,16 @@ pub fn visit<S: Simd, F: Form, const PANELS: usize>(
 impl<S: Simd, const PANELS: usize> Together<'_, S, PANELS> {
     #[inline(always)]
     fn column<F: Form, const COL: usize>(&self, simd: S, line: usize, first: usize, to: &mut impl Visit<S>) {
-        const { assert!(F::COLS <= 4) };
+        const { assert!(F::COLS <= MAX_COLS) };
         if COL >= F::COLS {
             return;
         }
         for i in 0..PANELS {
             let words = self.lines[i][line * F::LINES..][..F::LINES].as_flattened();
             let [mut left, mut right] = F::unpack(simd, S::as_simd_u32s(words).0, self.vector, COL);
-            if F::OFFSET.is_some() {
-                left = simd.mul_add_f32s(left, self.scale[i][0], self.minus[i][0]);
-                right = simd.mul_add_f32s(right, self.scale[i][1], self.minus[i][1]);
+            if F::SCALED {
+                left = simd.mul_add_f32s(left, self.scale[i][0], self.minus[i][COL][0]);
+                right = simd.mul_add_f32s(right, self.scale[i][1], self.minus[i][COL][1]);
             }
             to.column(simd, i, first + COL, left, right);
         }
