@@ -26,6 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PEERS = ROOT / "target" / "peers"
 PROGRAM = ROOT / "target" / "release" / "cb-lab"
+# Tokens of a prompt before decodes.
+PROMPT_LEN = 16
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def ours(suite: Suite, weights: str, gpu: bool) -> dict:
         report = Path(folder) / "report.json"
         run([PROGRAM, "bench", "model", "--backend", "gpu" if gpu else "cpu", "--model", PEERS / "models" / suite.model]
             + ["--prompt-len", ",".join(map(str, suite.prompt_lens)), "--batch", ",".join(map(str, suite.batches))]
-            + ["--weight-dtype", weights, "--repeats", "3", "--json", report])
+            + ["--decode-from", PROMPT_LEN, "--decode-steps", suite.new_tokens]
+            + ["--weight-dtype", weights, "--repeats", "1", "--json", report])
         report = json.loads(report.read_text())
     # "prefill of 256 tokens", "decode, batch 8"
     names = [f"prefill {n}" for n in suite.prompt_lens] + [f"decode {n}" for n in suite.batches]
@@ -77,7 +80,7 @@ def ours(suite: Suite, weights: str, gpu: bool) -> dict:
 
 def peer(command: list, suite: Suite, **more) -> dict:
     """A script that takes a JSON object and prints one."""
-    args = {"promptLens": suite.prompt_lens, "batches": suite.batches, "newTokens": suite.new_tokens}
+    args = {"promptLens": suite.prompt_lens, "batches": suite.batches, "newTokens": suite.new_tokens, "promptLen": PROMPT_LEN}
     said = run([*command, json.dumps({**args, "threads": num_threads(), **more})])
     said = json.loads(said.splitlines()[-1])
     return {"version": said["version"], "cases": {r["case"]: r["tokensPerSecond"] for r in said["results"]}}

@@ -29,9 +29,9 @@ def prefill(model, length: int) -> float:
     return length / (time.perf_counter() - begin)
 
 
-def decode(model, batch: int, new_tokens: int) -> float:
+def decode(model, batch: int, prompt_len: int, new_tokens: int) -> float:
     cache = DynamicCache(config=model.config)
-    tokens = step(model, torch.tensor([prompt(16, seed) for seed in range(batch)]), cache)
+    tokens = step(model, torch.tensor([prompt(prompt_len, seed) for seed in range(batch)]), cache)
     begin = time.perf_counter()
     for _ in range(new_tokens):
         tokens = step(model, tokens, cache)
@@ -44,7 +44,7 @@ def main(args: dict) -> None:
     prefill(model, 16)
     results = [{"case": f"prefill {n}", "tokensPerSecond": prefill(model, n)} for n in args["promptLens"]]
     results += [
-        {"case": f"decode {n}", "tokensPerSecond": decode(model, n, args["newTokens"])} for n in args["batches"]
+        {"case": f"decode {n}", "tokensPerSecond": decode(model, n, args["promptLen"], args["newTokens"])} for n in args["batches"]
     ]
     print(json.dumps({"version": f"{transformers.__version__}, torch {torch.__version__}", "results": results}))
 

@@ -23,9 +23,6 @@ use crate::model::weights::{matrix_size, weights_size};
 use sides::Side;
 use std::path::PathBuf;
 
-/// Steps of a round of decode. More would be a longer time for other programs to come between the sides.
-const DECODES: usize = 4;
-
 /// Options of `bench model`.
 #[derive(clap::Args)]
 pub struct ModelArgs {
@@ -42,6 +39,12 @@ pub struct ModelArgs {
     /// Sequences that decode together
     #[arg(long, value_name = "N", value_parser = count::<usize>, value_delimiter = ',', default_value = "1,8")]
     batch: Vec<usize>,
+    /// Tokens of each sequence before decodes are timed
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 1)]
+    decode_from: usize,
+    /// Decodes in a row in a round; more are a longer time for other programs to come between
+    #[arg(long, value_name = "N", value_parser = count::<usize>, default_value_t = 4)]
+    decode_steps: usize,
     /// How K and V are kept
     #[arg(long, value_enum, default_value_t)]
     kv_dtype: KvDtype,
@@ -60,6 +63,8 @@ pub struct ModelArgs {
 pub async fn run(args: &ModelArgs) -> Result<()> {
     args.prompt_len.iter().try_for_each(|&len| in_range("prompt_len", len, 1 << 20))?;
     args.batch.iter().try_for_each(|&batch| in_range("batch", batch, 65_536))?;
+    in_range("decode_from", args.decode_from, 1 << 20)?;
+    in_range("decode_steps", args.decode_steps, 1 << 20)?;
     let model = open_model(args.model.as_deref())?;
     let folder = LoadedFolder::open(&model).await?;
     let options = args.limits();
@@ -101,12 +106,13 @@ impl ModelArgs {
         let longest = self.prompt_len.iter().copied().max().unwrap_or(1);
         let block_size = 16;
         // For the prompt and for the longest decode; a hundredth stays free at admission.
-        let num_blocks = (longest + 1).div_ceil(block_size) + most * (DECODES + 3).div_ceil(block_size);
+        let decode_len = self.decode_from + self.decode_steps + 2;
+        let num_blocks = (longest + 1).div_ceil(block_size) + most * decode_len.div_ceil(block_size);
         LimitOptions {
             block_size: Some(block_size),
             num_kv_blocks: Some(num_blocks + num_blocks / 99 + 1),
-            max_tokens_per_step: Some(longest.max(most)),
-            prefill_chunk_size: Some(longest),
+            max_tokens_per_step: Some(longest.max(most * self.decode_from)),
+            prefill_chunk_size: Some(longest.max(self.decode_from)),
             max_num_seqs: Some(most),
             max_model_len: None,
             kv_dtype: self.kv_dtype,
@@ -152,7 +158,7 @@ async fn bench(args: &ModelArgs, sides: &mut [Side], labels: &[String], bytes: f
         report_case(report, labels, &format!("prefill of {len} tokens"), &us, [bytes, flop], len);
     }
     for &batch in &args.batch {
-        let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch).await).await?;
+        let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch, args).await).await?;
         let name = format!("decode, batch {batch}");
         report_case(report, labels, &name, &us, [bytes, flop(&model, batch, batch)], batch);
     }
@@ -189,15 +195,15 @@ async fn prefill(side: &mut Side, len: usize) -> Result<f64> {
     }
 }
 
-/// Microseconds of a step in which each of so many sequences gets a token, in the mean of [`DECODES`] in a row. Each of them
+/// Microseconds of a step in which each of so many sequences gets a token, in the mean of several in a row. Each of them
 /// begins a step as well, where steps overlap: so one comes before them, which reads the prompts, and one after.
-async fn decode(side: &mut Side, batch: usize) -> Result<f64> {
+async fn decode(side: &mut Side, batch: usize, args: &ModelArgs) -> Result<f64> {
     for _ in 0..batch {
-        side.submit(prompt(1, side.model()), so_many_tokens(DECODES + 2))?;
+        side.submit(prompt(args.decode_from, side.model()), so_many_tokens(args.decode_steps + 2))?;
     }
     side.timed_step().await?;
     let mut us = 0.0;
-    for _ in 0..DECODES {
+    for _ in 0..args.decode_steps {
         let (of_step, came) = side.timed_step().await?;
         if came != batch {
             return Err(Error::Device(format!("{came} tokens came of a step of {batch} sequences")));
@@ -207,7 +213,7 @@ async fn decode(side: &mut Side, batch: usize) -> Result<f64> {
     while !side.is_idle() {
         side.timed_step().await?;
     }
-    Ok(us / DECODES as f64)
+    Ok(us / args.decode_steps as f64)
 }
 
 /// The first side is the case; those with a label are what it is compared with.
