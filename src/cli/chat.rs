@@ -3,6 +3,7 @@
 use super::choose_backend::{BackendArgs, Chosen};
 use super::engine_args::{LimitArgs, SamplingArgs, open_model};
 use super::idle::options_text;
+use super::loading;
 use super::memory::peak_text;
 use super::spelling::spelled;
 use super::start::start;
@@ -65,12 +66,15 @@ pub async fn run(args: ChatArgs) -> Result<ExitCode> {
     tell(HELP);
     let system = args.system.map(|content| Message::new("system", content));
     let config = started.config;
+    let reading = folder.files.reading();
     match started.backend {
         Chosen::Gpu(backend) => {
-            Chat::new(Engine::new(*backend, folder, config).await?, template, system, params)?.run().await
+            let engine = loading::shown(reading, Engine::new(*backend, folder, config)).await?;
+            Chat::new(engine, template, system, params)?.run().await
         }
         Chosen::Cpu(backend) => {
-            Chat::new(Engine::new(backend, folder, config).await?, template, system, params)?.run().await
+            let engine = loading::shown(reading, Engine::new(backend, folder, config)).await?;
+            Chat::new(engine, template, system, params)?.run().await
         }
     }
 }

@@ -146,7 +146,7 @@ async fn generate<B: Backend>(
         return Ok(false);
     }
 
-    let mut engine = Engine::new(backend, folder, config.clone()).await?;
+    let mut engine = progress.loading(folder.files.reading(), Engine::new(backend, folder, config.clone())).await?;
     let mut record = RecordFile::create(records, model, &mut engine)?;
     progress.begin(&jobs.iter().map(|job| job.prompt.title()).collect::<Vec<_>>(), writer.is_alone());
     let served = serve(&mut engine, &accepted, jobs, &mut record, &mut writer, &mut progress).await;

@@ -9,6 +9,7 @@ mod engine_args;
 mod generate;
 mod idle;
 mod live;
+mod loading;
 mod memory;
 mod nearest;
 mod numbers;

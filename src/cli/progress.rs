@@ -1,10 +1,12 @@
 //! What `generate` tells on stderr while it runs and at its end.
 
 use super::live::Live;
+use super::loading;
 use super::memory::peak_resident_bytes;
 use super::wording::{bytes_text, count_text, tell};
 use crate::config::EngineConfig;
 use crate::engine::StepReport;
+use crate::files::Reading;
 use crate::ids::RequestId;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -58,6 +60,11 @@ impl Progress {
         if self.verbosity != Verbosity::Quiet {
             self.live.suspend(|| tell(line));
         }
+    }
+
+    /// Waits for the model, whose files are read.
+    pub async fn loading<T>(&self, reading: Reading, load: impl Future<Output = T>) -> T {
+        if self.verbosity == Verbosity::Quiet { load.await } else { loading::shown(reading, load).await }
     }
 
     /// The first step is about to run: time counts from here. On a terminal there is a row for each title, unless the

@@ -11,10 +11,12 @@
 pub mod folder;
 pub mod folder_file;
 mod json;
+pub mod reading;
 pub mod safetensors;
 pub mod tensor_chunks;
 
 pub use folder::ModelFolder;
 pub use folder_file::FolderFile;
+pub use reading::Reading;
 pub use safetensors::WeightFiles;
 pub use tensor_chunks::TensorChunks;

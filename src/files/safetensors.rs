@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::folder::ModelFolder;
 use super::folder_file::FolderFile;
 use super::json::stand_in;
+use super::reading::Reading;
 use super::tensor_chunks::TensorChunks;
 use crate::core::wording::list_text;
 use crate::error::{Error, Result};
@@ -36,6 +37,7 @@ pub struct WeightFiles {
     shards: Vec<Shard>,
     /// The shard that holds each tensor.
     shard_of: BTreeMap<String, usize>,
+    reading: Reading,
 }
 
 /// One safetensors file.
@@ -60,7 +62,14 @@ impl WeightFiles {
     /// [`Error::ReadFile`] if there is neither, [`Error::InvalidFile`] if a file is truncated or its header makes no
     /// sense, [`Error::InvalidTensor`] if a shard lacks what the index says it holds.
     pub async fn open(folder: &ModelFolder) -> Result<Self> {
-        let mut files = Self { folder: folder.clone(), shards: Vec::new(), shard_of: BTreeMap::new() };
+        let (shards, shard_of) = Self::open_shards(folder).await?;
+        let all_bytes = shards.iter().map(|shard| shard.header.data_len() as u64).sum();
+        Ok(Self { folder: folder.clone(), shards, shard_of, reading: Reading::of(all_bytes) })
+    }
+
+    /// The files, and which of them holds each tensor.
+    async fn open_shards(folder: &ModelFolder) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
+        let (mut shards, mut shard_of) = (Vec::new(), BTreeMap::new());
         if folder.contains(SINGLE_FILE) || !folder.contains(INDEX_FILE) {
             if !folder.contains(SINGLE_FILE)
                 && let Some(error) = other_weights(folder)
@@ -68,31 +77,36 @@ impl WeightFiles {
                 return Err(error);
             }
             let shard = Shard::open(folder, SINGLE_FILE).await?;
-            files.shard_of = shard.header.offset_keys().into_iter().map(|tensor| (tensor, 0)).collect();
-            files.shards.push(shard);
-            return Ok(files);
+            shard_of.extend(shard.header.offset_keys().into_iter().map(|tensor| (tensor, 0)));
+            shards.push(shard);
+            return Ok((shards, shard_of));
         }
         let index: Index = folder.read_json(INDEX_FILE)?;
         check_shards(folder, &index)?;
         for (tensor, name) in index.weight_map {
-            let known = files.shards.iter().position(|shard| shard.name == name);
-            let shard_idx = known.unwrap_or(files.shards.len());
+            let known = shards.iter().position(|shard| shard.name == name);
+            let shard_idx = known.unwrap_or(shards.len());
             if known.is_none() {
-                files.shards.push(Shard::open(folder, &name).await?);
+                shards.push(Shard::open(folder, &name).await?);
             }
-            if files.shards[shard_idx].header.info(&tensor).is_none() {
+            if shards[shard_idx].header.info(&tensor).is_none() {
                 let reason = format!("it is not in this file, although {INDEX_FILE} says so");
                 return Err(Error::InvalidTensor { path: folder.file_path(&name), tensor, reason });
             }
-            files.shard_of.insert(tensor, shard_idx);
+            shard_of.insert(tensor, shard_idx);
         }
         // What a shard has and the index does not name is there all the same.
-        for (shard_idx, shard) in files.shards.iter().enumerate() {
+        for (shard_idx, shard) in shards.iter().enumerate() {
             for tensor in shard.header.offset_keys() {
-                files.shard_of.entry(tensor).or_insert(shard_idx);
+                shard_of.entry(tensor).or_insert(shard_idx);
             }
         }
-        Ok(files)
+        Ok((shards, shard_of))
+    }
+
+    /// How far the tensors are read.
+    pub fn reading(&self) -> Reading {
+        self.reading.clone()
     }
 
     /// The names of all tensors.
@@ -142,7 +156,7 @@ impl WeightFiles {
             return Err(Error::InvalidTensor { path, tensor: name.to_owned(), reason });
         }
         let file = self.folder.open_file(&shard.name)?;
-        Ok(TensorChunks::new(file, path, shard.data_start, info, elems, chunk_elems))
+        Ok(TensorChunks::new(file, path, shard.data_start, info, elems, chunk_elems, self.reading()))
     }
 
     fn find(&self, name: &str) -> Result<(&Shard, &TensorInfo)> {

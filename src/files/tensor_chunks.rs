@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorInfo};
 
 use super::folder_file::FolderFile;
+use super::reading::Reading;
 use crate::error::{Error, Result};
 
 /// Reads a range of one tensor's elements front to back.
@@ -31,6 +32,7 @@ pub struct TensorChunks {
     halves: Vec<u16>,
     /// The current chunk as stored in f64.
     doubles: Vec<f64>,
+    reading: Reading,
 }
 
 impl TensorChunks {
@@ -43,6 +45,7 @@ impl TensorChunks {
         info: &TensorInfo,
         elems: Range<usize>,
         chunk_elems: usize,
+        reading: Reading,
     ) -> Self {
         let num_elems = elems.len();
         let chunk_elems = chunk_elems.clamp(1, num_elems.max(1));
@@ -59,6 +62,7 @@ impl TensorChunks {
             elems: vec![0.0; chunk_elems],
             halves: vec![0; num_halves],
             doubles: vec![0.0; elems_if(info.dtype == Dtype::F64)],
+            reading,
         }
     }
 
@@ -75,6 +79,7 @@ impl TensorChunks {
         }
         self.fill(len).await.map_err(|source| Error::ReadFile { path: self.path.clone(), source })?;
         self.next_elem += len;
+        self.reading.add(len * self.dtype.bitsize() / 8);
         Ok(Some((first_elem, &mut self.elems[..len])))
     }
 

@@ -139,8 +139,10 @@ fn projections_of_several_types_are_joined_in_the_widest() {
 
     let files = open(&folder).unwrap();
     let mut cpu = CpuBackend::default();
+    assert_eq!(files.reading().percent(), 0);
     let weights =
         pollster::block_on(Weights::load(&mut cpu, &files, &TensorTable::new(&config), WeightDtype::Auto)).unwrap();
+    assert_eq!(files.reading().percent(), 100, "all of them are read, in their own types");
     // A row of x that is 1 in one place picks a column.
     let (rows, cols, column) = (shape[0] * 2 + config.num_heads * config.head_dim, config.hidden_size, 5);
     let mut x = cpu.alloc("x", cols).unwrap();

@@ -11,6 +11,7 @@
 //! So a vector of outputs is loaded in one piece, and a panel is read front to back.
 
 use super::forms::ACROSS;
+use super::threads;
 use crate::backend::element_type::ElementType;
 use crate::backend::quantized::GROUP;
 use bytemuck::Pod;
@@ -18,6 +19,8 @@ use half::{bf16, f16};
 
 /// Rows of the matrix in a panel.
 pub const LANES: usize = 32;
+/// Multiplications that take about as long as packing an element.
+const COST: usize = 8;
 /// Rows that are written together, so that what is written lies together.
 const TOGETHER: usize = 8;
 
@@ -141,29 +144,50 @@ impl Panels {
 
     /// Overwrites whole rows from `first_row` on; each value becomes the nearest that can be stored.
     pub fn upload(&mut self, first_row: usize, values: &[f32]) {
-        let (cols, layout, words) = (self.cols, Layout::of(self.elements), &mut self.words[..]);
-        match self.elements {
-            ElementType::F32 => put(words, layout, cols, first_row, values, whole),
-            ElementType::F16 | ElementType::Bf16 => {
-                put(words, layout, cols, first_row, &self.elements.halves(values), whole);
+        let Self { cols, elements, .. } = *self;
+        let (num_words, num_groups) = (Layout::of(elements).num_words(cols), num_groups(cols, elements));
+        let first_panel = first_row / LANES;
+        let mut words = self.words[first_panel * num_words..].chunks_mut(num_words);
+        let mut scales = self.scales[first_panel * num_groups..].chunks_mut(num_groups.max(1));
+        let (mut row, mut rest, mut tasks) = (first_row, values, Vec::new());
+        while !rest.is_empty() {
+            let num_rows = (LANES - row % LANES).min(rest.len() / cols);
+            let (rows, after) = rest.split_at(num_rows * cols);
+            tasks.push((words.next().unwrap_or_default(), scales.next().unwrap_or_default(), row % LANES, rows));
+            (row, rest) = (row + num_rows, after);
+        }
+        threads::for_each_worth(COST * values.len(), tasks, |(words, scales, first_lane, rows)| {
+            put_rows(words, scales.as_flattened_mut(), [first_lane, cols], elements, rows);
+        });
+    }
+}
+
+/// Writes rows of a panel.
+fn put_rows(
+    words: &mut [u32],
+    scales: &mut [u32],
+    [first_lane, cols]: [usize; 2],
+    elements: ElementType,
+    rows: &[f32],
+) {
+    let layout = Layout::of(elements);
+    match elements {
+        ElementType::F32 => put(words, layout, cols, first_lane, rows, whole),
+        ElementType::F16 | ElementType::Bf16 => put(words, layout, cols, first_lane, &elements.halves(rows), whole),
+        ElementType::Int8 | ElementType::Int4 => {
+            let (mut codes, mut new_scales) = (Vec::with_capacity(rows.len()), Vec::new());
+            let offset = 1u8 << (layout.bits - 1);
+            for (group, len) in elements.groups(rows, cols) {
+                codes.extend(group.codes[..len].iter().map(|&code| (code as u8).wrapping_add(offset)));
+                new_scales.push(group.scale.to_bits());
             }
-            ElementType::Int8 | ElementType::Int4 => {
-                let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
-                let offset = 1u8 << (layout.bits - 1);
-                for (group, len) in self.elements.groups(values, cols) {
-                    codes.extend(group.codes[..len].iter().map(|&code| (code as u8).wrapping_add(offset)));
-                    scales.push(group.scale.to_bits());
-                }
-                if self.elements == ElementType::Int8 {
-                    put(words, layout, cols, first_row, &codes, whole);
-                } else {
-                    let nibble =
-                        |byte: &mut u8, shift: usize, code: u8| *byte = *byte & !(0xf << shift) | code << shift;
-                    put(words, layout, cols, first_row, &codes, nibble);
-                }
-                let (cols, layout) = (num_groups(cols, self.elements), Layout::of(ElementType::Bf16));
-                put(self.scales.as_flattened_mut(), layout, cols, first_row, &scales, whole);
+            if elements == ElementType::Int8 {
+                put(words, layout, cols, first_lane, &codes, whole);
+            } else {
+                let nibble = |byte: &mut u8, shift: usize, code: u8| *byte = *byte & !(0xf << shift) | code << shift;
+                put(words, layout, cols, first_lane, &codes, nibble);
             }
+            put(scales, Layout::of(ElementType::Bf16), num_groups(cols, elements), first_lane, &new_scales, whole);
         }
     }
 }
@@ -207,33 +231,34 @@ fn whole<T>(to: &mut T, _: usize, element: T) {
     *to = element;
 }
 
-/// Writes whole rows of `cols` elements from `first_row` on. `set` gets the bits from which on an element begins in its `T`.
-/// Memory that nobody used yet is only written: to read it first would cost a page fault more for each page.
+/// Writes rows of `cols` elements to the lanes of a panel from `first_lane` on. `set` gets the bits from which on an element
+/// begins in its `T`. Memory that nobody used yet is only written: to read it first would cost a page fault more for each
+/// page.
 fn put<T: Pod>(
     words: &mut [u32],
     layout: Layout,
     cols: usize,
-    first_row: usize,
+    first_lane: usize,
     rows: &[T],
     set: impl Fn(&mut T, usize, T),
 ) {
-    let (panel_words, end) = (layout.num_words(cols), first_row + rows.len() / cols);
+    let end = first_lane + rows.len() / cols;
     let (of_word, bits) = (size_of::<u32>() / size_of::<T>(), 8 * size_of::<T>());
-    let mut row = first_row;
-    while row < end {
-        let together = (TOGETHER - row % TOGETHER).min(end - row);
-        let rows = &rows[(row - first_row) * cols..][..together * cols];
-        let lines = words[row / LANES * panel_words..][..panel_words].chunks_exact_mut(layout.words);
+    let mut lane = first_lane;
+    while lane < end {
+        let together = (TOGETHER - lane % TOGETHER).min(end - lane);
+        let rows = &rows[(lane - first_lane) * cols..][..together * cols];
+        let lines = words.chunks_exact_mut(layout.words);
         for (first_col, line) in (0..cols).step_by(layout.cols).zip(lines) {
             let line = bytemuck::cast_slice_mut::<u32, T>(line);
             for col in first_col..cols.min(first_col + layout.cols) {
-                let (word, shift) = layout.place(col - first_col, row % LANES);
+                let (word, shift) = layout.place(col - first_col, lane);
                 let line = line[word * of_word + shift / bits..].iter_mut().step_by(of_word);
                 for (i, to) in line.take(together).enumerate() {
                     set(to, shift % bits, rows[i * cols + col]);
                 }
             }
         }
-        row += together;
+        lane += together;
     }
 }
