@@ -10,7 +10,7 @@
 
 override WORKGROUP_SIZE: u32 = 64u;
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8
-override INTERLEAVE: u32 = 1u; // rows that lie together, 16 bytes or a scale of each in turn: RowOrder in src/backend/gpu/row_order.rs
+override INTERLEAVE: u32 = 1u; // rows that lie together. They take turns: 16 bytes of each, or a scale of each. RowOrder in src/backend/gpu/row_order.rs
 
 struct Params {
     num_tokens: u32,
@@ -63,7 +63,7 @@ fn four_weights(row: u32, c: u32, width: u32) -> vec4<f32> {
     return four_halves(select(words.xy, words.zw, c % 2u == 1u));
 }
 
-// Where the i-th of the `count` things lies that each row has.
+// Where the i-th 16 bytes, or the i-th scale, of a row lie. Each row has `count` of them.
 fn place_of(row: u32, count: u32, i: u32) -> u32 {
     return (row / INTERLEAVE * count + i) * INTERLEAVE + row % INTERLEAVE;
 }

@@ -5,14 +5,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::time::Duration;
 
-const SOON_ENOUGH: Duration = Duration::from_secs(1);
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 const REDRAWN: Duration = Duration::from_millis(100);
 
 /// Waits for `load`, and shows `reading` meanwhile.
 pub async fn shown<T>(reading: Reading, load: impl Future<Output = T>) -> T {
     reading.restart();
     let line = move |state: &ProgressState, to: &mut dyn Write| {
-        if state.elapsed() > SOON_ENOUGH {
+        if state.elapsed() > SHOWN_AFTER {
             // Writing to a line cannot fail.
             let _ = write!(to, "loading the weights: {} %", reading.percent());
         }

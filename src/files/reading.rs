@@ -24,7 +24,7 @@ impl Reading {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
-    /// 0 to 100.
+    /// 0 to 100. Tensors that nobody reads count, too, so it may end below 100.
     pub fn percent(&self) -> u64 {
         let bytes = self.bytes.load(Ordering::Relaxed).min(self.all_bytes);
         bytes.saturating_mul(100).checked_div(self.all_bytes).unwrap_or(100)

@@ -25,7 +25,7 @@ const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// Bytes before the header.
 const PREFIX_BYTES: u64 = 8;
-/// Bytes that show what a file is that is none of weights.
+/// So much of its start tells what a file is if it holds no weights.
 const SHOWN_BYTES: u64 = 512;
 /// Longest header: about 100 000 tensors. The largest model this engine runs has some 1500.
 const MAX_HEADER_BYTES: u64 = 16 << 20;

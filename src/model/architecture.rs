@@ -77,15 +77,15 @@ impl Architecture {
         ("SmolLM3ForCausalLM", "smollm3", Self::SmolLm3),
     ];
 
-    /// By `model_type`, as in transformers, or where that is missing by the first of `architectures`. The latter must be
-    /// known in any case: it says whether the head of the model is one for text. It may be the model without its head, such
-    /// as `LlamaModel`.
+    /// By `model_type`, as in transformers. Where that is missing, by the first of `architectures`. If both are there, both
+    /// must be known: `architectures` says whether the head of the model is one for text. It may be the model without its
+    /// head, such as `LlamaModel`.
     pub(super) fn parse(config: &Keys) -> Result<Self> {
         let names = config.get("architectures").and_then(|value| value.as_array());
         let name = names.and_then(|names| names.first()).and_then(|name| name.as_str());
         let model_type = config.get("model_type").and_then(|value| value.as_str());
-        let supported = |names: [&str; 6]| format!("supported are {}", names.join(", "));
-        let classes = supported(Self::NAMES.map(|(class, ..)| class));
+        let supported = |names: &[&str]| format!("supported are {}", names.join(", "));
+        let classes = supported(&Self::NAMES.map(|(class, ..)| class));
         let by_class = name.map(|name| {
             let is_it = |(class, ..): &(&str, &str, Self)| {
                 let without_head = class.strip_suffix("ForCausalLM").zip(name.strip_suffix("Model"));
@@ -97,7 +97,7 @@ impl Architecture {
             })
         });
         let by_type = model_type.map(|model_type| {
-            let types = || supported(Self::NAMES.map(|(_, known, _)| known));
+            let types = || supported(&Self::NAMES.map(|(_, known, _)| known));
             let found = Self::NAMES.into_iter().find(|(_, known, _)| *known == model_type);
             found.ok_or_else(|| config.refuse("model_type", &types()))
         });

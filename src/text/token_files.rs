@@ -32,11 +32,26 @@ pub(super) struct TokenFiles {
     /// tokenizer_config.json.
     pub config: Map<String, Json>,
     /// Special tokens by name, such as `eos_token`.
-    named: Vec<(String, AddedToken)>,
-    /// Special tokens without a name. `None`: no file has a key for them.
+    named: Vec<Named>,
+    /// Special tokens without a name. `None`: no file has a list of them.
     unnamed: Option<Vec<AddedToken>>,
     /// Tokens, special or not, by the id that they are said to have.
     by_id: BTreeMap<TokenId, AddedToken>,
+}
+
+struct Named {
+    name: String,
+    token: AddedToken,
+    source: Source,
+}
+
+/// Where a name comes from that is a model's own. Tokens are added in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// special_tokens_map.json, or an object with the properties of a token.
+    Implied,
+    /// A text in tokenizer_config.json, or an object of names.
+    Given,
 }
 
 impl TokenFiles {
@@ -65,8 +80,9 @@ impl TokenFiles {
     fn take_config(&mut self, config: &Map<String, Json>) -> Result<(), String> {
         for (name, value) in config.iter().filter(|(name, _)| name.ends_with("_token")) {
             match special_token(value) {
-                Some(token) if is_general(name) || value.is_string() || value["__type"] == "AddedToken" => {
-                    self.name(name, token);
+                Some(token) if value.is_string() => self.name(name, token, Source::Given),
+                Some(token) if is_general(name) || value["__type"] == "AddedToken" => {
+                    self.name(name, token, Source::Implied);
                 }
                 // Other settings end so, too: `add_bos_token` is true or false.
                 None if is_general(name) && !value.is_null() => return Err(no_token(name, value)),
@@ -74,12 +90,13 @@ impl TokenFiles {
             }
         }
         self.name_all(config.get(UNNAMED))?;
-        if self.named.iter().all(|(name, _)| is_general(name)) {
-            self.name_all(config.get("model_specific_special_tokens"))?;
-        }
         self.unnamed = tokens(config, UNNAMED)?;
         if self.unnamed.as_ref().is_none_or(Vec::is_empty) && config.contains_key(UNNAMED_OLD) {
+            self.name_all(config.get(UNNAMED_OLD))?;
             self.unnamed = tokens(config, UNNAMED_OLD)?;
+        }
+        if self.named.iter().all(|named| is_general(&named.name) || named.source == Source::Implied) {
+            self.name_all(config.get("model_specific_special_tokens"))?;
         }
         let Some(decoder) = config.get(DECODER) else { return Ok(()) };
         for (id, value) in decoder.as_object().ok_or_else(|| no_token(DECODER, decoder))? {
@@ -95,10 +112,12 @@ impl TokenFiles {
     fn take_map(&mut self, map: &Map<String, Json>) -> Result<(), String> {
         for (name, value) in map.iter().filter(|(name, _)| name.ends_with("_token")) {
             match special_token(value) {
-                Some(token) if is_general(name) || !self.names().any(|(known, _)| known == name) => {
-                    self.name(name, token);
-                }
-                None if is_general(name) && value.is_null() => self.named.retain(|(known, _)| known != name),
+                Some(token) if is_general(name) => self.name(name, token, Source::Given),
+                Some(token) => match self.named.iter_mut().find(|named| named.name == *name) {
+                    Some(known) => known.source = Source::Implied,
+                    None => self.name(name, token, Source::Implied),
+                },
+                None if is_general(name) && value.is_null() => self.named.retain(|named| named.name != *name),
                 None if is_general(name) => return Err(no_token(name, value)),
                 _ => (),
             }
@@ -121,7 +140,7 @@ impl TokenFiles {
 
     /// Takes what added_tokens.json says: texts and their ids.
     fn take_added(&mut self, ids: &Map<String, Json>) -> Result<(), String> {
-        let named = self.named.iter().filter(|(name, _)| is_general(name)).map(|(_, token)| token);
+        let named = self.named.iter().filter(|named| is_general(&named.name)).map(|named| &named.token);
         let special: BTreeSet<&str> = named.chain(self.unnamed.iter().flatten()).map(|token| &*token.content).collect();
         for (text, id) in ids {
             let parsed = id.as_u64().and_then(|id| TokenId::try_from(id).ok());
@@ -131,24 +150,24 @@ impl TokenFiles {
         Ok(())
     }
 
-    fn name(&mut self, name: &str, token: AddedToken) {
-        match self.named.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = token,
-            None => self.named.push((name.to_owned(), token)),
+    fn name(&mut self, name: &str, token: AddedToken, source: Source) {
+        match self.named.iter_mut().find(|named| named.name == name) {
+            Some(known) => (known.token, known.source) = (token, source),
+            None => self.named.push(Named { name: name.to_owned(), token, source }),
         }
     }
 
-    /// Takes an object of names and tokens. What is none has no names.
+    /// Takes an object of names and tokens. Anything else is passed over.
     fn name_all(&mut self, names: Option<&Json>) -> Result<(), String> {
         for (name, value) in names.and_then(Json::as_object).into_iter().flatten() {
-            self.name(name, special_token(value).ok_or_else(|| no_token(name, value))?);
+            self.name(name, special_token(value).ok_or_else(|| no_token(name, value))?, Source::Given);
         }
         Ok(())
     }
 
     /// The texts of special tokens that have a name, for chat templates.
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.named.iter().map(|(name, token)| (name.as_str(), token.content.as_str()))
+        self.named.iter().map(|named| (named.name.as_str(), named.token.content.as_str()))
     }
 
     /// Adds to a tokenizer what it lacks or has otherwise.
@@ -160,19 +179,17 @@ impl TokenFiles {
         if !self.config.contains_key(DECODER) {
             self.by_id.extend(known.iter().map(|(&id, token)| (id, token.clone())));
         }
-        let texts: BTreeSet<String> = known.values().map(|token| token.content.clone()).collect();
         let mut added: Vec<AddedToken> = self.by_id.into_values().collect();
+        let texts: BTreeSet<String> = known.values().chain(&added).map(|token| token.content.clone()).collect();
         let place = |name: &str| NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len());
-        self.named.sort_by_key(|(name, _)| place(name));
-        let names: BTreeSet<&str> = self.named.iter().map(|(_, token)| token.content.as_str()).collect();
+        self.named.sort_by_key(|named| (place(&named.name), named.source));
+        let names: BTreeSet<&str> = self.named.iter().map(|named| named.token.content.as_str()).collect();
         for token in added.iter_mut().filter(|token| names.contains(token.content.as_str())) {
             token.special = true;
         }
-        for token in self.named.iter().map(|(_, token)| token).chain(self.unnamed.iter().flatten()) {
-            if !texts.contains(&token.content) && !added.iter().any(|added| added.content == token.content) {
-                added.push(token.clone());
-            }
-        }
+        // Of two with one text the properties of the last count.
+        let special = self.named.iter().map(|named| &named.token).chain(self.unnamed.iter().flatten());
+        added.extend(special.filter(|token| !texts.contains(&token.content)).cloned());
         tokenizer.add_tokens(added).map(drop).map_err(|error| error.to_string())
     }
 }

@@ -36,7 +36,8 @@ pub fn cases() -> Cases {
     // 144 bytes a row: pieces of 60, 60, 60 and 20 rows. 68 is no multiple of 8, so it is stored as f32.
     let packed = [ElementType::F16, ElementType::Bf16, ElementType::Int8].into_iter().flat_map(|elements| {
         let split = EmbedTokens { elements, vocab_size: 200, max_binding_bytes: Some(8700), tokens: 25, ..USUAL };
-        // Widths of a multiple of 32 are interleaved, and int8 of another width is stored as f32, eight rows together: 100 rows end amid eight.
+        // Widths of a multiple of 32 are interleaved, eight rows together: 100 rows end amid eight. int8 of another width is
+        // stored as f32.
         let interleaved = EmbedTokens { elements, hidden_size: 96, tokens: 20, ..USUAL };
         let interleaved_split = EmbedTokens { max_binding_bytes: Some(8700), ..interleaved };
         [

@@ -3,7 +3,7 @@
 // Prompts are tokens by a formula. Tokens are chosen greedily and not looked at: the model goes on after its end token.
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 
-const {model: modelPath, promptLens, batches, promptLen, newTokens, threads, gpu} = JSON.parse(process.argv[2]);
+const {model: modelPath, promptLens, batches, decodeFrom, newTokens, threads, gpu} = JSON.parse(process.argv[2]);
 const llama = await getLlama({gpu: gpu ? "vulkan" : false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: threads});
 const model = await llama.loadModel({modelPath, gpuLayers: gpu ? "max" : 0});
 const contextFor = (sequences, length) => model.createContext({
@@ -22,16 +22,17 @@ const results = [];
 for (const length of promptLens) {
     const context = await contextFor(1, length + 16);
     const sequence = context.getSequence();
-    await sequence.evaluateWithoutGeneratingNewTokens(prompt(promptLen, 9));
-    await sequence.clearHistory();
     const first = () => sequence.evaluate(prompt(length, 1), {temperature: 0, yieldEogToken: true}).next();
+    // Once before the clock runs, as cb-lab does.
+    await first();
+    await sequence.clearHistory();
     results.push({case: `prefill ${length}`, tokensPerSecond: length / await seconds(first)});
     await context.dispose();
 }
 
 // One token from each sequence, then the clock starts: the prompts are not counted.
 async function decode(sequence, seed, started) {
-    const tokens = sequence.evaluate(prompt(promptLen, seed), {temperature: 0, yieldEogToken: true});
+    const tokens = sequence.evaluate(prompt(decodeFrom, seed), {temperature: 0, yieldEogToken: true});
     await tokens.next();
     await started();
     for (let i = 0; i < newTokens; i++) {
@@ -40,7 +41,7 @@ async function decode(sequence, seed, started) {
 }
 
 for (const batch of batches) {
-    const context = await contextFor(batch, batch * (newTokens + 64));
+    const context = await contextFor(batch, decodeFrom + newTokens + 16);
     const sequences = Array.from({length: batch}, () => context.getSequence());
     let waiting = batch, release, begin;
     const all = new Promise((resolve) => { release = resolve; });
@@ -57,5 +58,6 @@ for (const batch of batches) {
     await context.dispose();
 }
 
-console.log(JSON.stringify({version: llama.llamaCppRelease.release, results}));
+const devices = gpu ? await llama.getGpuDeviceNames() : [];
+console.log(JSON.stringify({version: [llama.llamaCppRelease.release, ...devices].join(", "), results}));
 process.exit(0);

@@ -26,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PEERS = ROOT / "target" / "peers"
 PROGRAM = ROOT / "target" / "release" / "cb-lab"
-# Tokens of a prompt before decodes.
-PROMPT_LEN = 16
+# Tokens of each sequence before decodes are timed.
+DECODE_FROM = 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def num_threads() -> int:
 
 
 def run(command: list) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    # llama.cpp leaves software drivers of Vulkan alone, and computes on the CPU, unless a device is named.
+    env = {"GGML_VK_VISIBLE_DEVICES": "0", **os.environ}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=env)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
@@ -68,7 +70,7 @@ def ours(suite: Suite, weights: str, gpu: bool) -> dict:
         report = Path(folder) / "report.json"
         run([PROGRAM, "bench", "model", "--backend", "gpu" if gpu else "cpu", "--model", PEERS / "models" / suite.model]
             + ["--prompt-len", ",".join(map(str, suite.prompt_lens)), "--batch", ",".join(map(str, suite.batches))]
-            + ["--decode-from", PROMPT_LEN, "--decode-steps", suite.new_tokens]
+            + ["--decode-from", DECODE_FROM, "--decode-steps", suite.new_tokens]
             + ["--weight-dtype", weights, "--repeats", "1", "--json", report])
         report = json.loads(report.read_text())
     # "prefill of 256 tokens", "decode, batch 8"
@@ -80,7 +82,7 @@ def ours(suite: Suite, weights: str, gpu: bool) -> dict:
 
 def peer(command: list, suite: Suite, **more) -> dict:
     """A script that takes a JSON object and prints one."""
-    args = {"promptLens": suite.prompt_lens, "batches": suite.batches, "newTokens": suite.new_tokens, "promptLen": PROMPT_LEN}
+    args = {"promptLens": suite.prompt_lens, "batches": suite.batches, "decodeFrom": DECODE_FROM, "newTokens": suite.new_tokens}
     said = run([*command, json.dumps({**args, "threads": num_threads(), **more})])
     said = json.loads(said.splitlines()[-1])
     return {"version": said["version"], "cases": {r["case"]: r["tokensPerSecond"] for r in said["results"]}}

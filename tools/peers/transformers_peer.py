@@ -29,9 +29,9 @@ def prefill(model, length: int) -> float:
     return length / (time.perf_counter() - begin)
 
 
-def decode(model, batch: int, prompt_len: int, new_tokens: int) -> float:
+def decode(model, batch: int, decode_from: int, new_tokens: int) -> float:
     cache = DynamicCache(config=model.config)
-    tokens = step(model, torch.tensor([prompt(prompt_len, seed) for seed in range(batch)]), cache)
+    tokens = step(model, torch.tensor([prompt(decode_from, seed) for seed in range(batch)]), cache)
     begin = time.perf_counter()
     for _ in range(new_tokens):
         tokens = step(model, tokens, cache)
@@ -41,10 +41,12 @@ def decode(model, batch: int, prompt_len: int, new_tokens: int) -> float:
 def main(args: dict) -> None:
     torch.set_num_threads(args["threads"])
     model = AutoModelForCausalLM.from_pretrained(args["model"], dtype=getattr(torch, args["dtype"])).eval()
-    prefill(model, 16)
+    # Once before the clock runs, as cb-lab does.
+    for n in args["promptLens"]:
+        prefill(model, n)
     results = [{"case": f"prefill {n}", "tokensPerSecond": prefill(model, n)} for n in args["promptLens"]]
     results += [
-        {"case": f"decode {n}", "tokensPerSecond": decode(model, n, args["promptLen"], args["newTokens"])} for n in args["batches"]
+        {"case": f"decode {n}", "tokensPerSecond": decode(model, n, args["decodeFrom"], args["newTokens"])} for n in args["batches"]
     ]
     print(json.dumps({"version": f"{transformers.__version__}, torch {torch.__version__}", "results": results}))
 

@@ -143,6 +143,13 @@ TOKEN_FILES = [
     {CONFIG: {"image_token": {"content": "<image>"}, "voice_token": {"__type": "AddedToken", "content": "<pad>"}}},
     {CONFIG: {"voice_token": "<|stop|>", "image_token": "<image>"}},
     {CONFIG: {}, ADDED: {"<|tool|>": 700, "<|call|>": 700}},
+    {CONFIG: {"additional_special_tokens": {"image_token": "<image>"}}},
+    {MAP: {"eos_token": "<|stop|>", "pad_token": {"content": "<|stop|>", "lstrip": True}}},
+    {CONFIG: {"extra_special_tokens": ["<|tool|>"]}, MAP: {"extra_special_tokens": [named("<|tool|>", rstrip=True)]}},
+    {CONFIG: {"image_token": "<image>", "voice_token": token("<pad>") | {"__type": "AddedToken"}}},
+    {CONFIG: {"voice_token": "<image>"}, MAP: {"image_token": "<pad>"}},
+    {CONFIG: {"voice_token": "<image>", "image_token": "<pad>"}, MAP: {"image_token": "<cls>"}},
+    {CONFIG: {"model_specific_special_tokens": {"image_token": "<image>"}, "voice_token": token("<pad>") | {"__type": "AddedToken"}}},
 ]
 TOKEN_TEXTS = ["a block, Block and blocks", "x <|stop|> y", "<pad> <image>", "the <|tool|>  e", "<s> one </s> two", "<|im_start|> a <|im_end|> b", "<|call|><|tool|>", "<|endoftext|> \n<cls>"]
 TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "image_token", "boi_token", "voice_token", "start"]

@@ -154,13 +154,24 @@ async fn bench(args: &ModelArgs, sides: &mut [Side], labels: &[String], bytes: f
     for &len in &args.prompt_len {
         let us = in_turns(sides, repeats, async |side: &mut Side| prefill(side, len).await).await?;
         // Its last row's logits are part of it.
-        let flop = flop(&model, len, 1) + attention_flop(&model, len);
+        let flop = flop(&model, len, 1) + attention_flop(&model, len as f64 * (len + 1) as f64 / 2.0);
         report_case(report, labels, &format!("prefill of {len} tokens"), &us, [bytes, flop], len);
     }
     for &batch in &args.batch {
         let us = in_turns(sides, repeats, async |side: &mut Side| decode(side, batch, args).await).await?;
-        let name = format!("decode, batch {batch}");
-        report_case(report, labels, &name, &us, [bytes, flop(&model, batch, batch)], batch);
+        let (from, name) = (args.decode_from, format!("decode, batch {batch}"));
+        let name = if from == 1 { name } else { format!("{name}, from {from} tokens") };
+        // Tokens whose K and V a step reads, in the mean.
+        let read = batch as f64 * (from as f64 + args.decode_steps as f64 / 2.0);
+        let bytes = bytes + read * kv_bytes(&model, args.kv_dtype);
+        report_case(
+            report,
+            labels,
+            &name,
+            &us,
+            [bytes, flop(&model, batch, batch) + attention_flop(&model, read)],
+            batch,
+        );
     }
     sides[0].note_memory(report);
     Ok(())
@@ -259,10 +270,14 @@ fn flop(model: &ModelConfig, num_rows: usize, num_samples: usize) -> f64 {
     2.0 * (model.num_layers() * layer) as f64 * num_rows as f64 + 2.0 * head as f64 * num_samples as f64
 }
 
-/// Each row's scores, and its sum of V: with those before it and with itself.
-fn attention_flop(model: &ModelConfig, len: usize) -> f64 {
-    let pairs = len as f64 * (len + 1) as f64 / 2.0;
+/// Scores, and sums of V: of each row with those before it and with itself, so many pairs in all.
+fn attention_flop(model: &ModelConfig, pairs: f64) -> f64 {
     4.0 * (model.num_layers() * model.num_heads * model.head_dim) as f64 * pairs
+}
+
+/// Of a token.
+fn kv_bytes(model: &ModelConfig, kv_dtype: KvDtype) -> f64 {
+    (2 * model.num_layers() * model.num_kv_heads * model.head_dim * kv_dtype.bytes()) as f64
 }
 
 fn prompt(len: usize, model: &ModelConfig) -> Vec<u32> {

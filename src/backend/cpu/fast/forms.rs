@@ -46,7 +46,7 @@ pub struct Single;
 pub struct Half;
 /// `bf16`
 pub struct Brain;
-/// Whole numbers of so many bits, stored with half of what they can be added.
+/// Whole numbers of so many bits. They are stored with 2^(BITS - 1) added, so that none is negative.
 pub struct Whole<const BITS: usize>;
 /// 128 added.
 pub type Int8 = Whole<8>;
@@ -84,22 +84,23 @@ impl Form for Half {
     }
 }
 
-/// The bits of a whole number become part of the fraction of an f32, where they are if that is possible: for each shift less
-/// there are more products.
+/// The bits of a whole number become part of the fraction of an f32. They stay where they are if possible. That saves a shift
+/// for each word, and costs a product for each group, since what is added then depends on the column.
 ///
 /// ```text
 ///   bits of an f32    31  30      23 22          to        0
 ///                     0   exponent   0 … 0 number 0 … 0          2^(23 - to) + number, where number counts from bit `to`
 /// ```
 ///
-/// A scale, which has 8 bits, times what was added is exact, as is what is left when that is taken away.
+/// A scale, which has 8 bits, times what was added is exact, as is what is left when that is taken away. Only a scale of 2^105
+/// or more would make the product infinite, and no weights are that large.
 impl<const BITS: usize> Whole<BITS> {
     /// Bit 0 of the number that begins at a bit of a word.
     const fn moved(at: usize) -> usize {
         match at {
             // The fraction has bits 0 to 22.
             _ if at + BITS > 23 => at - 16,
-            // 2^(23 - to) + 2^(BITS - 1), times 8 bits, has 24 bits.
+            // Further down, what is added times a scale would need more than the 24 bits of an f32.
             _ if at + BITS < 8 => 8 - BITS,
             _ => at,
         }

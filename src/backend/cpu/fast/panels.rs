@@ -145,6 +145,8 @@ impl Panels {
     /// Overwrites whole rows from `first_row` on; each value becomes the nearest that can be stored.
     pub fn upload(&mut self, first_row: usize, values: &[f32]) {
         let Self { cols, elements, .. } = *self;
+        let is_whole = values.len().is_multiple_of(cols) && first_row + values.len() / cols <= self.rows;
+        assert!(is_whole, "whole rows of the matrix are uploaded");
         let (num_words, num_groups) = (Layout::of(elements).num_words(cols), num_groups(cols, elements));
         let first_panel = first_row / LANES;
         let mut words = self.words[first_panel * num_words..].chunks_mut(num_words);

@@ -83,7 +83,7 @@ struct Together<'a, S: Simd, const PANELS: usize> {
     vector: usize,
     lines: [&'a [[u32; ACROSS]]; PANELS],
     scale: [[S::f32s; 2]; PANELS],
-    /// By column of a line. Times an offset a scale is exact, and so is the difference of what it is multiplied by.
+    /// Minus the scale times the offset, by column of a line.
     minus: [[[S::f32s; 2]; MAX_COLS]; PANELS],
 }
 
@@ -185,7 +185,12 @@ mod tests {
             let (num_words, _) = Panels::size(LANES, BLOCK, elements);
             // Of either sign, and zero.
             let sign = |i: u32| (i & 1) << 15;
-            let scale = |i: u32| if i.is_multiple_of(7) { sign(i) } else { (0x3c00 + 37 * i % 0x300) | sign(i) };
+            let scale = |i: u32| match i % 7 {
+                0 => sign(i),
+                // Subnormal ones, and the largest whose products are finite.
+                1 => [0x0001, 0x007f, 0x73ff][i as usize % 3] | sign(i),
+                _ => (0x3c00 + 37 * i % 0x300) | sign(i),
+            };
             let scales =
                 [0, 1, 2, 3].map(|group| std::array::from_fn(|j| scale(group + j as u32) | scale(3 * j as u32) << 16));
             for (words, vectors) in
