@@ -164,14 +164,8 @@ async fn bench(args: &ModelArgs, sides: &mut [Side], labels: &[String], bytes: f
         // Tokens whose K and V a step reads, in the mean.
         let read = batch as f64 * (from as f64 + args.decode_steps as f64 / 2.0);
         let bytes = bytes + read * kv_bytes(&model, args.kv_dtype);
-        report_case(
-            report,
-            labels,
-            &name,
-            &us,
-            [bytes, flop(&model, batch, batch) + attention_flop(&model, read)],
-            batch,
-        );
+        let flop = flop(&model, batch, batch) + attention_flop(&model, read);
+        report_case(report, labels, &name, &us, [bytes, flop], batch);
     }
     sides[0].note_memory(report);
     Ok(())
@@ -275,7 +269,7 @@ fn attention_flop(model: &ModelConfig, pairs: f64) -> f64 {
     4.0 * (model.num_layers() * model.num_heads * model.head_dim) as f64 * pairs
 }
 
-/// Of a token.
+/// Bytes of K and V of a token, in all layers.
 fn kv_bytes(model: &ModelConfig, kv_dtype: KvDtype) -> f64 {
     (2 * model.num_layers() * model.num_kv_heads * model.head_dim * kv_dtype.bytes()) as f64
 }
