@@ -2,6 +2,10 @@
 
 use crate::config::KvDtype;
 use half::f16;
+use prefetch_index::prefetch_index;
+
+/// Words of a cache line.
+const CACHE_LINE: usize = 16;
 
 /// Elements of a pool from `at` on, as many as `scratch` has, where halves are widened.
 #[inline(always)]
@@ -12,6 +16,18 @@ pub(super) fn read_head<'a>(pool: &'a [u32], elements: KvDtype, at: usize, scrat
             widen(&bytemuck::cast_slice(pool)[at..at + scratch.len()], scratch);
             scratch
         }
+    }
+}
+
+/// Asks for a head of so many elements, so that it is in the cache when it is read.
+#[inline(always)]
+pub(super) fn fetch_head(pool: &[u32], elements: KvDtype, at: usize, len: usize) {
+    let per_word = match elements {
+        KvDtype::F32 => 1,
+        KvDtype::F16 => 2,
+    };
+    for word in (at / per_word..(at + len) / per_word).step_by(CACHE_LINE) {
+        prefetch_index(pool, word);
     }
 }
 

@@ -45,9 +45,9 @@ use super::params::*;
 use super::{Backend, HeadTables, KvPool, StepSize};
 use crate::core::wording::count_text;
 use crate::error::{Error, Result};
-use fast::attend_tiles::Call;
 use fast::instruction_set::Vectors;
 use fast::panels::Panels;
+use fast::query_tile::Call;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Runs every kernel at once, in the calling thread or, with the `parallel` feature, on all cores.

@@ -1,7 +1,7 @@
 //! `paged_attention`: the twin of `shaders/paged_attention.wgsl`, and the fast version.
 
 use super::attend::{attend_rows, attend_splits};
-use super::fast::attend_tiles::Call;
+use super::fast::query_tile::Call;
 use super::query_rows::QueryRow;
 use crate::backend::KvPool;
 use crate::backend::params::AttentionParams;

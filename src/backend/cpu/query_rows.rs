@@ -16,7 +16,8 @@ pub(super) struct QueryRow {
 pub(super) struct HeadPlace<'a> {
     pub kv_head: usize,
     num_kv_heads: usize,
-    block_size: usize,
+    /// Of the tokens of a block, which is a power of two.
+    block_bits: u32,
     head_dim: usize,
     /// The sequence's block table, and what follows it.
     blocks: &'a [u32],
@@ -28,7 +29,7 @@ impl<'a> HeadPlace<'a> {
         Self {
             kv_head,
             num_kv_heads: p.num_kv_heads as usize,
-            block_size: p.block_size as usize,
+            block_bits: p.block_size.ilog2(),
             head_dim: p.head_dim as usize,
             blocks: &step[first..],
         }
@@ -37,8 +38,20 @@ impl<'a> HeadPlace<'a> {
     /// The first element of a token's K or V: pools are `[num_blocks, num_kv_heads, block_size, head_dim]`.
     #[inline(always)]
     pub fn of_token(&self, token: usize) -> usize {
-        let block = self.blocks[token / self.block_size] as usize;
-        let row = (block * self.num_kv_heads + self.kv_head) * self.block_size + token % self.block_size;
-        row * self.head_dim
+        let (block, offset) = (token >> self.block_bits, token & ((1 << self.block_bits) - 1));
+        let of_head = self.blocks[block] as usize * self.num_kv_heads + self.kv_head;
+        ((of_head << self.block_bits) + offset) * self.head_dim
+    }
+
+    /// Stretches of tokens that lie one after the other: the first, where it begins, and how many.
+    #[inline(always)]
+    pub fn stretches(&self, tokens: Range<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
+        let mut first = tokens.start;
+        std::iter::from_fn(move || {
+            let end = tokens.end.min(((first >> self.block_bits) + 1) << self.block_bits);
+            let stretch = (first < end).then(|| (first, self.of_token(first), end - first));
+            first = end;
+            stretch
+        })
     }
 }

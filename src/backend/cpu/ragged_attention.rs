@@ -1,7 +1,7 @@
 //! `ragged_attention`: the twin of `shaders/ragged_attention.wgsl`, and the fast version.
 
 use super::attend::attend_rows;
-use super::fast::attend_tiles::Call;
+use super::fast::query_tile::Call;
 use super::query_rows::QueryRow;
 use crate::backend::KvPool;
 use crate::backend::attention_metadata::query_tile_rows;

@@ -43,11 +43,6 @@ impl<'a> PackedRows<'a> {
         Self { values, num_rows, cols, tile_rows }
     }
 
-    /// A copy in any case.
-    pub fn into_owned(self) -> PackedRows<'static> {
-        PackedRows { values: Cow::Owned(self.values.into_owned()), ..self }
-    }
-
     /// `[columns from the first on, rows]` of a tile.
     #[inline(always)]
     fn of_tile(&self, first_row: usize, rows: usize, first_col: usize) -> &[f32] {
@@ -106,16 +101,16 @@ fn block_cols(cols: usize) -> usize {
 
 /// `sums[row][lane] += Σ_k x[row][first_col + k] · weights[k][lane]`, in order of k.
 #[inline(always)]
-pub fn multiply_block<S: Simd>(
+pub fn multiply_block<'a, S: Simd>(
     simd: S,
     x: &PackedRows<'_>,
     first_col: usize,
-    weights: &[[f32; LANES]],
+    weights: impl ExactSizeIterator<Item = &'a [f32; LANES]> + Clone,
     sums: &mut [[f32; LANES]],
 ) {
     for (first, rows) in tiles(x.num_rows, x.tile_rows) {
         let x = &x.of_tile(first, rows, first_col)[..weights.len() * rows];
-        multiply_tile(simd, x, weights, &mut sums[first..first + rows]);
+        multiply_tile(simd, x, weights.clone(), &mut sums[first..first + rows]);
     }
 }
 
@@ -153,7 +148,7 @@ impl WithSimd for MultiplyPanels<'_> {
             let blocks = &blocks[..panels.len()];
             if let Some(block) = &mut block {
                 for (panel, sums) in blocks.iter().zip(sums.chunks_exact_mut(x.num_rows)) {
-                    multiply_block(simd, x, first_col, block.unpack(simd, *panel), sums);
+                    multiply_block(simd, x, first_col, block.unpack(simd, *panel).iter(), sums);
                 }
             } else {
                 let mut sums = Sums { values: sums, num_rows: x.num_rows };

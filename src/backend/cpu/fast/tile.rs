@@ -21,19 +21,29 @@ pub fn tiles(num_rows: usize, most: usize) -> impl Iterator<Item = (usize, usize
 /// `sums[row][lane] += Σ_k x[k][row] · weights[k][lane]`, in order of k, each step a fused multiply-add. `x` is
 /// `[columns, rows]`, `sums` has the rows of a tile.
 #[inline(always)]
-pub fn multiply_tile<S: Simd>(simd: S, x: &[f32], weights: &[[f32; LANES]], sums: &mut [[f32; LANES]]) {
+pub fn multiply_tile<'a, S: Simd>(
+    simd: S,
+    x: &[f32],
+    weights: impl Iterator<Item = &'a [f32; LANES]> + Clone,
+    sums: &mut [[f32; LANES]],
+) {
     match sums.len() {
-        12 => multiply::<S, 12>(simd, x, weights, sums),
-        8 => multiply::<S, 8>(simd, x, weights, sums),
-        6 => multiply::<S, 6>(simd, x, weights, sums),
-        4 => multiply::<S, 4>(simd, x, weights, sums),
-        2 => multiply::<S, 2>(simd, x, weights, sums),
-        _ => sums.chunks_exact_mut(1).for_each(|sums| multiply::<S, 1>(simd, x, weights, sums)),
+        12 => multiply::<12, S>(simd, x, weights, sums),
+        8 => multiply::<8, S>(simd, x, weights, sums),
+        6 => multiply::<6, S>(simd, x, weights, sums),
+        4 => multiply::<4, S>(simd, x, weights, sums),
+        2 => multiply::<2, S>(simd, x, weights, sums),
+        _ => sums.chunks_exact_mut(1).for_each(|sums| multiply::<1, S>(simd, x, weights.clone(), sums)),
     }
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const ROWS: usize>(simd: S, x: &[f32], weights: &[[f32; LANES]], sums: &mut [[f32; LANES]]) {
+fn multiply<'a, const ROWS: usize, S: Simd>(
+    simd: S,
+    x: &[f32],
+    weights: impl Iterator<Item = &'a [f32; LANES]> + Clone,
+    sums: &mut [[f32; LANES]],
+) {
     let (x, _) = x.as_chunks::<ROWS>();
     let num_vectors = LANES / S::F32_LANES;
     // Two vectors of outputs at a time: each value of x is loaded once for both.
@@ -42,7 +52,7 @@ fn multiply<S: Simd, const ROWS: usize>(simd: S, x: &[f32], weights: &[[f32; LAN
         for (totals, sums) in totals.iter_mut().zip(&*sums) {
             totals.copy_from_slice(&S::as_simd_f32s(sums).0[first..first + 2]);
         }
-        for (x, weights) in x.iter().zip(weights) {
+        for (x, weights) in x.iter().zip(weights.clone()) {
             let weights = S::as_simd_f32s(weights).0;
             let (left, right) = (weights[first], weights[first + 1]);
             for row in 0..ROWS {
