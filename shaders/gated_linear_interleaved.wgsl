@@ -11,11 +11,12 @@
 // OUTPUTS = 2 columns of ROW_TILE rows: a pair of gate and one of up are its four columns there. Four and four were slower:
 // too many registers.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: few_rows, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
+// Appended: few_rows, x_plain, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
+const MAX_ROW_TILE = 4u;
 const OUTPUTS = 2u;
 
 struct Params {
@@ -35,17 +36,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read> up_scales: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
-) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_row = workgroup.y * ROW_TILE;
     let first_pair = workgroup.x * WORKGROUP_SIZE + lane;
 
     // Columns and rows past the end compute the last one again and are not written.
     let pairs = vec2(min(first_pair, (p.num_out - 1u) / 2u));
-    let sums = sums_of(first_row, pairs, lane_in_subgroup);
+    let sums = sums_of(first_row, pairs, 0u, 1u, lane_in_subgroup());
 
     for (var j = 0u; j < OUTPUTS; j++) {
         let n = 2u * first_pair + j;

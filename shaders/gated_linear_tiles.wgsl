@@ -10,7 +10,7 @@
 // The version of shaders/gated_linear.wgsl for many rows. A thread owns ROW_TILE rows by OUTPUTS = 4 columns: two pairs of
 // gate and two of up are the eight columns of a tile of shaders/linear_tiles.wgsl, first a pair of each, then the others.
 // Twin: src/backend/cpu/gated_linear.rs   Test: tests/kernels/gated_linear.rs
-// Appended: tile, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
+// Appended: tile, x_plain, packet, gate_and_up_pairs, pair, four, eight_weights, four_terms, silu of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16
@@ -34,16 +34,12 @@ struct Params {
 @group(0) @binding(6) var<storage, read> up_scales: array<u32>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
-) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = workgroup.y * ROW_TILE;
     let pair = workgroup.x * WORKGROUP_SIZE * (OUTPUTS / 2u) + lane;
     // Columns past the end are the last one again, and are not written.
     let last = (p.num_out - 1u) / 2u;
-    let tile = tile_of(row, vec2(min(pair, last)), vec2(min(pair + WORKGROUP_SIZE, last)), lane_in_subgroup);
+    let tile = tile_of(row, vec2(min(pair, last)), vec2(min(pair + WORKGROUP_SIZE, last)), lane_in_subgroup());
 
     write(row, pair, tile.rows[0]);
     write(row + 1u, pair, tile.rows[1]);

@@ -9,15 +9,15 @@
 // out     [num_rows, out_features]
 //
 // The version of shaders/linear.wgsl for few rows. A thread owns OUTPUTS = 4 columns of ROW_TILE rows, in the same order of
-// k: two pairs of neighbours, whose 32 bytes it reads at once. Weights: four neighbouring threads read 128 bytes in one
-// piece. x: each of eight neighbouring lanes of a subgroup reads another vec4, and they hand them round; so x costs an
-// eighth of the loads.
+// k: two pairs of neighbours, whose 32 bytes it reads at once. Four neighbouring threads read 128 bytes of the weight in one
+// piece.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: few_rows, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
+// Appended: few_rows, x_plain, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 4u; // at most MAX_ROW_TILE
 override WEIGHT_TYPE: u32 = 0u; // 0: f32, 1: f16, 2: bf16, 3: int8, 4: int4
+const MAX_ROW_TILE = 4u;
 const OUTPUTS = 4u;
 
 struct Params {
@@ -38,17 +38,13 @@ struct Params {
 @group(0) @binding(5) var<storage, read> scales: array<u32>; // of two rows
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
-) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_row = workgroup.y * ROW_TILE;
     let first_pair = workgroup.x * WORKGROUP_SIZE * (OUTPUTS / 2u) + lane;
 
     // Columns and rows past the end compute the last one again and are not written.
     let pairs = min(vec2(first_pair, first_pair + WORKGROUP_SIZE), vec2((p.num_out - 1u) / 2u));
-    let sums = sums_of(first_row, pairs, lane_in_subgroup);
+    let sums = sums_of(first_row, pairs, 0u, 1u, lane_in_subgroup());
 
     for (var j = 0u; j < OUTPUTS; j++) {
         let n = 2u * (first_pair + j / 2u * WORKGROUP_SIZE) + j % 2u;

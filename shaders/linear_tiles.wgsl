@@ -11,7 +11,7 @@
 // The version of shaders/linear.wgsl for many rows. A thread owns a tile of ROW_TILE rows by OUTPUTS = 8 columns,
 // pairs of neighbours; the order of k is that of shaders/linear_interleaved.wgsl.
 // Twin: src/backend/cpu/linear.rs   Test: tests/kernels/linear.rs
-// Appended: tile, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
+// Appended: tile, x_plain, packet, weight_pairs, pair, four, eight_weights, four_terms of shaders/shared
 
 override WORKGROUP_SIZE: u32 = 64u;
 override ROW_TILE: u32 = 16u; // 8 or 16
@@ -36,18 +36,14 @@ struct Params {
 @group(0) @binding(5) var<storage, read> scales: array<u32>; // of two rows
 
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
-) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = workgroup.y * ROW_TILE;
     let first_pair = workgroup.x * WORKGROUP_SIZE * (OUTPUTS / 2u) + lane;
     let low = vec2(first_pair, first_pair + WORKGROUP_SIZE);
     let high = low + 2u * WORKGROUP_SIZE;
     // Columns past the end are the last one again, and are not written.
     let last = vec2((p.num_out - 1u) / 2u);
-    let tile = tile_of(row, min(low, last), min(high, last), lane_in_subgroup);
+    let tile = tile_of(row, min(low, last), min(high, last), lane_in_subgroup());
 
     let added = Sums(bias_of(low), bias_of(high));
     write(row, first_pair, tile.rows[0], added);

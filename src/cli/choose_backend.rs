@@ -30,7 +30,7 @@ pub struct BackendArgs {
     /// Which kernels run; results are the same, on a GPU but for rounding
     #[arg(long, value_enum, default_value_t)]
     pub kernels: KernelSet,
-    /// What the fast kernels are tuned for; results are the same bit for bit
+    /// What the fast kernels are tuned for; results are the same but for rounding
     #[arg(long, value_enum, default_value_t)]
     pub tuning: Tuning,
     /// Vector instructions that the CPU computes with; results are the same bit for bit

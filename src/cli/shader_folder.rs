@@ -2,7 +2,7 @@
 //! over silently.
 
 use super::nearest::nearest;
-use crate::backend::gpu::{Kernel, U64_FILES};
+use crate::backend::gpu::{Kernel, StandIn};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,12 +23,11 @@ pub fn read(dir: &Path) -> Result<BTreeMap<&'static str, String>> {
     let mut taken = BTreeMap::new();
     let mut strangers = Vec::new();
     for name in names(dir)? {
-        let built_in = U64_FILES.iter().find(|(u64_name, _)| *u64_name == name);
-        match (known().find(|known| *known == name), built_in) {
+        let stand_in = StandIn::ALL.into_iter().find(|stand_in| stand_in.name == name);
+        match (known().find(|known| *known == name), stand_in) {
             (Some(known), _) => drop(taken.insert(known, read_text(&dir.join(known))?)),
-            (None, Some((_, text))) if read_text(&dir.join(&name))? == *text => (),
-            (None, Some(_)) => {
-                let stands_for = name.replace("_u64", "");
+            (None, Some(stand_in)) if stand_in.is(&read_text(&dir.join(&name))?) => (),
+            (None, Some(StandIn { stands_for, .. })) => {
                 return refuse(format!("{name} has changed, and is never taken from a folder: change {stands_for}"));
             }
             (None, None) => strangers.push(name),

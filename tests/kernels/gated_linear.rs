@@ -3,7 +3,7 @@
 
 use crate::harness::*;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::gpu::{GpuOptions, Tuning};
 use cb_lab::backend::kernel_set::KernelSet;
 use cb_lab::backend::{Backend, params::GatedLinearParams};
 
@@ -18,6 +18,7 @@ struct GatedLinear {
     /// A smaller binding than either matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
+    tuning: Tuning,
 }
 
 const USUAL: GatedLinear = GatedLinear {
@@ -28,6 +29,7 @@ const USUAL: GatedLinear = GatedLinear {
     whole: None,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
+    tuning: Tuning::Auto,
 };
 
 /// Cases of `gated_linear`. 288 bytes a row of a matrix: pieces of 30, 30 and 10 rows. 68 is no multiple of 8, so halves of
@@ -40,18 +42,28 @@ pub fn cases() -> Cases {
 /// Cases of `gated_linear_interleaved`, which takes rows of a multiple of 32, and up to 4 of x. 384 bytes a row of a matrix,
 /// 8 rows together: pieces of 16, 16, 16, 16 and 6 rows.
 pub fn few_rows_cases() -> Cases {
-    fast_cases(3, |rows| rows <= 4)
+    boxed(fast_cases(3, Tuning::Software).filter(|case| case.rows <= 4))
+}
+
+/// The same of `gated_linear_split`, which takes up to 32 rows.
+pub fn split_cases() -> Cases {
+    let deeper = GatedLinear { rows: 1, in_features: 1056, ..hardware() };
+    boxed(fast_cases(3, Tuning::Gpu).filter(|case| case.rows <= 32).chain([deeper]))
 }
 
 /// The same of `gated_linear_tiles`, which takes more rows: in tiles of 8, or of 16.
 pub fn many_rows_cases() -> Cases {
-    fast_cases(17, |rows| rows > 4)
+    let hardware = [33, 65].map(|rows| GatedLinear { rows, ..hardware() });
+    boxed(fast_cases(17, Tuning::Software).filter(|case| case.rows > 4).chain(hardware))
 }
 
-fn fast_cases(rows: usize, takes: impl Fn(usize) -> bool) -> Cases {
-    let usual = GatedLinear { rows, in_features: 96, kernels: KernelSet::Fast, ..USUAL };
-    let cases = around(usual).into_iter().chain([GatedLinear { in_features: 32, ..usual }]);
-    boxed(cases.filter(|case| takes(case.rows)))
+fn hardware() -> GatedLinear {
+    GatedLinear { in_features: 96, kernels: KernelSet::Fast, tuning: Tuning::Gpu, ..USUAL }
+}
+
+fn fast_cases(rows: usize, tuning: Tuning) -> impl Iterator<Item = GatedLinear> {
+    let usual = GatedLinear { rows, tuning, ..hardware() };
+    around(usual).into_iter().chain([GatedLinear { in_features: 32, ..usual }])
 }
 
 fn around(usual: GatedLinear) -> Vec<GatedLinear> {
@@ -103,7 +115,8 @@ impl Case for GatedLinear {
         let Self { rows, in_features, out_features, elements, .. } = self;
         let whole = self.whole.map_or(String::new(), |most| format!(",whole up to {most}"));
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}")
+        let tuned = if self.tuning == Tuning::Gpu { ",tuned for hardware" } else { "" };
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{whole}{split}{tuned}")
     }
 
     /// Of silu and the product: exp(x) may be off by 3 + 2|x| ulp (Vulkan), the division by 2.5, a sum and a product by half
@@ -121,8 +134,8 @@ impl Case for GatedLinear {
     }
 
     fn options(&self) -> GpuOptions {
-        let &Self { max_binding_bytes, kernels, .. } = self;
-        GpuOptions { max_binding_bytes, kernels, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, tuning, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, tuning, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {

@@ -19,19 +19,17 @@ pub fn trials() -> Vec<Trial> {
 
 /// Names and offsets of the Rust struct's fields.
 fn fields(kernel: Kernel) -> &'static [(&'static str, usize)] {
-    match kernel {
+    match kernel.naive() {
         Kernel::EmbedTokens => EmbedTokensParams::FIELDS,
         Kernel::RmsNorm => RmsNormParams::FIELDS,
-        Kernel::Linear | Kernel::LinearInterleaved | Kernel::LinearTiles => LinearParams::FIELDS,
-        Kernel::GatedLinear | Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => GatedLinearParams::FIELDS,
+        Kernel::Linear => LinearParams::FIELDS,
+        Kernel::GatedLinear => GatedLinearParams::FIELDS,
         Kernel::RopeStoreKv => RopeStoreKvParams::FIELDS,
-        Kernel::RaggedAttention
-        | Kernel::RaggedAttentionSubgroup
-        | Kernel::PagedAttention
-        | Kernel::PagedAttentionSubgroup => AttentionParams::FIELDS,
+        Kernel::RaggedAttention | Kernel::PagedAttention => AttentionParams::FIELDS,
         Kernel::MergeSplits => MergeSplitsParams::FIELDS,
         Kernel::GatherRows => GatherRowsParams::FIELDS,
         Kernel::Sample => SampleParams::FIELDS,
+        faster => unreachable!("{faster:?} is not naive"),
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::harness::*;
 use cb_lab::backend::cpu::CpuBackend;
 use cb_lab::backend::element_type::ElementType;
-use cb_lab::backend::gpu::GpuOptions;
+use cb_lab::backend::gpu::{GpuOptions, Tuning};
 use cb_lab::backend::kernel_set::KernelSet;
 use cb_lab::backend::quantized::GROUP;
 use cb_lab::backend::{Backend, params::LinearParams};
@@ -24,6 +24,9 @@ struct Linear {
     /// A smaller binding than the matrix, which is split by rows then.
     max_binding_bytes: Option<u64>,
     kernels: KernelSet,
+    tuning: Tuning,
+    /// Whatever the rows, the version for many runs.
+    deterministic: bool,
 }
 
 const USUAL: Linear = Linear {
@@ -36,6 +39,8 @@ const USUAL: Linear = Linear {
     exact: false,
     max_binding_bytes: None,
     kernels: KernelSet::Naive,
+    tuning: Tuning::Auto,
+    deterministic: false,
 };
 
 /// Cases of `linear`.
@@ -86,12 +91,25 @@ pub fn few_rows_cases() -> Cases {
     boxed(fast_cases([1, 2, 3, 4]))
 }
 
-/// The same of `linear_tiles`, which takes more rows: in tiles of 8, or of 16.
-pub fn many_rows_cases() -> Cases {
-    boxed(fast_cases([5, 9, 17, 8]).chain([7, 16, 33].map(|rows| Linear { rows, ..FAST })))
+/// The same of `linear_split`, which takes up to 32: in tiles of 1, 4 and 8.
+pub fn split_cases() -> Cases {
+    let more = [5, 8, 9, 16, 32].map(|rows| Linear { rows, exact: rows == 9, ..FAST });
+    // Fewer eights of k than slices, as many, and more, of which the last round has a few.
+    let depths = [640, 1024, 1056].map(|in_features| Linear { in_features, rows: 1, ..FAST });
+    let cases = fast_cases([1, 2, 3, 4]).chain(more).chain(depths);
+    boxed(cases.map(|case| Linear { tuning: Tuning::Gpu, ..case }))
 }
 
-const FAST: Linear = Linear { in_features: 96, kernels: KernelSet::Fast, ..USUAL };
+/// The same of `linear_tiles`, which takes more rows: in tiles of 8, or of 16. Tuned for hardware it takes those of more than
+/// 32, or any where the rows must not matter.
+pub fn many_rows_cases() -> Cases {
+    let software = fast_cases([5, 9, 17, 8]).chain([7, 16, 33].map(|rows| Linear { rows, ..FAST }));
+    let many = [33, 40, 65].map(|rows| Linear { rows, ..FAST });
+    let hardware = many.into_iter().chain([1, 8, 17].map(|rows| Linear { rows, deterministic: true, ..FAST }));
+    boxed(software.chain(hardware.map(|case| Linear { tuning: Tuning::Gpu, ..case })))
+}
+
+const FAST: Linear = Linear { in_features: 96, kernels: KernelSet::Fast, tuning: Tuning::Software, ..USUAL };
 
 fn fast_cases(rows: [usize; 4]) -> impl Iterator<Item = Linear> {
     let usual = Linear { rows: rows[2], ..FAST };
@@ -153,7 +171,9 @@ impl Case for Linear {
         let adds = if self.adds { ",adds" } else { "" };
         let exact = if self.exact { ",exact" } else { "" };
         let split = self.max_binding_bytes.map_or(String::new(), |most| format!(",max_binding_bytes={most}"));
-        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}")
+        let tuned = if self.tuning == Tuning::Gpu { ",tuned for hardware" } else { "" };
+        let fixed = if self.deterministic { ",deterministic" } else { "" };
+        format!("rows={rows},in={in_features},out={out_features},{elements:?}{bias}{adds}{exact}{split}{tuned}{fixed}")
     }
 
     /// Two roundings a term. Terms are below 1 with random signs, so partial sums stay below sqrt(in_features) and the
@@ -166,8 +186,8 @@ impl Case for Linear {
     }
 
     fn options(&self) -> GpuOptions {
-        let &Self { max_binding_bytes, kernels, .. } = self;
-        GpuOptions { max_binding_bytes, kernels, ..GpuOptions::default() }
+        let &Self { max_binding_bytes, kernels, tuning, deterministic, .. } = self;
+        GpuOptions { max_binding_bytes, kernels, tuning, deterministic, ..GpuOptions::default() }
     }
 
     fn run<B: Backend>(&self, lab: &mut Lab<B>) -> cb_lab::Result<Vec<Output>> {

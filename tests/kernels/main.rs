@@ -43,9 +43,11 @@ fn cases_of(kernel: Kernel) -> Cases {
         Kernel::RmsNorm => rms_norm::cases(),
         Kernel::Linear => linear::cases(),
         Kernel::LinearInterleaved => linear::few_rows_cases(),
+        Kernel::LinearSplit => linear::split_cases(),
         Kernel::LinearTiles => linear::many_rows_cases(),
         Kernel::GatedLinear => gated_linear::cases(),
         Kernel::GatedLinearInterleaved => gated_linear::few_rows_cases(),
+        Kernel::GatedLinearSplit => gated_linear::split_cases(),
         Kernel::GatedLinearTiles => gated_linear::many_rows_cases(),
         Kernel::RopeStoreKv => rope_store_kv::cases(),
         Kernel::RaggedAttention => ragged_attention::cases(),
@@ -64,14 +66,19 @@ fn main() {
     let mut trials = Vec::from_iter(required);
     for kernel in Kernel::ALL {
         let name = kernel.source().name;
+        // The other versions have these shapes, too.
+        let judges_the_cpu = !matches!(kernel, Kernel::LinearSplit | Kernel::GatedLinearSplit);
         for case in cases_of(kernel) {
-            trials.extend(twin_trial(name, &case));
-            if has_fast_version(kernel.naive()) {
+            if judges_the_cpu {
+                trials.extend(twin_trial(name, &case));
+            }
+            if judges_the_cpu && has_fast_version(kernel.naive()) {
                 trials.extend(fast_trials(name, &case));
             }
             trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
         }
-        if kernel != kernel.naive() {
+        use Kernel::*;
+        if let LinearTiles | GatedLinearTiles | RaggedAttentionSubgroup | PagedAttentionSubgroup = kernel {
             let tuned = move |gpu: &Gpu| tuning::changes_no_bit(gpu, kernel);
             trials.extend(on_each(&gpus, missing, &format!("{name}/tuning changes no bit"), tuned));
         }

@@ -65,8 +65,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(Linear, "no scale", "return weights * two_scales", "return weights; // two_scales"),
     mutant(Linear, "adds to another row", "value += out[at]", "value += out[at % p.out_features]"),
 
-    mutant(LinearInterleaved, "the same x twice", "from_lane + 1u);", "from_lane);"),
-    mutant(LinearInterleaved, "x of another lane", "k + one_of_eight]", "k + one_of_eight % 4u]"),
+    mutant(LinearInterleaved, "the same x twice", "x_at(at, i + 1u,", "x_at(at, i,"),
     mutant(LinearInterleaved, "one packet again and again", "fetched(begin, k + next)", "fetched(begin, k)"),
     mutant(LinearInterleaved, "the first pair of a group", " + pairs % PAIRS_TOGETHER", ""),
     mutant(LinearInterleaved, "the second row is the first", "eight_weights(second_of(packets.low)", "eight_weights(first_of(packets.low)"),
@@ -86,11 +85,25 @@ const MUTANTS: &[Mutant] = &[
     mutant(LinearInterleaved, "always adds", "p.add_to_out != 0u", "true"),
     mutant(LinearInterleaved, "the last eighth missing", "k < width;", "k + 8u < width;"),
 
-    mutant(LinearTiles, "the same x twice", "from_lane + 1u);", "from_lane);"),
-    mutant(LinearTiles, "x of another lane", "k + one_of_eight]", "k + one_of_eight % 4u]"),
+    mutant(LinearSplit, "the same x twice", "x_at(at, i + 1u,", "x_at(at, i,"),
+    mutant(LinearSplit, "one packet again and again", "fetched(begin, k + next)", "fetched(begin, k)"),
+    mutant(LinearSplit, "every slice begins with the first eight", "k = 8u * first;", "k = 8u * min(first, 0u);"),
+    mutant(LinearSplit, "slices overlap", "k += 8u * stride", "k += 8u * max(stride / 2u, 1u)"),
+    mutant(LinearSplit, "one slice short", "slice < SLICES; slice++", "slice + 1u < SLICES; slice++"),
+    mutant(LinearSplit, "the slices of the first row", "(row * SLICES + slice) * COLUMNS + column", "slice * COLUMNS + column"),
+    mutant(LinearSplit, "no barrier before the sums", "    workgroupBarrier();\n", ""),
+    mutant(LinearSplit, "the second pair is the first", "slices[at + 8u] = sums[row].z", "slices[at + 8u] = sums[row].x"),
+    mutant(LinearSplit, "the scales of the first group", "p.in_features / 32u, k / 8u", "p.in_features / 32u, 0u"),
+    mutant(LinearSplit, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
+    mutant(LinearSplit, "bias of the first piece", "bias[p.first_out + n]", "bias[n]"),
+    mutant(LinearSplit, "rows past the end", "row < p.num_rows && n", "row < p.num_rows + 1u && n"),
+    mutant(LinearSplit, "columns past the end", "n < p.num_out {", "n <= p.num_out {"),
+    mutant(LinearSplit, "always overwrites", "p.add_to_out != 0u", "false"),
+
+    mutant(LinearTiles, "the same x twice", "x_at(at, i + 1u,", "x_at(at, i,"),
     mutant(LinearTiles, "one packet again and again", "fetched(low_begin, k + next)", "fetched(low_begin, k)"),
     mutant(LinearTiles, "the low columns twice", "min(high, last)", "min(low, last)"),
-    mutant(LinearTiles, "a row twice", "eight_terms((*tile).rows[13], low, high, (*mine)[13]", "eight_terms((*tile).rows[13], low, high, (*mine)[12]"),
+    mutant(LinearTiles, "a row twice", "low, high, (*x).at[13], (*x).own[13]", "low, high, (*x).at[12], (*x).own[12]"),
     mutant(LinearTiles, "the same weights for both vec4s", "high.second, b", "high.first, b"),
     mutant(LinearTiles, "the scales of other columns", "scales_at(high_pairs, k)", "scales_at(low_pairs, k)"),
     mutant(LinearTiles, "the last nibbles left out", "packet_of(high, 3u, high_scales)", "packet_of(high, 2u, high_scales)"),
@@ -118,8 +131,7 @@ const MUTANTS: &[Mutant] = &[
     mutant(GatedLinear, "rows past the end", "if first_row + i < p.num_rows", "if first_row + i < p.num_rows + 1u"),
     mutant(GatedLinear, "columns past the end", "n >= p.num_out", "n > p.num_out"),
 
-    mutant(GatedLinearInterleaved, "the same x twice", "from_lane + 1u);", "from_lane);"),
-    mutant(GatedLinearInterleaved, "x of another lane", "k + one_of_eight]", "k + one_of_eight % 4u]"),
+    mutant(GatedLinearInterleaved, "the same x twice", "x_at(at, i + 1u,", "x_at(at, i,"),
     mutant(GatedLinearInterleaved, "one packet again and again", "fetched(begin, k + next)", "fetched(begin, k)"),
     mutant(GatedLinearInterleaved, "the first pair of a group", " + pairs % PAIRS_TOGETHER", ""),
     mutant(GatedLinearInterleaved, "up has gate's scales", "return up_scales[at];", "return gate_scales[at];"),
@@ -135,7 +147,17 @@ const MUTANTS: &[Mutant] = &[
     mutant(GatedLinearInterleaved, "rows past the end", "if first_row + i < p.num_rows", "if first_row + i < p.num_rows + 1u"),
     mutant(GatedLinearInterleaved, "columns past the end", "n >= p.num_out", "n > p.num_out"),
 
-    mutant(GatedLinearTiles, "the same x twice", "from_lane + 1u);", "from_lane);"),
+    mutant(GatedLinearSplit, "up is gate", "return up[at];", "return gate[at];"),
+    mutant(GatedLinearSplit, "gate and up swapped", "silu(g) * u;", "silu(u) * g;"),
+    mutant(GatedLinearSplit, "no up", "silu(g) * u;", "silu(g);"),
+    mutant(GatedLinearSplit, "up of another column", "OUTPUTS + i % OUTPUTS);", "OUTPUTS);"),
+    mutant(GatedLinearSplit, "one slice short", "slice < SLICES; slice++", "slice + 1u < SLICES; slice++"),
+    mutant(GatedLinearSplit, "no barrier before the sums", "    workgroupBarrier();\n", ""),
+    mutant(GatedLinearSplit, "ignores first_out", "p.out_features + p.first_out + n", "p.out_features + n"),
+    mutant(GatedLinearSplit, "rows past the end", "row < p.num_rows && n", "row < p.num_rows + 1u && n"),
+    mutant(GatedLinearSplit, "columns past the end", "n < p.num_out {", "n <= p.num_out {"),
+
+    mutant(GatedLinearTiles, "the same x twice", "x_at(at, i + 1u,", "x_at(at, i,"),
     mutant(GatedLinearTiles, "up is gate", "return up[at];", "return gate[at];"),
     mutant(GatedLinearTiles, "up has gate's scales", "return up_scales[at];", "return gate_scales[at];"),
     mutant(GatedLinearTiles, "gate and up swapped", "silu(sums.x) * sums.z", "silu(sums.z) * sums.x"),
@@ -322,9 +344,10 @@ pub fn trials(gpus: &[Arc<Gpu>], missing: &'static str) -> Vec<Trial> {
         let name = format!("{}/mutant: {}", mutant.kernel.source().name, mutant.what);
         let a_race = ["workgroupBarrier", "workgroupUniformLoad"].iter().any(|barrier| mutant.from.contains(barrier));
         let (gpus, missing) = if a_race { (&software[..], "no software adapter") } else { (gpus, missing) };
-        // A faster version's faults show only where it runs.
-        let is_version = mutant.kernel.naive() != mutant.kernel;
-        let runs = |gpu: &&Arc<Gpu>| !is_version || gpu.lanes >= 8;
+        // A fault of a version whose lanes hand values round shows only where it runs.
+        let needs_lanes =
+            mutant.kernel.naive() != mutant.kernel && !matches!(mutant.kernel, LinearSplit | GatedLinearSplit);
+        let runs = |gpu: &&Arc<Gpu>| !needs_lanes || gpu.lanes >= 8;
         let able: Vec<Arc<Gpu>> = gpus.iter().filter(runs).map(Arc::clone).collect();
         let missing = if able.is_empty() && !gpus.is_empty() { "subgroups of fewer than 8 lanes" } else { missing };
         let gpus = &able[..];

@@ -1,6 +1,6 @@
 //! Every variant in use becomes SPIR-V, MSL and HLSL, and fits the workgroup memory it was chosen for. No GPU.
 
-use cb_lab::backend::gpu::{Kernel, Variant, with_u64_loads};
+use cb_lab::backend::gpu::{Kernel, Variant, with_shuffled_x, with_u64_loads};
 use cb_lab::backend::params::AttentionParams;
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -70,7 +70,8 @@ fn translate(variant: &Variant) -> Result<(), String> {
 fn u64_loads_translate() -> Result<(), String> {
     let mut in_both_words = BTreeSet::new();
     for variant in Variant::all_in_use() {
-        let (words, u64_loads) = (variant.final_wgsl(), with_u64_loads(&variant.final_wgsl()));
+        let words = with_shuffled_x(&variant.final_wgsl());
+        let u64_loads = with_u64_loads(&words);
         if words != u64_loads {
             let (module, info) = parse_for(&u64_loads, CAPABILITIES | Capabilities::SHADER_INT64)?;
             let spv = back::spv::Options { lang_version: (1, 3), ..Default::default() };
@@ -79,8 +80,15 @@ fn u64_loads_translate() -> Result<(), String> {
             in_both_words.insert(variant.kernel.source().name);
         }
     }
-    let linears = ["gated_linear_interleaved", "gated_linear_tiles", "linear_interleaved", "linear_tiles"];
-    // The naive attention never gets them, but shares functions that can read either.
+    let linears = [
+        "gated_linear_interleaved",
+        "gated_linear_split",
+        "gated_linear_tiles",
+        "linear_interleaved",
+        "linear_split",
+        "linear_tiles",
+    ];
+    // The naive attention and linear_split never get them, but share functions that can read either.
     let attention = ["paged_attention", "paged_attention_subgroup", "ragged_attention", "ragged_attention_subgroup"];
     let as_expected = in_both_words.iter().eq(linears.iter().chain(&attention));
     if as_expected { Ok(()) } else { Err(format!("64-bit words are read by {in_both_words:?}")) }

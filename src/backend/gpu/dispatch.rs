@@ -38,7 +38,7 @@ impl GpuBackend {
             num_rows: if self.deterministic { u32::MAX } else { num_rows },
             elements: weight.stored,
             order: weight.order,
-            threads: self.device.settings.linear_threads,
+            tuning: self.tuning,
         }
     }
 

@@ -9,9 +9,11 @@ pub enum Kernel {
     RmsNorm,
     Linear,
     LinearInterleaved,
+    LinearSplit,
     LinearTiles,
     GatedLinear,
     GatedLinearInterleaved,
+    GatedLinearSplit,
     GatedLinearTiles,
     RopeStoreKv,
     RaggedAttention,
@@ -23,19 +25,55 @@ pub enum Kernel {
     Sample,
 }
 
-/// How kernels read vec4s, and pairs of them, in half as many words. They are below shaders/ and stand in for files without
-/// `_u64`.
-pub const U64_FILES: [(&str, &str); 2] = [
-    ("shared/four_u64.wgsl", include_str!("../../../shaders/shared/four_u64.wgsl")),
-    ("shared/pair_u64.wgsl", include_str!("../../../shaders/shared/pair_u64.wgsl")),
-];
-/// What they stand in for.
-const WORDS: [&str; 2] =
-    [include_str!("../../../shaders/shared/four.wgsl"), include_str!("../../../shaders/shared/pair.wgsl")];
+/// A file below shaders/ that takes another's place on some devices.
+#[derive(Clone, Copy, Debug)]
+pub struct StandIn {
+    /// Its name.
+    pub name: &'static str,
+    text: &'static str,
+    /// Whose place it takes.
+    pub stands_for: &'static str,
+    usual: &'static str,
+}
+
+macro_rules! stand_in {
+    ($name:literal, $usual:literal) => {
+        StandIn {
+            name: concat!("shared/", $name, ".wgsl"),
+            text: include_str!(concat!("../../../shaders/shared/", $name, ".wgsl")),
+            stands_for: concat!("shared/", $usual, ".wgsl"),
+            usual: include_str!(concat!("../../../shaders/shared/", $usual, ".wgsl")),
+        }
+    };
+}
+
+/// How kernels read vec4s, and pairs of them, in half as many words.
+const U64_LOADS: [StandIn; 2] = [stand_in!("four_u64", "four"), stand_in!("pair_u64", "pair")];
+/// How lanes hand x round.
+const SHUFFLED_X: StandIn = stand_in!("x_shuffled", "x_plain");
+
+impl StandIn {
+    /// All there are.
+    pub const ALL: [Self; 3] = [U64_LOADS[0], U64_LOADS[1], SHUFFLED_X];
+
+    /// Whether a file has the text of this one.
+    pub fn is(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    fn put_into(&self, wgsl: &str) -> String {
+        wgsl.replace(self.usual, self.text)
+    }
+}
 
 /// The text of a kernel with 64-bit words in place of 32-bit ones for weights, x, q, K and V, if it has a choice.
 pub fn with_u64_loads(wgsl: &str) -> String {
-    WORDS.iter().zip(U64_FILES).fold(wgsl.to_string(), |wgsl, (words, (_, u64_loads))| wgsl.replace(words, u64_loads))
+    U64_LOADS.iter().fold(wgsl.to_string(), |wgsl, stand_in| stand_in.put_into(&wgsl))
+}
+
+/// The text of a kernel in which lanes hand x round, if it has a choice.
+pub fn with_shuffled_x(wgsl: &str) -> String {
+    SHUFFLED_X.put_into(wgsl)
 }
 
 /// How a kernel uses a storage buffer.
@@ -98,14 +136,16 @@ pub fn composed(files: &[(&str, &str)]) -> String {
 
 impl Kernel {
     /// Every kernel.
-    pub const ALL: [Kernel; 16] = [
+    pub const ALL: [Kernel; 18] = [
         Kernel::EmbedTokens,
         Kernel::RmsNorm,
         Kernel::Linear,
         Kernel::LinearInterleaved,
+        Kernel::LinearSplit,
         Kernel::LinearTiles,
         Kernel::GatedLinear,
         Kernel::GatedLinearInterleaved,
+        Kernel::GatedLinearSplit,
         Kernel::GatedLinearTiles,
         Kernel::RopeStoreKv,
         Kernel::RaggedAttention,
@@ -120,9 +160,9 @@ impl Kernel {
     /// The kernel whose formula, twin and test it shares: itself, unless it is a faster version of another.
     pub fn naive(self) -> Kernel {
         match self {
-            Kernel::LinearInterleaved | Kernel::LinearTiles => Kernel::Linear,
+            Kernel::LinearInterleaved | Kernel::LinearSplit | Kernel::LinearTiles => Kernel::Linear,
             Kernel::RaggedAttentionSubgroup => Kernel::RaggedAttention,
-            Kernel::GatedLinearInterleaved | Kernel::GatedLinearTiles => Kernel::GatedLinear,
+            Kernel::GatedLinearInterleaved | Kernel::GatedLinearSplit | Kernel::GatedLinearTiles => Kernel::GatedLinear,
             Kernel::PagedAttentionSubgroup => Kernel::PagedAttention,
             kernel => kernel,
         }
@@ -155,6 +195,22 @@ impl Kernel {
                     "linear_interleaved",
                     LINEAR,
                     "few_rows",
+                    "x_plain",
+                    "packet",
+                    "weight_pairs",
+                    "pair",
+                    "four",
+                    "eight_weights",
+                    "four_terms"
+                )
+            }
+            Kernel::LinearSplit => {
+                source!(
+                    "linear_split",
+                    LINEAR,
+                    "slices",
+                    "few_rows",
+                    "x_plain",
                     "packet",
                     "weight_pairs",
                     "pair",
@@ -168,6 +224,7 @@ impl Kernel {
                     "linear_tiles",
                     LINEAR,
                     "tile",
+                    "x_plain",
                     "packet",
                     "weight_pairs",
                     "pair",
@@ -184,6 +241,23 @@ impl Kernel {
                     "gated_linear_interleaved",
                     GATED_LINEAR,
                     "few_rows",
+                    "x_plain",
+                    "packet",
+                    "gate_and_up_pairs",
+                    "pair",
+                    "four",
+                    "eight_weights",
+                    "four_terms",
+                    "silu"
+                )
+            }
+            Kernel::GatedLinearSplit => {
+                source!(
+                    "gated_linear_split",
+                    GATED_LINEAR,
+                    "slices",
+                    "few_rows",
+                    "x_plain",
                     "packet",
                     "gate_and_up_pairs",
                     "pair",
@@ -198,6 +272,7 @@ impl Kernel {
                     "gated_linear_tiles",
                     GATED_LINEAR,
                     "tile",
+                    "x_plain",
                     "packet",
                     "gate_and_up_pairs",
                     "pair",

@@ -22,7 +22,7 @@ mod variants;
 mod variants_in_use;
 
 pub use device::{AdapterReport, Adapters, Best};
-pub use kernels::{Access, Kernel, KernelSource, U64_FILES, composed, with_u64_loads};
+pub use kernels::{Access, Kernel, KernelSource, StandIn, composed, with_shuffled_x, with_u64_loads};
 pub use linear_variants::LinearShape;
 pub use matrix::GpuMatrix;
 pub use options::GpuOptions;
@@ -102,9 +102,10 @@ impl GpuBackend {
         })
     }
 
-    /// Which kernels run: the naive ones where lanes cannot hand values round, whatever was asked for.
+    /// Which kernels run. Where lanes cannot hand values round, those that want it are naive, whatever was asked for:
+    /// attention, and on a software driver all.
     pub fn kernel_set(&self) -> KernelSet {
-        if self.has_subgroups() { KernelSet::Fast } else { KernelSet::Naive }
+        if self.has_fast_linears() { KernelSet::Fast } else { KernelSet::Naive }
     }
 
     /// Takes the device away, as a driver that was reset does. For tests: every call from now on fails with
@@ -123,9 +124,14 @@ impl GpuBackend {
         self.kernels == KernelSet::Fast && self.lanes_in_order
     }
 
+    /// Whether the faster versions of the linears may run.
+    fn has_fast_linears(&self) -> bool {
+        self.kernels == KernelSet::Fast && (self.lanes_in_order || !self.device.settings.shuffles_x)
+    }
+
     /// How the rows of a matrix of so many columns lie in memory.
     fn row_order(&self, cols: usize) -> RowOrder {
-        if self.has_subgroups() { RowOrder::best(cols) } else { RowOrder::OneByOne }
+        if self.has_fast_linears() { RowOrder::best(cols) } else { RowOrder::OneByOne }
     }
 }
 

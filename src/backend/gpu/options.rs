@@ -15,7 +15,7 @@ pub struct GpuOptions {
     pub max_workgroups: Option<u32>,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
-    /// What the fast kernels are tuned for; results are the same bit for bit.
+    /// What the fast kernels are tuned for; results are the same but for rounding.
     pub tuning: Tuning,
     /// Each row takes one way through one variant of each kernel: its bits do not depend on what else is in the batch.
     pub deterministic: bool,

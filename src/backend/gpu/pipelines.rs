@@ -1,7 +1,7 @@
 //! Pipelines and bind groups, made when first used and kept.
 
 use super::device::Device;
-use super::kernels::{Access, Kernel, with_u64_loads};
+use super::kernels::{Access, Kernel, with_shuffled_x, with_u64_loads};
 use super::subgroups::for_browsers;
 use super::variants::Variant;
 use std::collections::HashMap;
@@ -36,6 +36,7 @@ impl Pipelines {
         let u64_loads = replaced.is_none() && device.settings.takes_u64_loads(variant);
         let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
             let wgsl = replaced.map_or_else(|| source.wgsl(), |(_, wgsl)| wgsl.clone());
+            let wgsl = if device.settings.shuffles_x { with_shuffled_x(&wgsl) } else { wgsl };
             let wgsl = if u64_loads { with_u64_loads(&wgsl) } else { wgsl };
             let wgsl = if cfg!(target_family = "wasm") { for_browsers(&wgsl) } else { wgsl };
             device.device.create_shader_module(wgpu::ShaderModuleDescriptor {

@@ -3,7 +3,7 @@
 use super::variants::{Variant, WORKGROUP_SIZE};
 use crate::backend::element_type::ElementType;
 
-/// Which settings kernels are compiled with; results are the same bit for bit.
+/// Which kernels run where there is a choice, and how they are compiled; results are the same but for rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -22,8 +22,14 @@ pub enum Tuning {
 pub(super) struct Settings {
     /// Where it helps, read weights, x, q, K and V in words of 64 bits: four.wgsl and pair.wgsl of shaders/shared.
     pub u64_loads: bool,
-    /// Threads of a workgroup of the fast versions of a linear.
+    /// Lanes hand x round in a linear.
+    pub shuffles_x: bool,
+    /// Threads of a workgroup of a linear that has no slices.
     pub linear_threads: u32,
+    /// Rows up to which threads share the sums of a linear: each has a slice of k. 0 where they never do.
+    pub most_split_rows: u32,
+    /// Rows of a tile, at most.
+    pub tile_rows: u32,
 }
 
 impl Tuning {
@@ -38,15 +44,15 @@ impl Tuning {
 }
 
 impl Settings {
-    /// Not measured yet; they follow from how GPUs are built. These load 16 bytes at once, and want whole subgroups of any
-    /// vendor.
-    const GPU: Self = Self { u64_loads: false, linear_threads: WORKGROUP_SIZE };
+    /// Not measured yet; they follow from how GPUs are built. These load 16 bytes at once, want whole subgroups of any vendor,
+    /// and have registers for a tile of 8 rows. They have room for so many threads that even 32 rows leave most of it empty,
+    /// unless threads share sums.
+    const GPU: Self =
+        Self { u64_loads: false, shuffles_x: false, linear_threads: WORKGROUP_SIZE, most_split_rows: 32, tile_rows: 8 };
     /// The fastest on Mesa's lavapipe (docs/kernels.md). It loads word by word, so that larger words are fewer. It runs the
     /// threads of a workgroup one after the other, so that small workgroups cost little, and its few cores share many evenly.
-    const SOFTWARE: Self = Self { u64_loads: true, linear_threads: 16 };
-    /// For all kinds of adapters.
-    pub const ALL: [Self; 2] = [Self::GPU, Self::SOFTWARE];
-
+    const SOFTWARE: Self =
+        Self { u64_loads: true, shuffles_x: true, linear_threads: 16, most_split_rows: 0, tile_rows: 16 };
     /// Those of a tuning that is not `Auto`.
     pub fn of(tuning: Tuning) -> Self {
         if tuning == Tuning::Software { Self::SOFTWARE } else { Self::GPU }

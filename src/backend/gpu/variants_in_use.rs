@@ -3,7 +3,7 @@
 use super::kernels::Kernel;
 use super::linear_variants::LinearShape;
 use super::row_order::RowOrder;
-use super::tuning::Settings;
+use super::tuning::Tuning;
 use super::variants::Variant;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
@@ -21,17 +21,17 @@ impl Variant {
         let kv_types = [KvDtype::F32, KvDtype::F16];
         variants.extend(kv_types.map(|elements| Self::plain(RopeStoreKv).with_kv(elements)));
         variants.push(Self::sample());
-        let threads = Settings::ALL.map(|settings| settings.linear_threads);
         let orders = [RowOrder::OneByOne, RowOrder::Interleaved];
         for (elements, order) in ElementType::ALL.into_iter().flat_map(|elements| orders.map(|order| (elements, order)))
         {
             if elements != ElementType::Int4 {
                 variants.push(Self::embed_tokens(elements, order));
             }
-            for (num_rows, threads) in [1, 4, 8, 16].into_iter().flat_map(|rows| threads.map(|threads| (rows, threads)))
-            {
-                let shape = LinearShape { num_rows, elements, order, threads };
-                variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
+            for tuning in [Tuning::Gpu, Tuning::Software] {
+                for num_rows in [1, 4, 8, u32::MAX] {
+                    let shape = LinearShape { num_rows, elements, order, tuning };
+                    variants.extend([Self::linear(shape), Self::gated_linear(shape)]);
+                }
             }
         }
         let heads =
