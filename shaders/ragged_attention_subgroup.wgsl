@@ -5,18 +5,19 @@
 // k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM], found through the block table
 // work items      [num_items, 2]: (sequence, first packed row)
 //
-// The faster version of shaders/ragged_attention.wgsl, for heads of 32, 64, 96 or 128. Eight neighbouring lanes of a
-// subgroup own ROWS packed rows of one KV head (packed row r is query r / GROUP, head r % GROUP) and need nobody else:
-// no workgroup memory and no barrier. They walk the tokens in tiles of 32:
+// The faster version of shaders/ragged_attention.wgsl, for heads of 32, 64, 96 or 128. A team of LANES neighbouring lanes of
+// a subgroup owns ROWS packed rows of one KV head (packed row r is query r / GROUP, head r % GROUP) and needs nobody else:
+// no workgroup memory and no barrier. It walks the tokens in tiles of 4 LANES:
 //
-//   scores   a lane owns four tokens, for all rows; of eight vec4s of q each of the eight lanes reads one
-//   sums     a lane owns every eighth vec4 of V, for all rows; the lanes hand the weights of their tokens round
+//   scores   a lane owns four tokens, for all rows; of LANES vec4s of q each lane reads one
+//   sums     of LANES vec4s of V each lane owns one, for all rows; the lanes hand the weights of their tokens round
 //
-// Four rows, four tokens and four numbers of a head make three 4x4 matrices, and each step is a product of two of them.
+// Four rows, four tokens and four numbers of a head make three 4x4 matrices, and each step is a product of two of them. The
+// larger the team, the fewer registers a lane needs.
 //
-// Tiles begin at multiples of 32, and a token that a row does not see changes nothing: what a row gets does not depend on
-// the rows beside it, bit for bit. Lanes 8 i .. 8 i + 8 of the workgroup must be such eight neighbours of a subgroup: no
-// standard promises it, every known driver does it where a workgroup has one dimension.
+// Tiles begin at multiples of their size, and a token that a row does not see changes nothing: what a row gets does not
+// depend on the rows beside it, bit for bit. Threads LANES i .. LANES (i + 1) of the workgroup must be neighbours in a
+// subgroup: no standard promises it, every known driver does it where a workgroup has one dimension.
 // Twin: src/backend/cpu/ragged_attention.rs   Test: tests/kernels/ragged_attention.rs
 // Appended: attention_subgroup, kv_elements, four, four_terms of shaders/shared
 
@@ -27,12 +28,13 @@ override KV_TYPE: u32 = 0u; // 0: f32, 1: f16, packed in words
 override GROUP: u32 = 1u;
 override QUERY_ROWS: u32 = 16u; // of a work item, a multiple of ROWS
 override ROWS: u32 = 16u; // 8 or 16
+override LANES: u32 = 8u; // of a team: 8, 16 or 32
 
 override WIDTH: u32 = HEAD_DIM / 4u; // vec4s of a head
-override COLUMNS: u32 = WIDTH / 8u; // vec4s of the output that a lane owns, for each row: 1 to 4
-override EIGHTS: u32 = WORKGROUP_SIZE / 8u; // of lanes in a workgroup
-override EIGHTS_OF_ITEM: u32 = QUERY_ROWS / ROWS;
-const KV_TILE = 32u;
+override COLUMNS: u32 = WIDTH / LANES; // vec4s of the output that a lane owns, for each row: 1 to 4
+override TEAMS: u32 = WORKGROUP_SIZE / LANES;
+override TEAMS_OF_ITEM: u32 = QUERY_ROWS / ROWS;
+override KV_TILE: u32 = 4u * LANES;
 const HIDDEN = -1e30; // the score of a token that a row does not see
 
 struct Params {
@@ -78,14 +80,14 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
 ) {
-    let eight = (workgroup.y * num_workgroups.x + workgroup.x) * EIGHTS + lane / 8u;
-    let item = eight / EIGHTS_OF_ITEM;
+    let team = (workgroup.y * num_workgroups.x + workgroup.x) * TEAMS + lane / LANES;
+    let item = team / TEAMS_OF_ITEM;
     if item >= p.num_items {
         return;
     }
     let kv_head = workgroup.z;
     let seq = step[p.items_offset + 2u * item];
-    let first_packed = step[p.items_offset + 2u * item + 1u] + eight % EIGHTS_OF_ITEM * ROWS;
+    let first_packed = step[p.items_offset + 2u * item + 1u] + team % TEAMS_OF_ITEM * ROWS;
     let first_row = step[p.cu_seqlens_q_offset + seq];
     let all_packed = (step[p.cu_seqlens_q_offset + seq + 1u] - first_row) * GROUP;
     if first_packed >= all_packed {
@@ -98,8 +100,8 @@ fn main(
     let begin = first_position + 1u - min(first_position + 1u, p.window);
     let end = context_len + last_packed / GROUP + 1u;
 
-    let one_of_eight = lane_in_subgroup % 8u;
-    let first_of_eight = lane_in_subgroup - one_of_eight;
+    let lane_of_team = lane_in_subgroup % LANES;
+    let first_of_team = lane_in_subgroup - lane_of_team;
     var a = rows_at(min(vec4(first_packed) + vec4(0u, 1u, 2u, 3u), vec4(last_packed)), first_row, context_len, kv_head);
     var b = rows_at(min(vec4(first_packed) + vec4(4u, 5u, 6u, 7u), vec4(last_packed)), first_row, context_len, kv_head);
     var c = rows_at(min(vec4(first_packed) + vec4(8u, 9u, 10u, 11u), vec4(last_packed)), first_row, context_len, kv_head);
@@ -107,29 +109,29 @@ fn main(
 
     for (var tile = begin / KV_TILE * KV_TILE; tile < end; tile += KV_TILE) {
         // Tokens past the end are the last again, which is finite, and no row sees them.
-        let tokens = vec4(tile + 4u * one_of_eight) + vec4(0u, 1u, 2u, 3u);
+        let tokens = vec4(tile + 4u * lane_of_team) + vec4(0u, 1u, 2u, 3u);
         let kv_rows = kv_at(blocks, kv_head, min(tokens, vec4(end - 1u)));
 
         a.weights = mat4x4<f32>();
         b.weights = mat4x4<f32>();
         c.weights = mat4x4<f32>();
         d.weights = mat4x4<f32>();
-        for (var at = 0u; at < WIDTH; at += 8u) {
-            let q_a = queries_at(a.at + at + one_of_eight);
-            let q_b = queries_at(b.at + at + one_of_eight);
+        for (var at = 0u; at < WIDTH; at += LANES) {
+            let q_a = queries_at(a.at + at + lane_of_team);
+            let q_b = queries_at(b.at + at + lane_of_team);
             var q_c: mat4x4<f32>;
             var q_d: mat4x4<f32>;
             if ROWS > 8u {
-                q_c = queries_at(c.at + at + one_of_eight);
-                q_d = queries_at(d.at + at + one_of_eight);
+                q_c = queries_at(c.at + at + lane_of_team);
+                q_d = queries_at(d.at + at + lane_of_team);
             }
-            for (var i = 0u; i < 8u; i++) {
+            for (var i = 0u; i < LANES; i++) {
                 let k = transpose(keys_at(kv_rows + at + i));
-                a.weights = multiply_add(k, from_lane(q_a, first_of_eight + i), a.weights);
-                b.weights = multiply_add(k, from_lane(q_b, first_of_eight + i), b.weights);
+                a.weights = multiply_add(k, from_lane(q_a, first_of_team + i), a.weights);
+                b.weights = multiply_add(k, from_lane(q_b, first_of_team + i), b.weights);
                 if ROWS > 8u {
-                    c.weights = multiply_add(k, from_lane(q_c, first_of_eight + i), c.weights);
-                    d.weights = multiply_add(k, from_lane(q_d, first_of_eight + i), d.weights);
+                    c.weights = multiply_add(k, from_lane(q_c, first_of_team + i), c.weights);
+                    d.weights = multiply_add(k, from_lane(q_d, first_of_team + i), d.weights);
                 }
             }
         }
@@ -141,22 +143,22 @@ fn main(
             d = weighed(d, tokens);
         }
 
-        for (var i = 0u; i < 8u; i++) {
-            let v = columns_of_v(subgroupShuffle(kv_rows, first_of_eight + i) + one_of_eight);
-            a.sums = added(a.sums, v, from_lane(a.weights, first_of_eight + i));
-            b.sums = added(b.sums, v, from_lane(b.weights, first_of_eight + i));
+        for (var i = 0u; i < LANES; i++) {
+            let v = columns_of_v(subgroupShuffle(kv_rows, first_of_team + i) + lane_of_team);
+            a.sums = added(a.sums, v, from_lane(a.weights, first_of_team + i));
+            b.sums = added(b.sums, v, from_lane(b.weights, first_of_team + i));
             if ROWS > 8u {
-                c.sums = added(c.sums, v, from_lane(c.weights, first_of_eight + i));
-                d.sums = added(d.sums, v, from_lane(d.weights, first_of_eight + i));
+                c.sums = added(c.sums, v, from_lane(c.weights, first_of_team + i));
+                d.sums = added(d.sums, v, from_lane(d.weights, first_of_team + i));
             }
         }
     }
 
-    write(a, one_of_eight);
-    write(b, one_of_eight);
+    write(a, lane_of_team);
+    write(b, lane_of_team);
     if ROWS > 8u {
-        write(c, one_of_eight);
-        write(d, one_of_eight);
+        write(c, lane_of_team);
+        write(d, lane_of_team);
     }
 }
 
@@ -179,7 +181,7 @@ fn weighed(before: Rows, tokens: vec4<u32>) -> Rows {
         seen(rows.weights[2], tokens, rows.positions.z),
         seen(rows.weights[3], tokens, rows.positions.w),
     ));
-    let largest = largest_of_eight(max(max(scores[0], scores[1]), max(scores[2], scores[3])));
+    let largest = largest_of_team(max(max(scores[0], scores[1]), max(scores[2], scores[3])));
     let maximum = max(largest, rows.maximum);
     let shrink = exp(rows.maximum - maximum);
     let weights = mat4x4(
@@ -201,19 +203,19 @@ fn seen(scores: vec4<f32>, tokens: vec4<u32>, position: u32) -> vec4<f32> {
     return select(vec4(HIDDEN), scores * p.scale, in_window & (tokens <= vec4(position)));
 }
 
-fn write(rows: Rows, one_of_eight: u32) {
-    let total = total_of_eight(rows.total);
+fn write(rows: Rows, lane_of_team: u32) {
+    let total = total_of_team(rows.total);
     for (var row = 0u; row < 4u; row++) {
-        let at = rows.at[row] + one_of_eight;
+        let at = rows.at[row] + lane_of_team;
         out[at] = rows.sums.c_0[row] / total[row];
         if COLUMNS > 1u {
-            out[at + 8u] = rows.sums.c_1[row] / total[row];
+            out[at + LANES] = rows.sums.c_1[row] / total[row];
         }
         if COLUMNS > 2u {
-            out[at + 16u] = rows.sums.c_2[row] / total[row];
+            out[at + 2u * LANES] = rows.sums.c_2[row] / total[row];
         }
         if COLUMNS > 3u {
-            out[at + 24u] = rows.sums.c_3[row] / total[row];
+            out[at + 3u * LANES] = rows.sums.c_3[row] / total[row];
         }
     }
 }

@@ -1,5 +1,5 @@
-// What the two versions of attention share in which eight lanes own rows. `step`, `p`, `q`, the pools, KV_TYPE, BLOCK_SIZE,
-// WIDTH and COLUMNS are the kernel's.
+// What the two versions of attention share in which a team of lanes owns rows: LANES neighbours of a subgroup. `step`, `p`,
+// `q`, the pools, KV_TYPE, BLOCK_SIZE, LANES, WIDTH and COLUMNS are the kernel's.
 
 // What a lane owns of four rows of q, K or V, or of sums of V: of each of its vec4s a column for each row.
 struct Columns {
@@ -33,20 +33,24 @@ fn from_lane(m: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
     );
 }
 
-// Of four numbers each, over the eight lanes.
-fn total_of_eight(mine: vec4<f32>) -> vec4<f32> {
+// Of four numbers each, over the lanes of the team.
+fn total_of_team(mine: vec4<f32>) -> vec4<f32> {
     var total = mine;
     total += subgroupShuffleXor(total, 1u);
     total += subgroupShuffleXor(total, 2u);
     total += subgroupShuffleXor(total, 4u);
+    if LANES > 8u { total += subgroupShuffleXor(total, 8u); }
+    if LANES > 16u { total += subgroupShuffleXor(total, 16u); }
     return total;
 }
 
-fn largest_of_eight(mine: vec4<f32>) -> vec4<f32> {
+fn largest_of_team(mine: vec4<f32>) -> vec4<f32> {
     var largest = mine;
     largest = max(largest, subgroupShuffleXor(largest, 1u));
     largest = max(largest, subgroupShuffleXor(largest, 2u));
     largest = max(largest, subgroupShuffleXor(largest, 4u));
+    if LANES > 8u { largest = max(largest, subgroupShuffleXor(largest, 8u)); }
+    if LANES > 16u { largest = max(largest, subgroupShuffleXor(largest, 16u)); }
     return largest;
 }
 
@@ -73,9 +77,9 @@ fn values_at(at: vec4<u32>) -> mat4x4<f32> {
 fn columns_of_v(at: vec4<u32>) -> Columns {
     var four: Columns;
     four.c_0 = values_at(at);
-    if COLUMNS > 1u { four.c_1 = values_at(at + 8u); }
-    if COLUMNS > 2u { four.c_2 = values_at(at + 16u); }
-    if COLUMNS > 3u { four.c_3 = values_at(at + 24u); }
+    if COLUMNS > 1u { four.c_1 = values_at(at + LANES); }
+    if COLUMNS > 2u { four.c_2 = values_at(at + 2u * LANES); }
+    if COLUMNS > 3u { four.c_3 = values_at(at + 3u * LANES); }
     return four;
 }
 

@@ -15,6 +15,7 @@ mod attention;
 mod harness;
 mod layouts;
 mod mutants;
+mod teams;
 mod translate;
 mod tuning;
 
@@ -77,10 +78,23 @@ fn main() {
             }
             trials.extend(on_each(&gpus, missing, &format!("{name}/{}", case.title()), move |gpu| check(gpu, &*case)));
         }
-        use Kernel::*;
-        if let LinearTiles | GatedLinearTiles | RaggedAttentionSubgroup | PagedAttentionSubgroup = kernel {
+        if let Kernel::LinearTiles | Kernel::GatedLinearTiles = kernel {
             let tuned = move |gpu: &Gpu| tuning::changes_no_bit(gpu, kernel);
             trials.extend(on_each(&gpus, missing, &format!("{name}/tuning changes no bit"), tuned));
+        }
+        if let Kernel::RaggedAttentionSubgroup | Kernel::PagedAttentionSubgroup = kernel {
+            let tuned = move |gpu: &Gpu| tuning::is_right_for_hardware(gpu, kernel);
+            trials.extend(on_each(&gpus, missing, &format!("{name}/all cases as tuned for hardware"), tuned));
+            let software: Vec<Arc<Gpu>> = gpus.iter().filter(|gpu| gpu.software).map(Arc::clone).collect();
+            let teams = move |gpu: &Gpu| teams::all_cases(gpu, kernel);
+            trials.extend(on_each(&software, "no software adapter", &format!("{name}/larger teams"), teams));
+            let mutants = move |gpu: &Gpu| teams::mutants_are_caught(gpu, kernel);
+            trials.extend(on_each(
+                &software,
+                "no software adapter",
+                &format!("{name}/mutants of larger teams"),
+                mutants,
+            ));
         }
     }
     let other = "linear_tiles/a text from outside runs with any tuning";

@@ -1,6 +1,6 @@
 //! Every variant in use becomes SPIR-V, MSL and HLSL, and fits the workgroup memory it was chosen for. No GPU.
 
-use cb_lab::backend::gpu::{Kernel, Variant, with_shuffled_x, with_u64_loads};
+use cb_lab::backend::gpu::{Kernel, Lanes, Tuning, Variant, with_shuffled_x, with_u64_loads};
 use cb_lab::backend::params::AttentionParams;
 use libtest_mimic::Trial;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -113,6 +113,8 @@ fn workgroup_bytes(variant: &Variant) -> Result<u32, String> {
 
 /// Devices differ in workgroup memory; the least that WebGPU promises is 16 KiB.
 fn attention_fits() -> Result<(), String> {
+    let none = Lanes { in_order: 1, tuning: Tuning::Software };
+    let (eight, many) = (Lanes { in_order: 8, ..none }, Lanes { in_order: 32, tuning: Tuning::Gpu });
     for variant in Variant::all_in_use() {
         let (Some(head_dim), Some(group), Some(block_size)) =
             (variant.value("HEAD_DIM"), variant.value("GROUP"), variant.value("BLOCK_SIZE"))
@@ -123,10 +125,12 @@ fn attention_fits() -> Result<(), String> {
             AttentionParams { num_heads: group, num_kv_heads: 1, head_dim, block_size, ..bytemuck::Zeroable::zeroed() };
         for limit in [16 << 10, 32 << 10, 48 << 10] {
             for chosen in [
-                Variant::ragged_attention(&p, limit, false),
-                Variant::ragged_attention(&p, limit, true),
-                Variant::paged_attention(&p, false),
-                Variant::paged_attention(&p, true),
+                Variant::ragged_attention(&p, limit, none),
+                Variant::ragged_attention(&p, limit, eight),
+                Variant::ragged_attention(&p, limit, many),
+                Variant::paged_attention(&p, none),
+                Variant::paged_attention(&p, eight),
+                Variant::paged_attention(&p, many),
             ] {
                 let bytes = workgroup_bytes(&chosen)?;
                 if bytes > limit {

@@ -1,6 +1,6 @@
-//! A fast version gives the same bits whatever it is tuned for, in all its cases. So the pair tests, which run as fits the
-//! adapter, hold for the other tuning, too. (Which version of a linear runs depends on the tuning, unless the rows must not
-//! matter: then it is the one for many.)
+//! The pair tests run as fits the adapter. Here the fast versions run as tuned for the other kind, too: linears give the same
+//! bits, in all cases. (Which version of them runs depends on the tuning, unless the rows must not matter: then it is the one
+//! for many.) Attention with larger teams of lanes adds in another order, and is held against its twin.
 
 use crate::cases_of;
 use crate::harness::*;
@@ -19,6 +19,21 @@ pub fn changes_no_bit(gpu: &Gpu, kernel: Kernel) -> Result<(), String> {
         if words(&*case, hardware)? != words(&*case, software)? {
             return Err(format!("{} has other bits", case.title()));
         }
+    }
+    Ok(())
+}
+
+/// All cases as tuned for hardware.
+pub fn is_right_for_hardware(gpu: &Gpu, kernel: Kernel) -> Result<(), String> {
+    let mut lab: Option<(GpuOptions, Lab<GpuBackend>)> = None;
+    for case in cases_of(kernel) {
+        let options = case.gpu_options();
+        let found = match lab.take() {
+            Some((of, lab)) if of == options => lab,
+            _ => tuned(gpu, Tuning::Gpu, &options)?,
+        };
+        let (_, lab) = lab.insert((options, found));
+        case.check_gpu(lab).map_err(|failure| format!("{}: {failure}", case.title()))?;
     }
     Ok(())
 }

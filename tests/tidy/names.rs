@@ -22,12 +22,13 @@ const TWIN_HELPERS: [(&str, &str); 11] = [
 /// What several kernels share: functions at their end, and how the CPU is fast.
 const SHARED: [&str; 2] = ["shaders/shared/", "src/backend/cpu/fast/"];
 /// Files beside the pair tests that are none.
-const TEST_HELPERS: [(&str, &str); 7] = [
+const TEST_HELPERS: [(&str, &str); 8] = [
     ("main", "collects the trials"),
     ("harness", "runs a case on twin and GPU"),
     ("attention", "what the two attention tests share"),
     ("layouts", "params structs in Rust and in WGSL"),
     ("mutants", "faults that the cases must catch"),
+    ("teams", "attention as larger subgroups run it"),
     ("translate", "every variant in every shading language"),
     ("tuning", "what must change no bit"),
 ];

@@ -249,14 +249,15 @@ impl Device {
     }
 
     /// Lanes of the smallest subgroup that a kernel may find itself in; 1 where it cannot exchange values in one.
-    pub fn min_subgroup_size(&self) -> usize {
+    pub fn min_subgroup_size(&self) -> u32 {
         if !self.device.features().contains(wgpu::Features::SUBGROUP) {
             return 1;
         }
         match self.info.backend {
             // wgpu reports 4 there, whatever the GPU has. Apple's have 32, those of older Macs 8 and more.
+            wgpu::Backend::Metal if self.info.name.starts_with("Apple") => 32,
             wgpu::Backend::Metal => 8,
-            _ => self.info.subgroup_min_size as usize,
+            _ => self.info.subgroup_min_size,
         }
     }
 

@@ -4,7 +4,7 @@ use super::device::DeviceBuffer;
 use super::linear_variants::LinearShape;
 use super::matrix::GpuMatrix;
 use super::pipelines::PARAMS_BYTES;
-use super::variants::{Variant, WORKGROUP_SIZE};
+use super::variants::{Lanes, Variant, WORKGROUP_SIZE};
 use super::{GpuBackend, KernelParams};
 
 impl GpuBackend {
@@ -40,6 +40,11 @@ impl GpuBackend {
             order: weight.order,
             tuning: self.tuning,
         }
+    }
+
+    /// What the version of attention depends on.
+    pub(super) fn lanes(&self) -> Lanes {
+        Lanes { in_order: self.lanes_in_order, tuning: self.tuning }
     }
 
     /// One thread per vec4 of `len` words.

@@ -1,6 +1,6 @@
-// How the threads of a workgroup lie in subgroups: what eight neighbours hand each other, and each one's own place.
+// How the threads of a workgroup lie in subgroups: each one's place, and what others hand it.
 
-@group(0) @binding(0) var<storage, read_write> out: array<vec4<u32>>;
+@group(0) @binding(0) var<storage, read_write> out: array<array<u32, 6>>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -8,10 +8,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) lane_in_subgroup: u32,
 ) {
-    let neighbours = vec3(
+    // The last two mean nothing where a subgroup has fewer lanes.
+    out[workgroup.x * 64u + lane] = array(
+        lane_in_subgroup,
         subgroupShuffleXor(lane, 1u),
         subgroupShuffleXor(lane, 2u),
         subgroupShuffleXor(lane, 4u),
+        subgroupShuffleXor(lane, 8u),
+        subgroupShuffleXor(lane, 16u),
     );
-    out[workgroup.x * 64u + lane] = vec4(lane_in_subgroup, neighbours);
 }

@@ -29,7 +29,7 @@ pub use options::GpuOptions;
 pub use pipelines::PARAMS_BYTES;
 pub use subgroups::for_browsers;
 pub use tuning::Tuning;
-pub use variants::Variant;
+pub use variants::{Lanes, Variant};
 
 use super::element_type::ElementType;
 use super::kernel_set::KernelSet;
@@ -60,8 +60,8 @@ pub struct GpuBackend {
     /// Of all matrices.
     num_pieces: usize,
     kernels: KernelSet,
-    /// Eight neighbouring threads are neighbouring lanes of one subgroup.
-    lanes_in_order: bool,
+    /// So many neighbouring threads are neighbouring lanes of one subgroup.
+    lanes_in_order: u32,
     tuning: Tuning,
     deterministic: bool,
     /// What the kernels being recorded belong to.
@@ -83,7 +83,11 @@ impl GpuBackend {
         let largest = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         let workgroup = device.limits.max_compute_workgroup_storage_size;
         let workgroups = device.limits.max_compute_workgroups_per_dimension;
-        let lanes_in_order = options.kernels == KernelSet::Fast && subgroups::lanes_in_order(&device).await?;
+        let lanes_in_order = match (options.kernels, options.lanes) {
+            (KernelSet::Naive, _) => 1,
+            (KernelSet::Fast, Some(lanes)) => lanes,
+            (KernelSet::Fast, None) => subgroups::lanes_in_order(&device).await?,
+        };
         let nothing = GpuBuffer(storage_buffer(&device, "nothing", SMALLEST_BUFFER)?);
         Ok(Self {
             recorder: Recorder::new(&device, options.time_kernels),
@@ -119,14 +123,9 @@ impl GpuBackend {
         self.tuning
     }
 
-    /// Whether kernels whose lanes hand values round in eights may run.
-    fn has_subgroups(&self) -> bool {
-        self.kernels == KernelSet::Fast && self.lanes_in_order
-    }
-
     /// Whether the faster versions of the linears may run.
     fn has_fast_linears(&self) -> bool {
-        self.kernels == KernelSet::Fast && (self.lanes_in_order || !self.device.settings.shuffles_x)
+        self.kernels == KernelSet::Fast && (self.lanes_in_order >= 8 || !self.device.settings.shuffles_x)
     }
 
     /// How the rows of a matrix of so many columns lie in memory.
@@ -329,10 +328,10 @@ impl Backend for GpuBackend {
         kv: KvPool<&GpuBuffer>,
         out: &mut GpuBuffer,
     ) {
-        let variant =
-            Variant::ragged_attention(&p, self.max_workgroup_bytes, self.has_subgroups()).with_kv(kv.elements);
-        // A workgroup has an item, or each eight of its lanes as many rows as they can hold.
-        let per_workgroup = variant.value("ROWS").map(|rows| WORKGROUP_SIZE / 8 * rows);
+        let variant = Variant::ragged_attention(&p, self.max_workgroup_bytes, self.lanes()).with_kv(kv.elements);
+        // A workgroup has an item, or each team of its lanes as many rows as it can hold.
+        let per_workgroup =
+            variant.value("ROWS").zip(variant.value("LANES")).map(|(rows, lanes)| WORKGROUP_SIZE / lanes * rows);
         let rows = p.num_items * variant.value("QUERY_ROWS").unwrap_or(1);
         let workgroups = per_workgroup.map_or(p.num_items, |per_workgroup| rows.div_ceil(per_workgroup));
         let grid = self.grid(workgroups, p.num_kv_heads);
@@ -348,7 +347,7 @@ impl Backend for GpuBackend {
         out: &mut GpuBuffer,
         partials: &mut GpuBuffer,
     ) {
-        let variant = Variant::paged_attention(&p, self.has_subgroups()).with_kv(kv.elements);
+        let variant = Variant::paged_attention(&p, self.lanes()).with_kv(kv.elements);
         let parts = (p.num_heads / p.num_kv_heads).div_ceil(variant.value("HEADS").unwrap_or(1));
         let grid = self.grid(p.num_items, p.num_kv_heads * parts);
         let buffers = [&step.0, &q.0, &kv.k.0, &kv.v.0, &out.0, &kv.k.0, &kv.v.0, &partials.0];

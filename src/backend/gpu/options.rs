@@ -13,6 +13,9 @@ pub struct GpuOptions {
     pub max_workgroup_bytes: Option<u32>,
     /// Workgroups along one dimension of a dispatch; more go to the next row of it.
     pub max_workgroups: Option<u32>,
+    /// How many neighbouring threads are neighbouring lanes of one subgroup, in place of what a probe finds. Right results
+    /// then need a device of which it is true, or WGSL that does without.
+    pub lanes: Option<u32>,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,
     /// What the fast kernels are tuned for; results are the same but for rounding.

@@ -1,15 +1,15 @@
 //! What the fast kernels want of subgroups, and whether a device has it.
 //!
-//! They let eight neighbouring threads of a workgroup hand each other values, and take them for neighbouring lanes of one
-//! subgroup. WGSL promises no such order, though every driver known here keeps it. So each device is asked once.
+//! They let 8, 16 or 32 neighbouring threads of a workgroup hand each other values, and take them for neighbouring lanes of
+//! one subgroup. WGSL promises no such order, though every driver known here keeps it. So each device is asked once.
 
 use super::device::Device;
 use super::mapped::read;
 use super::variants::WORKGROUP_SIZE;
 use crate::error::Result;
 
-/// Threads that hand each other values.
-const TOGETHER: u32 = 8;
+/// Threads that hand each other values, the most first.
+const TEAMS: [u32; 3] = [32, 16, 8];
 /// Workgroups that are looked at.
 const WORKGROUPS: u32 = 16;
 const WGSL: &str = include_str!("lanes.wgsl");
@@ -24,12 +24,17 @@ pub fn for_browsers(wgsl: &str) -> String {
     format!("{preamble}{wgsl}")
 }
 
-/// Whether eight neighbouring threads are neighbouring lanes of one subgroup: a tiny kernel tells.
-pub(super) async fn lanes_in_order(device: &Device) -> Result<bool> {
-    if device.min_subgroup_size() < TOGETHER as usize {
-        return Ok(false);
+/// What a thread tells: its lane in the subgroup, and the threads that it gets from lanes whose numbers differ in one bit,
+/// the lowest first.
+type Found = [u32; 6];
+
+/// How many neighbouring threads are neighbouring lanes of one subgroup: 32, 16, 8, or 1. A tiny kernel tells.
+pub(super) async fn lanes_in_order(device: &Device) -> Result<u32> {
+    let most = device.min_subgroup_size();
+    if most < TEAMS[TEAMS.len() - 1] {
+        return Ok(1);
     }
-    let bytes = u64::from(WORKGROUPS * WORKGROUP_SIZE) * 16;
+    let bytes = u64::from(WORKGROUPS * WORKGROUP_SIZE) * size_of::<Found>() as u64;
     let out = device.buffer("lanes", bytes, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
     let readable = device.buffer("lanes", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
     let wgsl = if cfg!(target_family = "wasm") { for_browsers(WGSL) } else { WGSL.into() };
@@ -59,16 +64,16 @@ pub(super) async fn lanes_in_order(device: &Device) -> Result<bool> {
     encoder.copy_buffer_to_buffer(&out, 0, &readable, 0, bytes);
     let submission = device.queue.submit([encoder.finish()]);
     device.check()?;
-    let found: Vec<[u32; 4]> = read(device, &readable, bytes, &submission).await?;
-    Ok(are_in_order(&found))
+    let found: Vec<Found> = read(device, &readable, bytes, &submission).await?;
+    Ok(TEAMS.into_iter().find(|&lanes| lanes <= most && are_in_order(&found, lanes)).unwrap_or(1))
 }
 
-/// For each thread of some workgroups its lane in the subgroup, and the threads that it gets from lanes whose numbers
-/// differ in the lowest, the second and the third bit.
-fn are_in_order(found: &[[u32; 4]]) -> bool {
-    (0..).zip(found).all(|(i, &[lane, first, second, third])| {
+/// Whether so many neighbouring threads are neighbouring lanes.
+fn are_in_order(found: &[Found], lanes: u32) -> bool {
+    (0..).zip(found).all(|(i, &[lane, ref from @ ..])| {
         let thread = i % WORKGROUP_SIZE;
-        lane % TOGETHER == thread % TOGETHER && [first, second, third] == [thread ^ 1, thread ^ 2, thread ^ 4]
+        let mut bits = (0..lanes.ilog2()).zip(from);
+        lane % lanes == thread % lanes && bits.all(|(bit, from)| *from == thread ^ 1 << bit)
     })
 }
 
@@ -77,23 +82,28 @@ mod tests {
     use super::*;
 
     /// What a device tells whose subgroups have 16 lanes, and whose threads lie in the lanes that `lane_of` says.
-    fn found(lane_of: impl Fn(u32) -> u32) -> Vec<[u32; 4]> {
+    fn found(lane_of: impl Fn(u32) -> u32) -> Vec<Found> {
         let threads = 0..WORKGROUP_SIZE;
         let thread_in = |place| threads.clone().find(|&thread| lane_of(thread) == place).expect("every place is taken");
         let of = |thread| {
             let place = lane_of(thread);
-            [place % 16, thread_in(place ^ 1), thread_in(place ^ 2), thread_in(place ^ 4)]
+            // A lane that is not there hands over nothing.
+            let from = |bit| if bit < 16 { thread_in(place ^ bit) } else { 0 };
+            [place % 16, from(1), from(2), from(4), from(8), from(16)]
         };
         threads.clone().map(of).collect()
     }
 
     #[test]
-    fn only_eights_in_order_will_do() {
-        assert!(are_in_order(&found(|thread| thread)));
-        // Eights as a whole may lie anywhere.
-        assert!(are_in_order(&found(|thread| thread ^ 24)));
-        assert!(!are_in_order(&found(|thread| thread ^ 1)), "neighbours changed places");
-        assert!(!are_in_order(&found(|thread| thread % 8 * 8 + thread / 8)), "every eighth thread together");
-        assert!(!are_in_order(&found(|thread| WORKGROUP_SIZE - 1 - thread)), "backwards");
+    fn only_lanes_in_order_will_do() {
+        let in_order = found(|thread| thread);
+        assert_eq!([8, 16, 32].map(|lanes| are_in_order(&in_order, lanes)), [true, true, false]);
+        // Eights as a whole may lie anywhere, for eight.
+        let turned = found(|thread| thread ^ 24);
+        assert_eq!([8, 16].map(|lanes| are_in_order(&turned, lanes)), [true, false]);
+        let not_in_order = |found: &[Found]| !are_in_order(found, 8);
+        assert!(not_in_order(&found(|thread| thread ^ 1)), "neighbours changed places");
+        assert!(not_in_order(&found(|thread| thread % 8 * 8 + thread / 8)), "every eighth thread together");
+        assert!(not_in_order(&found(|thread| WORKGROUP_SIZE - 1 - thread)), "backwards");
     }
 }

@@ -1,8 +1,5 @@
 //! Settings of kernels that change speed alone and differ between kinds of adapters.
 
-use super::variants::{Variant, WORKGROUP_SIZE};
-use crate::backend::element_type::ElementType;
-
 /// Which kernels run where there is a choice, and how they are compiled; results are the same but for rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -30,6 +27,19 @@ pub(super) struct Settings {
     pub most_split_rows: u32,
     /// Rows of a tile, at most.
     pub tile_rows: u32,
+    /// Of a team of lanes that hand values round in attention: what each may own at most.
+    pub team: MostOfTeam,
+}
+
+/// What the lanes of a team may own at most. It decides how many registers they need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MostOfTeam {
+    /// Vec4s of a head that a lane owns.
+    pub columns: u32,
+    /// Query rows of a team in a prefill.
+    pub rows: u32,
+    /// Heads of a team in a decode.
+    pub heads: u32,
 }
 
 impl Tuning {
@@ -47,21 +57,26 @@ impl Settings {
     /// Not measured yet; they follow from how GPUs are built. These load 16 bytes at once, want whole subgroups of any vendor,
     /// and have registers for a tile of 8 rows. They have room for so many threads that even 32 rows leave most of it empty,
     /// unless threads share sums.
-    const GPU: Self =
-        Self { u64_loads: false, shuffles_x: false, linear_threads: WORKGROUP_SIZE, most_split_rows: 32, tile_rows: 8 };
+    const GPU: Self = Self {
+        u64_loads: false,
+        shuffles_x: false,
+        linear_threads: 64,
+        most_split_rows: 32,
+        tile_rows: 8,
+        team: MostOfTeam { columns: 1, rows: 8, heads: 4 },
+    };
     /// The fastest on Mesa's lavapipe (docs/kernels.md). It loads word by word, so that larger words are fewer. It runs the
     /// threads of a workgroup one after the other, so that small workgroups cost little, and its few cores share many evenly.
-    const SOFTWARE: Self =
-        Self { u64_loads: true, shuffles_x: true, linear_threads: 16, most_split_rows: 0, tile_rows: 16 };
+    const SOFTWARE: Self = Self {
+        u64_loads: true,
+        shuffles_x: true,
+        linear_threads: 16,
+        most_split_rows: 0,
+        tile_rows: 16,
+        team: MostOfTeam { columns: 4, rows: 16, heads: 8 },
+    };
     /// Those of a tuning that is not `Auto`.
     pub fn of(tuning: Tuning) -> Self {
         if tuning == Tuning::Software { Self::SOFTWARE } else { Self::GPU }
-    }
-
-    /// Whether a variant is compiled with 64-bit words. The naive versions stay plain. int4 loads a fourth of what f16 does
-    /// for as many weights, and taking long words apart costs more than they save.
-    pub fn takes_u64_loads(&self, variant: &Variant) -> bool {
-        let is_naive = variant.kernel.naive() == variant.kernel;
-        self.u64_loads && !is_naive && variant.value("WEIGHT_TYPE") != Some(ElementType::Int4.code())
     }
 }

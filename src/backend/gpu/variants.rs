@@ -2,6 +2,7 @@
 
 use super::kernels::Kernel;
 use super::row_order::RowOrder;
+use super::tuning::{Settings, Tuning};
 use crate::backend::attention_metadata::query_tile_rows;
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
@@ -15,10 +16,8 @@ const SAMPLE_WORKGROUP_SIZE: u32 = 256;
 const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
 const MAX_HEADS: u32 = 16;
-/// Heads that a workgroup of `paged_attention_subgroup.wgsl` has room for.
-const SUBGROUP_MAX_HEADS: u32 = 8;
-/// Widths of a head of which eight lanes can own one to four vec4s each.
-const SUBGROUP_HEAD_DIMS: [u32; 4] = [32, 64, 96, 128];
+/// Lanes of a team that owns rows of attention.
+const TEAMS: [u32; 3] = [8, 16, 32];
 
 /// A kernel with its `override` values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +26,24 @@ pub struct Variant {
     pub kernel: Kernel,
     /// `override` names and values.
     pub overrides: Vec<(&'static str, u32)>,
+}
+
+/// Lanes that hand values round.
+#[derive(Clone, Copy, Debug)]
+pub struct Lanes {
+    /// Neighbouring threads that are neighbouring lanes.
+    pub in_order: u32,
+    /// What the faster versions are tuned for: not `Auto`.
+    pub tuning: Tuning,
+}
+
+impl Lanes {
+    /// The smallest team of which no lane owns more vec4s of a head than it may, if there is one.
+    fn of_team(self, head_dim: u32) -> Option<u32> {
+        let most = Settings::of(self.tuning).team.columns;
+        let fits = |lanes| head_dim.is_multiple_of(4 * lanes) && head_dim / (4 * lanes) <= most;
+        TEAMS.into_iter().find(|&lanes| lanes <= self.in_order && fits(lanes))
+    }
 }
 
 impl Variant {
@@ -47,12 +64,13 @@ impl Variant {
         }
     }
 
-    /// Query rows by head_dim; as many tokens per tile as workgroup memory holds. `lanes`: lanes may exchange values in
-    /// eights.
-    pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32, lanes: bool) -> Self {
+    /// Query rows by head_dim; as many tokens per tile as workgroup memory holds.
+    pub fn ragged_attention(p: &AttentionParams, max_workgroup_bytes: u32, lanes: Lanes) -> Self {
         let query_rows = query_tile_rows(p.head_dim as usize) as u32;
-        if lanes && SUBGROUP_HEAD_DIMS.contains(&p.head_dim) {
-            return Self::ragged_attention_subgroup(p, query_rows);
+        if let Some(of_team) = lanes.of_team(p.head_dim) {
+            // 32 vec4s of sums a lane at most.
+            let rows = if p.head_dim > 16 * of_team { 8 } else { Settings::of(lanes.tuning).team.rows };
+            return Self::ragged_attention_subgroup(p, query_rows, rows, of_team);
         }
         let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
         let kv_tile = [32, 16, 8, 4].into_iter().find(|&kv_tile| bytes(kv_tile) <= max_workgroup_bytes).unwrap_or(2);
@@ -69,7 +87,7 @@ impl Variant {
         }
     }
 
-    fn ragged_attention_subgroup(p: &AttentionParams, query_rows: u32) -> Self {
+    fn ragged_attention_subgroup(p: &AttentionParams, query_rows: u32, rows: u32, lanes: u32) -> Self {
         Self {
             kernel: Kernel::RaggedAttentionSubgroup,
             overrides: vec![
@@ -78,31 +96,32 @@ impl Variant {
                 ("BLOCK_SIZE", p.block_size),
                 ("GROUP", p.num_heads / p.num_kv_heads),
                 ("QUERY_ROWS", query_rows),
-                // 32 vec4s of sums a lane: more would not stay in the registers of a GPU.
-                ("ROWS", if p.head_dim > 64 { 8 } else { 16 }),
+                ("ROWS", rows),
+                ("LANES", lanes),
             ],
         }
     }
 
-    /// As many heads of a group per workgroup as its accumulators hold. `lanes`: lanes may exchange values in eights.
-    pub fn paged_attention(p: &AttentionParams, lanes: bool) -> Self {
+    /// As many heads of a group per workgroup as its accumulators hold.
+    pub fn paged_attention(p: &AttentionParams, lanes: Lanes) -> Self {
         let group = p.num_heads / p.num_kv_heads;
-        let (kernel, heads) = if lanes && SUBGROUP_HEAD_DIMS.contains(&p.head_dim) {
+        let of_team = lanes.of_team(p.head_dim);
+        let (kernel, heads) = if of_team.is_some() {
             // Workgroups that share a KV head get about as many heads each.
-            (Kernel::PagedAttentionSubgroup, group.div_ceil(group.div_ceil(SUBGROUP_MAX_HEADS)))
+            let most = Settings::of(lanes.tuning).team.heads;
+            (Kernel::PagedAttentionSubgroup, group.div_ceil(group.div_ceil(most)))
         } else {
             (Kernel::PagedAttention, group.min(MAX_HEADS).min(MAX_SLOTS * WORKGROUP_SIZE * 4 / p.head_dim))
         };
-        Self {
-            kernel,
-            overrides: vec![
-                ("WORKGROUP_SIZE", WORKGROUP_SIZE),
-                ("HEAD_DIM", p.head_dim),
-                ("BLOCK_SIZE", p.block_size),
-                ("GROUP", group),
-                ("HEADS", heads),
-            ],
-        }
+        let mut overrides = vec![
+            ("WORKGROUP_SIZE", WORKGROUP_SIZE),
+            ("HEAD_DIM", p.head_dim),
+            ("BLOCK_SIZE", p.block_size),
+            ("GROUP", group),
+            ("HEADS", heads),
+        ];
+        overrides.extend(of_team.map(|lanes| ("LANES", lanes)));
+        Self { kernel, overrides }
     }
 
     /// The same for K and V that are kept so.
@@ -132,6 +151,13 @@ impl Variant {
     /// The value of an override of this variant.
     pub fn value(&self, name: &str) -> Option<u32> {
         self.overrides.iter().find(|(other, _)| *other == name).map(|&(_, value)| value)
+    }
+
+    /// Whether 64-bit words pay, where loads go word by word. The naive versions stay plain. int4 loads a fourth of what f16
+    /// does for as many weights, and taking long words apart costs more than they save.
+    pub fn takes_u64_loads(&self) -> bool {
+        let is_naive = self.kernel.naive() == self.kernel;
+        !is_naive && self.value("WEIGHT_TYPE") != Some(ElementType::Int4.code())
     }
 
     /// `linear ROW_TILE=8 WORKGROUP_SIZE=64`, for file names and messages.

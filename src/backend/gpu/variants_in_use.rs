@@ -4,12 +4,15 @@ use super::kernels::Kernel;
 use super::linear_variants::LinearShape;
 use super::row_order::RowOrder;
 use super::tuning::Tuning;
-use super::variants::Variant;
+use super::variants::{Lanes, Variant};
 use crate::backend::element_type::ElementType;
 use crate::backend::params::AttentionParams;
 use crate::config::KvDtype;
 use bytemuck::Zeroable;
 use std::collections::HashSet;
+
+const NO_LANES: Lanes = Lanes { in_order: 1, tuning: Tuning::Software };
+const ALL_LANES: [Lanes; 2] = [Lanes { in_order: 8, ..NO_LANES }, Lanes { in_order: 32, tuning: Tuning::Gpu }];
 
 impl Variant {
     /// Every variant of the plain kernels and of `linear`, and of the attention kernels one for each head width, group,
@@ -39,9 +42,11 @@ impl Variant {
         let blocks = [1, 8, 256].map(|block_size| (64, 4, block_size));
         for (head_dim, num_heads, block_size) in heads.into_iter().flatten().chain(blocks) {
             let p = AttentionParams { num_heads, num_kv_heads: 1, head_dim, block_size, ..Zeroable::zeroed() };
-            let ragged = [16 << 10, 32 << 10, 48 << 10].map(|bytes| Self::ragged_attention(&p, bytes, false));
-            let paged = [false, true].map(|lanes| Self::paged_attention(&p, lanes));
-            for variant in ragged.into_iter().chain([Self::ragged_attention(&p, 16 << 10, true)]).chain(paged) {
+            let ragged = [16 << 10, 32 << 10, 48 << 10].map(|bytes| Self::ragged_attention(&p, bytes, NO_LANES));
+            let of_lanes = ALL_LANES
+                .into_iter()
+                .flat_map(|lanes| [Self::ragged_attention(&p, 16 << 10, lanes), Self::paged_attention(&p, lanes)]);
+            for variant in ragged.into_iter().chain([Self::paged_attention(&p, NO_LANES)]).chain(of_lanes) {
                 variants.extend(kv_types.map(|elements| variant.clone().with_kv(elements)));
             }
         }
