@@ -1,5 +1,6 @@
 // In place of x_plain.wgsl where lanes are computed one after the other, and each pays for its loads: of eight vec4s each of
 // eight neighbours of a subgroup reads another, and they hand them round. So x costs an eighth of the loads.
+// Not the builtin, which only an entry point can have. All lanes call it, before any branch.
 fn lane_in_subgroup() -> u32 {
     return subgroupExclusiveAdd(1u);
 }

@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
         Trial::test(format!("{}/variants translate [naga]", kernel.source().name), all)
     };
     let mut trials: Vec<Trial> = Kernel::ALL.into_iter().map(of_kernel).collect();
-    trials.push(Trial::test("workgroup memory/attention variants fit [naga]", || Ok(attention_fits()?)));
+    trials.push(Trial::test("workgroup memory/variants fit [naga]", || Ok(variants_fit()?)));
     trials.push(Trial::test("words of 64 bits/kernels translate [naga]", || Ok(u64_loads_translate()?)));
     trials
 }
@@ -112,13 +112,16 @@ fn workgroup_bytes(variant: &Variant) -> Result<u32, String> {
 }
 
 /// Devices differ in workgroup memory; the least that WebGPU promises is 16 KiB.
-fn attention_fits() -> Result<(), String> {
+fn variants_fit() -> Result<(), String> {
     let none = Lanes { in_order: 1, tuning: Tuning::Software };
     let (eight, many) = (Lanes { in_order: 8, ..none }, Lanes { in_order: 32, tuning: Tuning::Gpu });
     for variant in Variant::all_in_use() {
         let (Some(head_dim), Some(group), Some(block_size)) =
             (variant.value("HEAD_DIM"), variant.value("GROUP"), variant.value("BLOCK_SIZE"))
         else {
+            if workgroup_bytes(&variant)? > 16 << 10 {
+                return Err(format!("{} needs more than 16 KiB", variant.label()));
+            }
             continue;
         };
         let p =

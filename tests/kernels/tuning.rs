@@ -1,6 +1,5 @@
-//! The pair tests run as fits the adapter. Here the fast versions run as tuned for the other kind, too: linears give the same
-//! bits, in all cases. (Which version of them runs depends on the tuning, unless the rows must not matter: then it is the one
-//! for many.) Attention with larger teams of lanes adds in another order, and is held against its twin.
+//! The pair tests run as fits the adapter. Here the fast versions run as tuned for the other kind, too: the tiles of a linear
+//! give the same bits, in all cases. Attention with larger teams of lanes adds in another order, and is held against its twin.
 
 use crate::cases_of;
 use crate::harness::*;
@@ -58,6 +57,7 @@ pub fn takes_other_texts(gpu: &Gpu) -> Result<(), String> {
     Ok(())
 }
 
+/// Deterministic, so that any number of rows takes the tiles: which version of a linear few rows take depends on the tuning.
 fn tuned(gpu: &Gpu, tuning: Tuning, options: &GpuOptions) -> Result<Lab<GpuBackend>, String> {
     let lab = open(gpu, GpuOptions { tuning, deterministic: true, ..options.clone() })
         .map_err(|failure| failure.to_string())?;

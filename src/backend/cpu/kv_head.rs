@@ -26,7 +26,8 @@ pub(super) fn fetch_head(pool: &[u32], elements: KvDtype, at: usize, len: usize)
         KvDtype::F32 => 1,
         KvDtype::F16 => 2,
     };
-    for word in (at / per_word..(at + len) / per_word).step_by(CACHE_LINE) {
+    let first_line = at / per_word / CACHE_LINE * CACHE_LINE;
+    for word in (first_line..(at + len) / per_word).step_by(CACHE_LINE) {
         prefetch_index(pool, word);
     }
 }

@@ -42,7 +42,7 @@ const GATED_LINEAR: Versions = Versions {
     split: Kernel::GatedLinearSplit,
     tiles: Kernel::GatedLinearTiles,
 };
-/// Threads that share the sums of a workgroup: 8 rows of them fill the workgroup memory that every device has.
+/// Threads that share the sums of a workgroup. 8 rows of them take 16 KiB of its memory: what every device has, and no more.
 const SPLIT_THREADS: u32 = 128;
 
 impl Variant {
@@ -68,9 +68,7 @@ impl Variant {
         };
         let (kernel, threads, row_tile) = match order {
             RowOrder::OneByOne => (versions.naive, WORKGROUP_SIZE, row_tile.min(8)),
-            RowOrder::Interleaved if num_rows <= settings.most_split_rows => {
-                (versions.split, SPLIT_THREADS, row_tile.min(8))
-            }
+            RowOrder::Interleaved if num_rows <= settings.most_split_rows => (versions.split, SPLIT_THREADS, row_tile),
             RowOrder::Interleaved if num_rows <= 4 => (versions.interleaved, settings.linear_threads, row_tile),
             RowOrder::Interleaved => (versions.tiles, settings.linear_threads, row_tile),
         };

@@ -13,8 +13,8 @@ pub struct GpuOptions {
     pub max_workgroup_bytes: Option<u32>,
     /// Workgroups along one dimension of a dispatch; more go to the next row of it.
     pub max_workgroups: Option<u32>,
-    /// How many neighbouring threads are neighbouring lanes of one subgroup, in place of what a probe finds. Right results
-    /// then need a device of which it is true, or WGSL that does without.
+    /// How many neighbouring threads are neighbouring lanes of one subgroup, in place of what a probe finds. For tests: results
+    /// are right only if it is true of the device, or if `wgsl` uses no subgroups.
     pub lanes: Option<u32>,
     /// Which kernels run where there is a choice.
     pub kernels: KernelSet,

@@ -32,7 +32,7 @@ impl Pipelines {
         let source = variant.kernel.source();
         let layout = self.layouts.entry(variant.kernel).or_insert_with(|| bind_group_layout(device, variant.kernel));
         let replaced = self.replaced.iter().find(|(kernel, _)| *kernel == variant.kernel);
-        // A text from outside was written, and checked, for words of 32 bits.
+        // A text from outside was written, and checked, for words of 32 bits. How it gets x is the same to it either way.
         let u64_loads = replaced.is_none() && device.settings.u64_loads && variant.takes_u64_loads();
         let module = self.modules.entry((variant.kernel, u64_loads)).or_insert_with(|| {
             let wgsl = replaced.map_or_else(|| source.wgsl(), |(_, wgsl)| wgsl.clone());

@@ -2,7 +2,7 @@
 
 /// Rows that lie together in [`RowOrder::Interleaved`]: two times `const PAIRS_TOGETHER` of shaders/shared/packet.wgsl.
 pub(super) const ROWS_TOGETHER: usize = 8;
-/// `linear_interleaved` takes x in pieces of eight vec4s.
+/// The fast linears take x in pieces of eight vec4s.
 const INTERLEAVED_WIDTH: usize = 32;
 
 /// In which order the rows of a matrix lie in memory. A packet is 16 bytes of one row.
@@ -23,7 +23,7 @@ pub enum RowOrder {
 }
 
 impl RowOrder {
-    /// Interleaved if `linear_interleaved` takes rows of this width.
+    /// Interleaved if the fast linears take rows of this width.
     pub(super) fn best(cols: usize) -> Self {
         if cols.is_multiple_of(INTERLEAVED_WIDTH) { Self::Interleaved } else { Self::OneByOne }
     }

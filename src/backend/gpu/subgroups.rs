@@ -5,17 +5,15 @@
 
 use super::device::Device;
 use super::mapped::read;
-use super::variants::WORKGROUP_SIZE;
+use super::variants::{TEAMS, WORKGROUP_SIZE};
 use crate::error::Result;
 
-/// Threads that hand each other values, the most first.
-const TEAMS: [u32; 3] = [32, 16, 8];
 /// Workgroups that are looked at.
 const WORKGROUPS: u32 = 16;
 const WGSL: &str = include_str!("lanes.wgsl");
 
 /// What browsers want before a kernel with subgroup operations; naga, which compiles shaders here, does not know it. Lanes
-/// exchange values in eights, and branches are taken by eights: what the second line turns off looks at whole subgroups.
+/// exchange values in teams, and branches are taken by teams: what the second line turns off looks at whole subgroups.
 const PREAMBLE: &str = "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n";
 
 /// The text of a kernel as a browser takes it.
@@ -31,7 +29,7 @@ type Found = [u32; 6];
 /// How many neighbouring threads are neighbouring lanes of one subgroup: 32, 16, 8, or 1. A tiny kernel tells.
 pub(super) async fn lanes_in_order(device: &Device) -> Result<u32> {
     let most = device.min_subgroup_size();
-    if most < TEAMS[TEAMS.len() - 1] {
+    if most < TEAMS[0] {
         return Ok(1);
     }
     let bytes = u64::from(WORKGROUPS * WORKGROUP_SIZE) * size_of::<Found>() as u64;
@@ -65,7 +63,7 @@ pub(super) async fn lanes_in_order(device: &Device) -> Result<u32> {
     let submission = device.queue.submit([encoder.finish()]);
     device.check()?;
     let found: Vec<Found> = read(device, &readable, bytes, &submission).await?;
-    Ok(TEAMS.into_iter().find(|&lanes| lanes <= most && are_in_order(&found, lanes)).unwrap_or(1))
+    Ok(TEAMS.into_iter().rev().find(|&lanes| lanes <= most && are_in_order(&found, lanes)).unwrap_or(1))
 }
 
 /// Whether so many neighbouring threads are neighbouring lanes.

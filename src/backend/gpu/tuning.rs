@@ -1,4 +1,4 @@
-//! Settings of kernels that change speed alone and differ between kinds of adapters.
+//! Which fast kernels run and how they are compiled, where that differs between kinds of adapters.
 
 /// Which kernels run where there is a choice, and how they are compiled; results are the same but for rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -21,13 +21,13 @@ pub(super) struct Settings {
     pub u64_loads: bool,
     /// Lanes hand x round in a linear.
     pub shuffles_x: bool,
-    /// Threads of a workgroup of a linear that has no slices.
+    /// Threads of a workgroup of the fast linears but `linear_split`.
     pub linear_threads: u32,
     /// Rows up to which threads share the sums of a linear: each has a slice of k. 0 where they never do.
     pub most_split_rows: u32,
     /// Rows of a tile, at most.
     pub tile_rows: u32,
-    /// Of a team of lanes that hand values round in attention: what each may own at most.
+    /// What a lane of a team in attention may own at most.
     pub team: MostOfTeam,
 }
 

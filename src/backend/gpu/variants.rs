@@ -17,7 +17,7 @@ const MAX_SLOTS: u32 = 8;
 /// `const MAX_HEADS` of `paged_attention.wgsl`.
 const MAX_HEADS: u32 = 16;
 /// Lanes of a team that owns rows of attention.
-const TEAMS: [u32; 3] = [8, 16, 32];
+pub(super) const TEAMS: [u32; 3] = [8, 16, 32];
 
 /// A kernel with its `override` values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +69,7 @@ impl Variant {
         let query_rows = query_tile_rows(p.head_dim as usize) as u32;
         if let Some(of_team) = lanes.of_team(p.head_dim) {
             // 32 vec4s of sums a lane at most.
-            let rows = if p.head_dim > 16 * of_team { 8 } else { Settings::of(lanes.tuning).team.rows };
+            let rows = if p.head_dim > 8 * of_team { 8 } else { Settings::of(lanes.tuning).team.rows };
             return Self::ragged_attention_subgroup(p, query_rows, rows, of_team);
         }
         let bytes = |kv_tile: u32| 4 * ((query_rows + kv_tile) * p.head_dim + query_rows * kv_tile + query_rows);
@@ -170,6 +170,36 @@ impl Variant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By head_dim: lanes of a team and packed rows in a prefill, lanes and heads in a decode of a group of 7.
+    #[test]
+    fn teams_fit_their_registers() {
+        let found = |lanes: Lanes, head_dim| {
+            let p = AttentionParams {
+                num_heads: 7,
+                num_kv_heads: 1,
+                head_dim,
+                block_size: 16,
+                ..bytemuck::Zeroable::zeroed()
+            };
+            let (ragged, paged) = (Variant::ragged_attention(&p, 16 << 10, lanes), Variant::paged_attention(&p, lanes));
+            [ragged.value("LANES"), ragged.value("ROWS"), paged.value("LANES"), paged.value("HEADS")]
+                .map(|v| v.unwrap_or(0))
+        };
+        let software = Lanes { in_order: 8, tuning: Tuning::Software };
+        let widths = [32, 64, 96, 128];
+        assert_eq!(
+            widths.map(|width| found(software, width)),
+            [[8, 16, 8, 7], [8, 16, 8, 7], [8, 8, 8, 7], [8, 8, 8, 7]]
+        );
+        let hardware = Lanes { in_order: 32, tuning: Tuning::Gpu };
+        assert_eq!(
+            widths.map(|width| found(hardware, width)),
+            [[8, 8, 8, 4], [16, 8, 16, 4], [0, 0, 0, 7], [32, 8, 32, 4]]
+        );
+        // Naive where the subgroup has no such team.
+        assert_eq!(found(Lanes { in_order: 16, ..hardware }, 128), [0, 0, 0, 7]);
+    }
 
     #[test]
     fn attention_has_room_for_as_much_as_its_wgsl_says() {

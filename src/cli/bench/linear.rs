@@ -71,7 +71,7 @@ fn shape(text: &str) -> Result<[u32; 2]> {
     let parse = || {
         let (in_features, out_features) = text.split_once(['x', '×'])?;
         let shape = [in_features.parse().ok()?, out_features.parse().ok()?];
-        (shape[0] % 4 == 0 && shape.iter().all(|side| (1..=1 << 20).contains(side))).then_some(shape)
+        (shape[0] % 4 == 0 && shape.iter().all(|side| (1..=1_000_000).contains(side))).then_some(shape)
     };
     parse().ok_or_else(|| Error::InvalidOption {
         option: "shapes",

@@ -85,6 +85,7 @@ impl Tile<'_> {
                     for (token, line) in (first..).zip(&mut *values) {
                         let at = self.place.of_token(token) + first_dim;
                         let v = read_head(kv.v, kv.elements, at, &mut scratch[..num_dims]);
+                        // A whole line is copied in registers.
                         match v.first_chunk() {
                             Some(whole) => *line = *whole,
                             None => line[..num_dims].copy_from_slice(v),

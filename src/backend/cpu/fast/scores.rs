@@ -7,8 +7,8 @@
 //!                       · k (one number)                      · k of a dimension, turned
 //! ```
 //!
-//! One number stands in all lanes of a register, and may come straight from memory. So few rows read K where it lies. More
-//! rows than lanes would read it more than once: then it is turned, once for all of them.
+//! One number stands in all lanes of a register, and may come straight from memory. So few rows read K where it lies. Many
+//! would read it too often: for them it is turned, once for all.
 
 use super::matmul::{PackedRows, multiply_block};
 use super::panels::LANES;
