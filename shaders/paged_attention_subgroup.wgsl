@@ -7,7 +7,7 @@
 // work items      [num_items, 3]: sequence, first token, end token. The first num_whole are all that a row sees and go to
 //                 out; the others are splits, which go to partials and are merged by merge_splits.
 //
-// The faster version of shaders/paged_attention.wgsl, for heads of 32, 64, 96 or 128. Its work is cut the same way: one
+// The faster version of shaders/paged_attention.wgsl, for heads of one to four vec4s a lane. Its work is cut the same way: one
 // workgroup per (work item, KV head, HEADS of the GROUP query heads that share it). But each team of LANES neighbouring
 // lanes of a subgroup walks tiles of 4 LANES tokens alone, with a running softmax of its own, and nobody waits before the
 // end. Here with a team of eight:

@@ -5,8 +5,8 @@
 // k_pool, v_pool  [num_blocks, num_kv_heads, BLOCK_SIZE, HEAD_DIM], found through the block table
 // work items      [num_items, 2]: (sequence, first packed row)
 //
-// The faster version of shaders/ragged_attention.wgsl, for heads of 32, 64, 96 or 128. A team of LANES neighbouring lanes of
-// a subgroup owns ROWS packed rows of one KV head (packed row r is query r / GROUP, head r % GROUP) and needs nobody else:
+// The faster version of shaders/ragged_attention.wgsl, for heads of one to four vec4s a lane. A team of LANES neighbouring
+// lanes of a subgroup owns ROWS packed rows of one KV head (packed row r is query r / GROUP, head r % GROUP) and needs nobody else:
 // no workgroup memory and no barrier. It walks the tokens in tiles of 4 LANES:
 //
 //   scores   a lane owns four tokens, for all rows; of LANES vec4s of q each lane reads one

@@ -4,6 +4,7 @@
 
 use crate::cases_of;
 use crate::harness::*;
+use crate::translate::parse;
 use cb_lab::backend::gpu::{GpuBackend, GpuOptions, Kernel, Tuning};
 use std::sync::Arc;
 
@@ -18,12 +19,8 @@ fn handed_by(mine: vec4<u32>, other: u32) -> vec4<u32> {
     return handed[other];
 }
 
-fn words_from(mine: vec4<u32>, lane: u32) -> vec4<u32> {
-    return handed_by(mine, lane);
-}
-
 fn numbers_from(mine: vec4<f32>, lane: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(words_from(bitcast<vec4<u32>>(mine), lane));
+    return bitcast<vec4<f32>>(handed_by(bitcast<vec4<u32>>(mine), lane));
 }
 
 fn numbers_across(mine: vec4<f32>, mask: u32) -> vec4<f32> {
@@ -49,7 +46,7 @@ fn main(
 const REPLACED: [(&str, &str); 5] = [
     ("let lane_of_team = lane_in_subgroup % LANES;", "thread = lane % LANES;\n    let lane_of_team = thread;"),
     ("let first_of_team = lane_in_subgroup - lane_of_team;", "let first_of_team = 0u;"),
-    ("subgroupShuffle(kv_rows, ", "words_from(kv_rows, "),
+    ("subgroupShuffle(kv_rows, ", "handed_by(kv_rows, "),
     ("subgroupShuffle(", "numbers_from("),
     ("subgroupShuffleXor(", "numbers_across("),
 ];
@@ -76,7 +73,10 @@ pub fn mutants_are_caught(gpu: &Gpu, kernel: Kernel) -> Result<(), String> {
         if text.matches(from).count() != 1 {
             return Err(format!("`{from}` stands {} times in the kernel, not once", text.matches(from).count()));
         }
-        if run(gpu, kernel, &text.replace(from, to)).is_ok() {
+        let mutant = text.replace(from, to);
+        // Else it would fail for that alone.
+        parse(&mutant)?;
+        if run(gpu, kernel, &mutant).is_ok() {
             return Err(format!("no case fails where `{to}` takes the place of `{from}`"));
         }
     }
